@@ -1,0 +1,132 @@
+/**
+ * Documents of the archive (archive.md §§2-6). Each is the text of a C2SP signed note: one line of RFC 8785 JSON.
+ * Offsets and every other int64 are decimal strings, hashes lower-case hex, times ISO 8601 UTC with milliseconds.
+ * Field names on the wire are exactly these.
+ */
+
+export const FORMAT_VERSION = 1
+
+export type SegmentFormat = 'jsonl.zst' | 'jsonl.gz' | 'parquet'
+
+export interface Genesis {
+  readonly kind: 'genesis'
+  readonly format_version: typeof FORMAT_VERSION
+  /** ULID. */
+  readonly archive_id: string
+  readonly created_at: string
+  readonly cadence: Cadence
+  /** C2SP verifier key of the root key. */
+  readonly root_key: string
+  /** SHA-256 of every explaining object: README.txt, formats.md, tools/… */
+  readonly files: Readonly<Record<string, string>>
+  readonly format: SegmentFormat
+}
+
+/** A heartbeat is due this long after the one before it: while something changes, and when nothing does. */
+export interface Cadence {
+  readonly active_seconds: number
+  readonly idle_seconds: number
+}
+
+export type GapReason =
+  'control' | 'aborted' | 'compacted' | 'hole' | 'retention-loss' | 'topic-deleted' | 'log-travelled-back'
+
+export interface ManifestGap {
+  readonly from: string
+  readonly to: string
+  readonly reason: GapReason
+}
+
+export interface Manifest {
+  readonly kind: 'segment'
+  readonly format_version: typeof FORMAT_VERSION
+  readonly archive_id: string
+  readonly topic: string
+  readonly topic_id: string
+  readonly partition: number
+  /** First and last offset covered, inclusive; records + Σ gaps = last − first + 1. */
+  readonly first: string
+  readonly last: string
+  /** last + 1: the start offset in the next manifest's key. */
+  readonly next: string
+  /** True for the first manifest of the chain when the log began later than 0 at genesis. */
+  readonly genesis: boolean
+  readonly records: number
+  readonly raw_bytes: string
+  readonly gaps: readonly ManifestGap[]
+  /** Null when there is no record. Milliseconds since the epoch. */
+  readonly min_timestamp_ms: string | null
+  readonly max_timestamp_ms: string | null
+  /** Null when the range holds no record: then there is no data object. */
+  readonly data: ManifestData | null
+  /** RFC 6962 root over the leaves, of the empty tree when there is no record. */
+  readonly merkle_root: string
+  readonly leaves: number
+  /** SHA-256 of the previous manifest's note bytes; null for the first of a chain. */
+  readonly previous: string | null
+  readonly leader_epochs: readonly { readonly epoch: number; readonly start: string }[]
+  readonly log_start: string
+  readonly high_watermark: string
+  readonly retention: {
+    readonly mode: 'governance' | 'compliance'
+    readonly until: string
+    readonly verified: boolean
+  } | null
+  readonly encryption: null
+  readonly writer: string
+  readonly created_at: string
+  /** True when the data object was found in the store and not written by this writer. */
+  readonly adopted: boolean
+}
+
+export interface ManifestData {
+  readonly key: string
+  readonly version_id: string | null
+  readonly size: number
+  readonly sha256: string
+  readonly format: SegmentFormat
+  readonly schema: string
+}
+
+/** One partition's state in a heartbeat. */
+export interface HeartbeatPartition {
+  readonly topic: string
+  readonly topic_id: string
+  readonly partition: number
+  /** Head at the heartbeat before and now: the `next` of the newest manifest. */
+  readonly from: string
+  readonly to: string
+  /** SHA-256 of the newest manifest's note; null while there is none. */
+  readonly head: string | null
+  /** Reserved for running roots (null until they are written). */
+  readonly running: null
+  readonly log_start: string
+  readonly high_watermark: string
+}
+
+export interface Heartbeat {
+  readonly kind: 'heartbeat'
+  readonly format_version: typeof FORMAT_VERSION
+  readonly archive_id: string
+  /** 0, 1, 2 …: the key is a function of this alone. */
+  readonly n: string
+  readonly created_at: string
+  /** SHA-256 of the previous heartbeat's note; of genesis.note for n = 0. */
+  readonly previous: string
+  /** Partitions that changed, ordered by topic, topic id, partition. All of them when `full`. */
+  readonly partitions: readonly HeartbeatPartition[]
+  readonly full: boolean
+  /** RFC 6962 root over the whole partition table (leaf = its RFC 8785 JSON without `from`). */
+  readonly partition_root: string
+  /** SHA-256 of manifests new since the heartbeat before, in the order in which they enter the tree. */
+  readonly manifests: readonly { readonly key: string; readonly sha256: string }[]
+  /** The tree over all manifests so far: leaf = SHA-256(0x00 ‖ manifest hash). */
+  readonly tree_size: string
+  readonly tree_root: string
+  /** Right edge of that tree, largest subtree first, ≤ 64 hashes: any archiver continues from it alone. */
+  readonly tree_edge: readonly string[]
+  readonly worm: 'off' | 'pass' | 'fail' | 'unproven'
+  readonly clocks: { readonly own: string; readonly log: string | null; readonly store: string | null }
+  readonly anchors: readonly never[]
+  readonly writer: string
+}

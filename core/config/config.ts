@@ -1,0 +1,154 @@
+/**
+ * The configuration after it was read, checked and completed with defaults: what every process is handed.
+ * Durations are milliseconds, sizes bytes. core/config/read-config.ts makes it from YAML or reports every fault.
+ */
+import type { SegmentFormat } from '../archive/manifest.ts'
+
+export interface Config {
+  /** First 16 hex digits of SHA-256 over the redacted, canonical configuration. */
+  readonly generation: string
+  /** The configuration for people: secrets replaced; JSON-able. */
+  readonly redacted: Readonly<Record<string, unknown>>
+  /** Null on one box until $HOOKTRAIL_HOME/keys/digest.key was made. */
+  readonly digestKey: string | null
+  readonly server: ServerConfig
+  readonly log: LogConfig
+  readonly database: DatabaseConfig
+  readonly queue: { readonly driver: 'postgres' }
+  readonly archive: ArchiveConfig
+  readonly api: ApiConfig
+  readonly delivery: DeliveryConfig
+  readonly worker: WorkerConfig
+  readonly sources: readonly SourceConfig[]
+  readonly handlers: readonly HandlerConfig[]
+}
+
+export interface ServerConfig {
+  readonly host: string
+  readonly port: number
+  readonly bodyBytesMax: number
+  readonly inFlightBytesMax: number
+  readonly trustedProxies: readonly string[]
+}
+
+export interface LogConfig {
+  readonly driver: 'postgres'
+  readonly topicPrefix: string
+  readonly partitions: number
+  readonly retentionMs: number
+  readonly disk: {
+    readonly capacityBytes: number | null
+    readonly alarmRatio: number
+    readonly shedRatio: number
+  }
+}
+
+export interface DatabaseConfig {
+  /** Null: hooktrail starts its own Postgres below $HOOKTRAIL_HOME. */
+  readonly url: string | null
+  readonly connectionsMax: number
+}
+
+export interface ArchiveConfig {
+  readonly driver: 'directory'
+  /** Null: $HOOKTRAIL_HOME/archive. */
+  readonly directory: string | null
+  readonly format: SegmentFormat
+  readonly worm: 'off'
+  readonly roll: { readonly bytesMax: number; readonly recordsMax: number; readonly ageMsMax: number }
+  readonly heartbeatMs: number
+  /** Cadence when nothing changes. */
+  readonly idleHeartbeatMs: number
+  /** PEM (PKCS #8, Ed25519); null: $HOOKTRAIL_HOME/keys/archive.key, made at first start. */
+  readonly signingKey: string | null
+}
+
+export interface ApiConfig {
+  /** `host:port`; null: the server's own listener. */
+  readonly listen: string | null
+  /** Null: $HOOKTRAIL_HOME/token, made at first start. */
+  readonly authToken: string | null
+  readonly metricsAuthToken: string | null
+  readonly requireReason: boolean
+}
+
+export interface RetryConfig {
+  /** Attempts in all. */
+  readonly attemptsMax: number
+  readonly backoff:
+    | { readonly kind: 'list'; readonly delaysMs: readonly number[] }
+    | { readonly kind: 'exponential'; readonly intervalMs: number; readonly intervalMsMax: number }
+    | { readonly kind: 'fixed'; readonly intervalMs: number }
+}
+
+export interface DeliveryConfig {
+  readonly signingSecrets: readonly string[]
+  readonly eventTtlMs: number | null
+  readonly responseBytesKept: { readonly ok: number; readonly failed: number }
+}
+
+export interface WorkerConfig {
+  readonly retentionHours: number
+  readonly deadRetentionHours: number
+  readonly concurrencyMax: number
+  readonly drainTimeoutMs: number
+}
+
+export type Encoding = 'hex' | 'base64'
+
+/** One row of the scheme table, or the generic `hmac`. */
+export interface VerifyConfig {
+  readonly scheme: 'github' | 'stripe' | 'standard-webhooks' | 'hmac' | 'none'
+  /** Only for `hmac`; the other schemes bring their own. */
+  readonly hmac: HmacConfig | null
+  /** Overrides the scheme's own tolerance. */
+  readonly toleranceSeconds: number | null
+}
+
+export interface HmacConfig {
+  readonly header: string
+  readonly prefix: string
+  readonly algorithm: 'sha1' | 'sha256' | 'sha512'
+  readonly encoding: Encoding
+  /** Template of the signed content with {timestamp}, {id} and {body}. */
+  readonly signed: string
+  readonly timestampHeader: string | null
+  readonly idHeader: string | null
+}
+
+export interface SourceConfig {
+  readonly name: string
+  readonly verify: VerifyConfig
+  readonly secrets: readonly string[]
+  readonly dedup: {
+    /** RFC 9535 path into the body, `header:<name>`, or null: the scheme's default, else none. */
+    readonly key: string | null
+    readonly windowMs: number
+    readonly onConflict: 'deliver' | 'drop'
+  }
+  /** RFC 9535 path or `header:<name>` of the ordering key; null: the dedup key. */
+  readonly orderBy: string | null
+  /** RFC 9535 path or `header:<name>` of the type; null: the scheme's default. */
+  readonly type: string | null
+  readonly deadlineMs: number
+  readonly bodyBytesMax: number
+}
+
+export interface HandlerConfig {
+  readonly name: string
+  readonly source: string
+  /** Patterns: exact, `*`, `prefix.*`; empty = all. */
+  readonly events: readonly string[]
+  /** CEL, checked when the configuration is read. */
+  readonly filter: string | null
+  readonly url: string
+  readonly method: 'POST' | 'PUT' | 'PATCH'
+  readonly headers: Readonly<Record<string, string>>
+  readonly allowPrivate: boolean | readonly string[]
+  readonly timeoutMs: number
+  readonly retry: RetryConfig
+  readonly concurrency: number
+  readonly start: 'latest' | 'earliest'
+  /** Overrides delivery.signing_secrets. */
+  readonly signingSecrets: readonly string[]
+}

@@ -1,0 +1,23 @@
+/**
+ * Every operational error that hooktrail raises, once. A test ties this list to docs/errors.md.
+ * Each area keeps its own part in a file beside this one.
+ */
+import { apiErrors } from './api-errors.ts'
+import { archiveErrors } from './archive-errors.ts'
+import { configErrors } from './config-errors.ts'
+import { dispatcherErrors } from './dispatcher-errors.ts'
+import { ingressErrors } from './ingress-errors.ts'
+import { logErrors } from './log-errors.ts'
+import { storeErrors } from './store-errors.ts'
+
+export const catalogue = {
+  ...apiErrors,
+  ...archiveErrors,
+  ...configErrors,
+  ...dispatcherErrors,
+  ...ingressErrors,
+  ...logErrors,
+  ...storeErrors,
+}
+
+export type ErrorCode = keyof typeof catalogue

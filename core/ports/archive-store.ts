@@ -1,0 +1,53 @@
+/**
+ * Port: immutable objects under string keys. Truth of the long memory.
+ * Adapters: adapters/directory (`worm: off`), adapters/s3.
+ *
+ * Duties: `create` is one atomic compare-and-swap on the key: of any number of concurrent calls exactly one returns
+ * 'created', the object then has all its bytes, survives kill -9 and loss of power, and is never overwritten.
+ * A rejection means "unknown": the caller reads and adopts (archive §5). A created object is visible to every later
+ * read and listing of any process. A key is never the folder of another key.
+ */
+export interface ObjectLock {
+  readonly mode: 'governance' | 'compliance'
+  /** Milliseconds since the epoch. */
+  readonly untilMs: number
+}
+
+export interface NewObject {
+  readonly key: string
+  /** All bytes, or a file of which `size` bytes from its beginning are taken. */
+  readonly body: Buffer | { readonly path: string; readonly size: number }
+  /** SHA-256 of the whole body, computed before the call; the store refuses other bytes. */
+  readonly sha256: Buffer
+  readonly contentType: string
+  readonly lock?: ObjectLock
+}
+
+export interface ObjectHead {
+  readonly key: string
+  readonly size: number
+  /** The store's own clock. */
+  readonly lastModifiedMs: number
+  readonly versionId: string | null
+  readonly lock: ObjectLock | null
+}
+
+export interface ArchiveStore {
+  readonly driver: 'directory' | 's3'
+  /** Where it is, for people: a path or an s3:// URL. */
+  readonly location: string
+
+  /** @throws ARCHIVE_STORE_FULL, ARCHIVE_STORE_UNAVAILABLE, ARCHIVE_DIGEST_MISMATCH */
+  create(object: NewObject): Promise<'created' | 'exists'>
+
+  /** Whole object, or null when the key does not exist. @throws ARCHIVE_OBJECT_TOO_LARGE above `bytesMax`. */
+  read(key: string, bytesMax: number): Promise<Buffer | null>
+
+  /** The object's bytes as a stream, in order, or null when the key does not exist. */
+  open(key: string): Promise<AsyncIterable<Uint8Array> | null>
+
+  head(key: string): Promise<ObjectHead | null>
+
+  /** Every key that begins with `prefix`, in byte order, read lazily; `after` is exclusive. */
+  list(prefix: string, after?: string): AsyncIterable<ObjectHead>
+}

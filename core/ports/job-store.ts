@@ -1,0 +1,380 @@
+/**
+ * Port: jobs, attempts, positions and operators' state. Mutable, indexed, rebuildable. Adapter: adapters/postgres.
+ * Five groups, one file of the adapter each; a process takes only the groups that it uses.
+ *
+ * Duties: every method is one transaction (or one statement) and durable when it resolves. A rejection means
+ * "unknown": callers repeat, and each method is written so that repeating it is harmless. All times are the
+ * database's own `now()`. Positions move by compare-and-swap together with their effect (I8); a lease row is for
+ * liveness only. Deadlock and serialization failures are retried by the adapter, bounded.
+ */
+import type { TopicId } from './event-log.ts'
+
+// ── planning ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The index's own position is stored under this name; handlers' names never are empty. */
+export const INDEX_HANDLER = ''
+
+export interface Position {
+  readonly handler: string
+  readonly topicId: TopicId
+  readonly partition: number
+  readonly next: bigint
+}
+
+export interface DedupClaim {
+  readonly source: string
+  readonly key: string
+  readonly offset: bigint
+  readonly eventId: string
+  readonly timestampMs: bigint
+  /** HMAC-SHA-256 of the body under digest_key. */
+  readonly bodyDigest: Buffer
+  readonly windowMs: number
+}
+
+export type Verdict =
+  | { readonly kind: 'first' }
+  | { readonly kind: 'duplicate'; readonly originalEventId: string; readonly conflict: boolean }
+
+export interface EventRow {
+  readonly eventId: string
+  readonly source: string
+  readonly type: string
+  readonly subject: string | null
+  readonly receivedAtMs: number
+  readonly offset: bigint
+  readonly timestampMs: bigint
+  readonly uniqueKey: string | null
+  readonly sizeBytes: number
+  readonly verdict: Verdict
+}
+
+export interface NewJob {
+  readonly jobId: string
+  readonly eventId: string
+  readonly handler: string
+  readonly source: string
+  readonly eventType: string
+  readonly offset: bigint
+  /** 'available', or 'dead' at once for a filter error. */
+  readonly state: 'available' | 'dead'
+  readonly errorClass: string | null
+  readonly errorDetail: string | null
+  readonly maxAttempts: number
+}
+
+export interface PlanCounts {
+  readonly planned: number
+  readonly filtered: number
+  readonly duplicate: number
+  readonly expired: number
+  readonly errors: number
+  readonly skipped: number
+  readonly lost: number
+}
+
+export interface PlanStepRow {
+  /** INDEX_HANDLER for the index itself. */
+  readonly handler: string
+  readonly counts: PlanCounts
+  readonly conflicts: number
+  readonly plannedOffsets: readonly bigint[]
+}
+
+export interface StepRequest {
+  readonly topic: string
+  readonly topicId: TopicId
+  readonly partition: number
+  readonly first: bigint
+  readonly next: bigint
+  readonly generation: string
+  /** Handlers to plan for, INDEX_HANDLER included when the index stands at `first`. */
+  readonly handlers: readonly string[]
+  readonly claims: readonly DedupClaim[]
+}
+
+export interface StepDecision {
+  readonly events: readonly EventRow[]
+  readonly jobs: readonly NewJob[]
+  readonly steps: readonly PlanStepRow[]
+}
+
+/** What the pure decision gets to see inside the transaction. */
+export interface LockedStep {
+  /** Handlers of the request that still stand at `first`, their rows locked. */
+  readonly handlers: ReadonlySet<string>
+  /** By offset, one for each claim. */
+  readonly verdicts: ReadonlyMap<bigint, Verdict>
+}
+
+export type StepOutcome =
+  /** `inserted`: jobs that are due now, by handler. */
+  | { readonly kind: 'committed'; readonly planned: readonly string[] }
+  /** The index moved since the request was made: nothing was written. */
+  | { readonly kind: 'lost' }
+
+export interface HandlerStart {
+  readonly handler: string
+  readonly source: string
+  readonly positions: readonly { topicId: TopicId; partition: number; next: bigint }[]
+}
+
+export interface PlanStore {
+  /** Writes the handler and all its positions unless the handler exists; then adds only positions of partitions that it lacks, at 0. */
+  registerHandler(start: HandlerStart): Promise<{ readonly created: boolean }>
+  /** Makes the index's rows for partitions that have none, at `next`. */
+  ensureIndex(topicId: TopicId, partition: number, next: bigint): Promise<void>
+  /** True when the index has ever planned this topic id. */
+  indexedBefore(topicId: TopicId): Promise<boolean>
+  positions(topicId: TopicId, partition: number): Promise<readonly Position[]>
+  allPositions(): Promise<readonly Position[]>
+  /**
+   * One planning transaction (delivery §1.3): locks position rows in order, keeps those at `first`, claims keys sorted
+   * by (source, key) when the index is among them (else reads the verdicts), calls `decide` (pure), writes events,
+   * jobs and plan steps, then moves each position from `first` to `next` by compare-and-swap.
+   */
+  commitStep(request: StepRequest, decide: (locked: LockedStep) => StepDecision): Promise<StepOutcome>
+  /** Jobs in each open state, by handler; feeds the bounds. */
+  openJobs(): Promise<readonly { handler: string; available: number; running: number; retryable: number }[]>
+}
+
+// ── taking and outcomes ─────────────────────────────────────────────────────────────────────────────────────────
+
+export interface TakenJob {
+  readonly jobId: string
+  readonly eventId: string
+  readonly handler: string
+  readonly source: string
+  readonly eventType: string
+  readonly topic: string
+  readonly topicId: TopicId
+  readonly partition: number
+  readonly offset: bigint
+  readonly attempt: number
+  readonly maxAttempts: number
+  /** Fencing token of this take. */
+  readonly lease: string
+  readonly createdAtMs: number
+}
+
+/** What happens to the job after an attempt. */
+export type NextState =
+  | { readonly state: 'completed' }
+  | { readonly state: 'retryable'; readonly delayMs: number }
+  | { readonly state: 'dead'; readonly disableHandler?: boolean }
+
+export interface AttemptTimings {
+  readonly totalMs: number
+  readonly dnsMs: number | null
+  readonly connectMs: number | null
+  readonly tlsMs: number | null
+  readonly firstByteMs: number | null
+}
+
+export interface AttemptOutcome {
+  readonly job: TakenJob
+  readonly statusCode: number | null
+  /** Stable class (`timeout`, `connect`, `dns`, `tls`, `blocked`, `http_4xx`, `http_5xx`, …) or null on success. */
+  readonly errorClass: string | null
+  readonly errorDetail: string | null
+  readonly timings: AttemptTimings
+  readonly remoteAddress: string | null
+  readonly responseBody: Buffer | null
+  readonly requestDigest: Buffer | null
+  readonly generation: string
+  readonly next: NextState
+}
+
+export interface TakeResult {
+  readonly jobs: readonly TakenJob[]
+  /** Milliseconds until the next job of this handler is due, null when there is none. */
+  readonly nextDueMs: number | null
+}
+
+export interface DeliveryStore {
+  /** One statement: due jobs of an active handler in a store whose state is 'ok', SKIP LOCKED, attempt + 1, lease set. */
+  takeDue(request: {
+    handler: string
+    slots: number
+    leaseMs: number
+    generation: string
+  }): Promise<TakeResult>
+  /** The same for named jobs; those not due, not open or taken are left out. */
+  takeByIds(request: {
+    handler: string
+    jobIds: readonly string[]
+    leaseMs: number
+    generation: string
+  }): Promise<TakeResult>
+  /** Undoes a take that sent nothing: attempt − 1, due after `delayMs`, no attempt row; only where the lease still holds. */
+  giveBack(jobs: readonly { jobId: string; lease: string; delayMs: number; reason: string }[]): Promise<void>
+  /** Inserts attempts; moves each job on where its lease still holds, else marks the attempt late. Returns ids of late jobs. */
+  recordOutcomes(outcomes: readonly AttemptOutcome[]): Promise<ReadonlySet<string>>
+  /** Expired leases become an attempt `unknown` and a retryable (or, past max_attempts, dead) job. Returns how many. */
+  reapExpired(limit: number): Promise<number>
+}
+
+// ── outbox ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export type OutboxKind = 'plan_steps' | 'attempts' | 'audit'
+
+export interface OutboxPosition {
+  readonly incarnation: number
+  /** xid8 as decimal text. */
+  readonly xid: string
+  readonly id: string
+}
+
+export interface OutboxRow {
+  readonly position: OutboxPosition
+  readonly id: string
+  /** Event id, or the handler for plan steps: the record's key. */
+  readonly key: string
+  /** The record's value, ready for the log. */
+  readonly record: Record<string, unknown>
+}
+
+export interface OutboxStore {
+  /** Rows behind the noted position and below every running transaction, in (incarnation, xid, id) order. */
+  readOutbox(kind: OutboxKind, limit: number): Promise<{ from: OutboxPosition; rows: readonly OutboxRow[] }>
+  /** Compare-and-swap of the noted position; false when another relay moved it. */
+  advanceOutbox(kind: OutboxKind, from: OutboxPosition, to: OutboxPosition): Promise<boolean>
+  outboxLag(kind: OutboxKind): Promise<bigint>
+}
+
+// ── leases, identity, maintenance ───────────────────────────────────────────────────────────────────────────────
+
+export interface LeaseStore {
+  /** Takes or renews (name, owner) for `ttlMs`; false when somebody else holds it. Liveness only. */
+  acquireLease(name: string, owner: string, ttlMs: number): Promise<boolean>
+  releaseLease(name: string, owner: string): Promise<void>
+}
+
+export interface StoreIdentity {
+  readonly storeId: string
+  readonly incarnation: number
+  readonly state: 'ok' | 'recovering'
+  readonly archiveId: string | null
+}
+
+export interface MaintenanceStore {
+  /** Reads the identity; on first use writes the digest key's fingerprint, later refuses another. @throws STORE_DIGEST_KEY_MISMATCH */
+  identify(digestKeyFingerprint: string): Promise<StoreIdentity>
+  /** Remembers the archive id once; @throws STORE_ARCHIVE_MISMATCH when another one is remembered. */
+  rememberArchive(archiveId: string): Promise<void>
+  /** Makes slices ahead and drops old ones that are relayed, under an advisory lock. Returns names dropped. */
+  maintainSlices(retention: { doneHours: number; deadHours: number }): Promise<readonly string[]>
+}
+
+// ── operators ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+export interface AuditEntry {
+  readonly actor: string
+  readonly action: string
+  readonly target: string
+  readonly reason: string | null
+  readonly details: Record<string, unknown>
+}
+
+export interface EventView {
+  readonly eventId: string
+  readonly source: string
+  readonly type: string
+  readonly subject: string | null
+  readonly createdAtMs: number
+  readonly topic: string
+  readonly topicId: TopicId
+  readonly partition: number
+  readonly offset: bigint
+  readonly uniqueKey: string | null
+  readonly sizeBytes: number
+  readonly verdict: 'first' | 'duplicate'
+  readonly originalEventId: string | null
+  readonly conflict: boolean
+}
+
+export type JobState = 'available' | 'running' | 'retryable' | 'completed' | 'dead' | 'discarded'
+
+export interface JobView {
+  readonly jobId: string
+  readonly eventId: string
+  readonly handler: string
+  readonly source: string
+  readonly eventType: string
+  readonly state: JobState
+  readonly attempt: number
+  readonly maxAttempts: number
+  readonly scheduledAtMs: number | null
+  readonly lastError: string | null
+  readonly createdAtMs: number
+  readonly completedAtMs: number | null
+}
+
+export interface AttemptView {
+  readonly attemptId: string
+  readonly jobId: string
+  readonly eventId: string
+  readonly handler: string
+  readonly attempt: number
+  readonly statusCode: number | null
+  readonly durationMs: number
+  readonly timings: AttemptTimings | null
+  readonly errorClass: string | null
+  readonly errorDetail: string | null
+  readonly remoteAddress: string | null
+  readonly late: boolean
+  readonly responseBody: Buffer | null
+  readonly createdAtMs: number
+}
+
+export interface EventFilter {
+  readonly source?: string
+  readonly type?: string
+  readonly sinceMs?: number
+  readonly untilMs?: number
+  /** Opaque; from the previous page. */
+  readonly cursor?: string
+  readonly limit: number
+}
+
+export interface JobFilter {
+  readonly handler?: string
+  readonly state?: JobState
+  readonly eventId?: string
+  readonly cursor?: string
+  readonly limit: number
+}
+
+export interface Page<T> {
+  readonly items: readonly T[]
+  readonly next: string | null
+}
+
+export interface HandlerView {
+  readonly handler: string
+  readonly source: string
+  readonly status: 'active' | 'paused' | 'disabled'
+  readonly statusReason: string | null
+}
+
+export interface OperatorStore {
+  /** Newest first. */
+  listEvents(filter: EventFilter): Promise<Page<EventView>>
+  getEvent(eventId: string): Promise<EventView | null>
+  listJobs(filter: JobFilter): Promise<Page<JobView>>
+  getJob(jobId: string): Promise<JobView | null>
+  listAttempts(jobId: string): Promise<readonly AttemptView[]>
+  handlers(): Promise<readonly HandlerView[]>
+  /**
+   * A dead job becomes available again, attempt numbers go on, max_attempts grows by `budget`; the audit row commits
+   * in the same transaction (I9). 'not-dead' leaves everything as it is.
+   */
+  retryJob(jobId: string, budget: number, audit: AuditEntry): Promise<'retried' | 'not-dead' | 'not-found'>
+  writeAudit(entry: AuditEntry): Promise<void>
+}
+
+export interface JobStore
+  extends PlanStore, DeliveryStore, OutboxStore, LeaseStore, MaintenanceStore, OperatorStore {
+  /** Resolves when the store answers; rejects with STORE_UNAVAILABLE. */
+  ping(): Promise<void>
+}
