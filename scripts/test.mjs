@@ -1,0 +1,37 @@
+// Runs the tests on the project's own Node, prints what cannot run on this machine, and closes with the counts.
+// `--long` runs the same files at full size; further arguments are files or options for the runner.
+import { spawn } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const given = process.argv.slice(2)
+const long = given.includes('--long')
+const rest = given.filter((argument) => argument !== '--long')
+const folders = ['unit', 'contract', 'service', 'e2e', 'fault']
+const files = folders.flatMap((folder) =>
+  readdirSync(join(root, 'test', folder))
+    .filter((name) => name.endsWith('.test.ts'))
+    .map((name) => join('test', folder, name)),
+)
+const named = rest.some((argument) => argument.endsWith('.test.ts'))
+const options = [
+  '--test',
+  '--test-concurrency=2',
+  `--test-timeout=${long ? 3_600_000 : 300_000}`,
+  '--test-global-setup=test/support/global-setup.ts',
+  '--test-reporter=spec',
+  '--test-reporter-destination=stdout',
+]
+
+console.log('not run here: Docker (compose up), Redpanda, MinIO')
+const child = spawn(join(root, 'node_modules', '.bin', 'node'), [...options, ...rest, ...(named ? [] : files)], {
+  cwd: root,
+  stdio: 'inherit',
+  env: { ...process.env, ...(long ? { HOOKTRAIL_TEST_LONG: '1' } : {}) },
+})
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))
+child.on('exit', (code) => {
+  process.exitCode = code === null ? 1 : code
+})

@@ -1,0 +1,18 @@
+/**
+ * One table of sizes: `npm test` uses the small column, `npm run test:long` (HOOKTRAIL_TEST_LONG=1) the full one.
+ * The same files and code paths run in both.
+ */
+const long = process.env['HOOKTRAIL_TEST_LONG'] === '1'
+
+function size(ci: number, full: number): number {
+  return long ? full : ci
+}
+
+export const scale = {
+  /** Rounds of kill -9 over the whole process group and over the database alone. */
+  killRounds: size(6, 20),
+  /** Events sent in each of those rounds. */
+  killEventsPerRound: size(300, 1500),
+  /** Real payloads of each provider that go through the whole pipeline. */
+  e2eEventsMax: size(120, 100_000),
+}
