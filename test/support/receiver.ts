@@ -1,0 +1,96 @@
+/**
+ * A handler's receiver for tests: keeps every request it got, answers by a script, and can hold requests at a
+ * barrier. It is a plain HTTP server, so it is also the independent witness of what was really sent.
+ */
+import { appendFileSync } from 'node:fs'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+
+export interface ReceivedRequest {
+  readonly path: string
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly body: Buffer
+}
+
+export interface Receiver extends AsyncDisposable {
+  readonly url: string
+  readonly requests: readonly ReceivedRequest[]
+  /** Resolves when `count` requests have arrived in all. */
+  arrived(count: number): Promise<void>
+  /** Status of the n-th request (from 0) for this path; the default is 200. 'hang' never answers. */
+  script(path: string, answer: (n: number, request: ReceivedRequest) => number | 'hang'): void
+  /** From now on requests for this path wait until the returned function is called. */
+  hold(path: string): () => void
+}
+
+export interface ReceiverOptions {
+  /** One line `webhook-id status` is appended for each answer, before it is sent. */
+  readonly file?: string
+  readonly keepBodies?: boolean
+}
+
+export async function startReceiver(options: ReceiverOptions = {}): Promise<Receiver> {
+  const requests: ReceivedRequest[] = []
+  const scripts = new Map<string, (n: number, request: ReceivedRequest) => number | 'hang'>()
+  const counts = new Map<string, number>()
+  const barriers = new Map<string, Promise<void>>()
+  let waiting: { count: number; resolve: () => void }[] = []
+
+  async function handle(message: IncomingMessage, response: ServerResponse): Promise<void> {
+    const chunks: Buffer[] = []
+    for await (const chunk of message) if (Buffer.isBuffer(chunk)) chunks.push(chunk)
+    const path = message.url ?? '/'
+    const request = {
+      path,
+      headers: message.headers,
+      body: options.keepBodies === false ? Buffer.alloc(0) : Buffer.concat(chunks),
+    }
+    const n = counts.get(path) ?? 0
+    counts.set(path, n + 1)
+    requests.push(request)
+    waiting = waiting.filter(({ count, resolve }) => (requests.length >= count ? (resolve(), false) : true))
+    await barriers.get(path)
+    const answer = scripts.get(path)?.(n, request) ?? 200
+    if (answer === 'hang') return
+    if (options.file !== undefined)
+      appendFileSync(options.file, `${String(message.headers['webhook-id'])} ${answer}\n`)
+    response.writeHead(answer, { 'content-length': 0 }).end()
+  }
+
+  const server = createServer((message, response) => {
+    handle(message, response).catch(() => {
+      response.destroy()
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+
+  return {
+    url: `http://127.0.0.1:${port}`,
+    requests,
+    arrived: (count) => {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      if (requests.length >= count) resolve()
+      else waiting.push({ count, resolve })
+      return promise
+    },
+    script: (path, answer) => {
+      scripts.set(path, answer)
+    },
+    hold: (path) => {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      barriers.set(path, promise)
+      return () => {
+        barriers.delete(path)
+        resolve()
+      }
+    },
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
