@@ -1,0 +1,42 @@
+/**
+ * Reads an archive folder without any product code: zstd from node:zlib and JSON. It is the independent witness of
+ * the fault tests, so it shares nothing with core/archive or the verifier.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { zstdDecompressSync } from 'node:zlib'
+
+export interface ArchivedRow {
+  readonly topic: string
+  readonly topicId: string
+  readonly partition: number
+  readonly offset: bigint
+  readonly eventId: string | null
+  /** UTF-8 text of the value, or null where it is not text. */
+  readonly value: string | null
+}
+
+export function archivedRows(archive: string): readonly ArchivedRow[] {
+  return readdirSync(join(archive, 'data'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.jsonl.zst'))
+    .sort()
+    .flatMap((name) =>
+      zstdDecompressSync(readFileSync(join(archive, 'data', name)))
+        .toString('utf8')
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => readRow(JSON.parse(line) as Record<string, unknown>)),
+    )
+}
+
+function readRow(row: Record<string, unknown>): ArchivedRow {
+  const text = (name: string): string | null => (typeof row[name] === 'string' ? row[name] : null)
+  return {
+    topic: text('topic') ?? '',
+    topicId: text('topic_id') ?? '',
+    partition: Number(row['partition']),
+    offset: BigInt(String(row['offset'])),
+    eventId: text('event_id'),
+    value: text('value'),
+  }
+}
