@@ -50,33 +50,54 @@ export async function startInstallation(options: InstallationOptions): Promise<I
   const home = join(options.folder, 'home')
   mkdirSync(home, { recursive: true, mode: 0o700 })
   const configFile = join(options.folder, 'hooktrail.yaml')
-  writeFileSync(configFile, `version: 1\nserver: { host: 127.0.0.1, port: ${options.port} }\n${options.config}`)
+  writeFileSync(
+    configFile,
+    `version: 1\nserver: { host: 127.0.0.1, port: ${options.port} }\n${options.config}`,
+  )
   const env = { ...process.env, HOOKTRAIL_HOME: home, HOOKTRAIL_LOG: 'warn', ...options.env }
-  const child = spawn(HOOKTRAIL, ['start', '-c', configFile], { stdio: ['ignore', 'pipe', 'pipe'], env, detached: true })
+  const child = spawn(HOOKTRAIL, ['start', '-c', configFile], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env,
+    detached: true,
+  })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', (chunk: Buffer) => { output = (output + chunk.toString()).slice(-100_000) })
+    stream.on('data', (chunk: Buffer) => {
+      output = (output + chunk.toString()).slice(-100_000)
+    })
   }
   const exited = once(child, 'exit').then(() => child.exitCode)
   const pid = child.pid ?? 0
   const url = `http://127.0.0.1:${options.port}`
-  await untilReady(url, () => child.exitCode !== null, () => output)
+  await untilReady(
+    url,
+    () => child.exitCode !== null,
+    () => output,
+  )
 
   const installation: Installation = {
-    url, home, configFile, pid, exited,
+    url,
+    home,
+    configFile,
+    pid,
+    exited,
     output: () => output,
     api: async (path, init = {}) => {
       const token = readFileSync(join(home, 'token'), 'utf8').trim()
       const response = await fetch(url + path, {
         method: init.method ?? 'GET',
-        headers: { authorization: `Bearer ${token}`, ...(init.body === undefined ? {} : { 'content-type': 'application/json' }) },
+        headers: {
+          authorization: `Bearer ${token}`,
+          ...(init.body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
         ...(init.body === undefined ? {} : { body: JSON.stringify(init.body) }),
       })
       if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
       return response.json()
     },
     cli: (...args) => runCli(args, env),
-    postmasterPid: () => Number(readFileSync(join(home, 'postgres', 'postmaster.pid'), 'utf8').split('\n')[0]),
+    postmasterPid: () =>
+      Number(readFileSync(join(home, 'postgres', 'postmaster.pid'), 'utf8').split('\n')[0]),
     killGroup: async () => {
       process.kill(-pid, 'SIGKILL')
       await exited
@@ -85,7 +106,9 @@ export async function startInstallation(options: InstallationOptions): Promise<I
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
       return exited
     },
-    [Symbol.asyncDispose]: async () => { await installation.stop() },
+    [Symbol.asyncDispose]: async () => {
+      await installation.stop()
+    },
   }
   return installation
 }
@@ -94,8 +117,12 @@ export async function runCli(args: readonly string[], env: NodeJS.ProcessEnv): P
   const child = spawn(HOOKTRAIL, args, { stdio: ['ignore', 'pipe', 'pipe'], env })
   let stdout = ''
   let stderr = ''
-  child.stdout.on('data', (chunk: Buffer) => { stdout += chunk.toString() })
-  child.stderr.on('data', (chunk: Buffer) => { stderr += chunk.toString() })
+  child.stdout.on('data', (chunk: Buffer) => {
+    stdout += chunk.toString()
+  })
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString()
+  })
   await once(child, 'close')
   return { code: child.exitCode, stdout, stderr }
 }
@@ -123,6 +150,9 @@ export async function freePort(): Promise<number> {
 async function untilReady(url: string, ended: () => boolean, output: () => string): Promise<void> {
   await eventually(`${url} is ready`, READY_MS_MAX, async () => {
     if (ended()) throw new Error(`hooktrail ended before it was ready:\n${output()}`)
-    return fetch(`${url}/health/ready`).then(({ ok }) => (ok ? true : null), () => null)
+    return fetch(`${url}/health/ready`).then(
+      ({ ok }) => (ok ? true : null),
+      () => null,
+    )
   })
 }
