@@ -4,6 +4,9 @@
  */
 import type { SegmentFormat } from './manifest.ts'
 
+const YEAR_FIRST_MS = 0
+const YEAR_LAST_MS = Date.UTC(9999, 11, 31, 23)
+
 export const GENESIS_KEY = 'genesis.note'
 export const README_KEY = 'README.txt'
 export const FORMATS_KEY = 'formats.md'
@@ -34,9 +37,14 @@ export interface DataKeyParts {
   readonly format: SegmentFormat
 }
 
+/** A foreign producer's time may lie outside what a date can name: then it is filed under the nearest year of four digits. */
+function hourOf(timestampMs: bigint): number {
+  return Math.min(Math.max(Number(timestampMs), YEAR_FIRST_MS), YEAR_LAST_MS)
+}
+
 /** Only the data key carries a date: it is no compare-and-swap, the manifest is. */
 export function dataKey(parts: DataKeyParts): string {
-  const iso = new Date(Number(parts.timestampMs)).toISOString()
+  const iso = new Date(hourOf(parts.timestampMs)).toISOString()
   const name = `${incarnationOf(parts.topicId)}-p${pad(parts.partition, 5)}-${pad(parts.start, 20)}.${parts.format}`
   return `data/topic=${parts.topic}/dt=${iso.slice(0, 10)}/hour=${iso.slice(11, 13)}/${name}`
 }

@@ -1,4 +1,93 @@
-/** Errors of the archive area. */
+/** Errors of the archive area: store, formats, keys, chain. */
 import type { ErrorText } from './error-text.ts'
 
-export const archiveErrors = {} as const satisfies Record<string, ErrorText>
+const read = 'docs/formats.md'
+
+export const archiveErrors = {
+  ARCHIVE_STORE_FULL: {
+    what: 'the archive store has no space left',
+    events:
+      'events stay in the log, which is not cut until they are archived; nothing is lost while the log has room',
+    fix: 'free space where the archive lies, or move it to a larger volume',
+    read: 'docs/operations.md',
+  },
+  ARCHIVE_STORE_UNAVAILABLE: {
+    what: 'the archive store did not answer as it should',
+    events:
+      'events stay in the log until the store answers again; whether the last write landed is read back',
+    fix: 'hooktrail archive status',
+    read: 'docs/operations.md',
+  },
+  ARCHIVE_DIGEST_MISMATCH: {
+    what: 'the bytes to store do not have the SHA-256 that was announced',
+    events: 'the object was not created; the events stay in the log and are archived again',
+    fix: 'check memory and disk of this machine',
+    read,
+  },
+  ARCHIVE_OBJECT_TOO_LARGE: {
+    what: 'an object of the archive is larger than its kind may be',
+    events: 'the object was not read; nothing was changed',
+    fix: 'hooktrail archive verify',
+    read,
+  },
+  ARCHIVE_KEY_INVALID: {
+    what: 'the name is not a valid object key',
+    events: 'nothing was read or written',
+    fix: 'use letters, digits and ._=- between slashes',
+    read,
+  },
+  ARCHIVE_NOTE_INVALID: {
+    what: 'a signed note is malformed or not signed by a known key',
+    events: 'the note is not believed; events in the log are untouched',
+    fix: 'hooktrail archive verify --key FILE.pub',
+    read,
+  },
+  ARCHIVE_DOCUMENT_INVALID: {
+    what: 'a document of the archive does not have the form of its kind',
+    events: 'the document is not believed; events in the log are untouched',
+    fix: 'hooktrail archive verify --key FILE.pub',
+    read,
+  },
+  ARCHIVE_ROW_INVALID: {
+    what: 'a row of a data object cannot be read',
+    events: 'the events of this object cannot be read from here',
+    fix: 'hooktrail archive verify --key FILE.pub',
+    read,
+  },
+  ARCHIVE_NOT_FOUND: {
+    what: 'there is no archive here',
+    events: 'nothing was read or written',
+    fix: 'name the folder that holds genesis.note',
+    read,
+  },
+  ARCHIVE_DIFFERS: {
+    what: 'an object of the archive holds something else than the log',
+    events: 'archiving of this partition halts; the log is not cut and keeps every event',
+    fix: 'hooktrail archive verify --key FILE.pub',
+    read: 'docs/operations.md',
+  },
+  ARCHIVE_CHAIN_BEHIND: {
+    what: 'the chain of manifests ends before the head that a heartbeat signed',
+    events: 'archiving of this partition halts; the log is not cut and keeps every event',
+    fix: 'hooktrail archive verify --key FILE.pub',
+    read: 'docs/operations.md',
+  },
+  ARCHIVE_FORK: {
+    what: 'the log ends before what the archive already holds of it',
+    events: 'archiving of this partition halts; the archive keeps what it has',
+    fix: 'hooktrail archive status',
+    read: 'docs/operations.md',
+  },
+  ARCHIVE_KEY_FILE_OPEN: {
+    what: 'a secret file can be read by others',
+    events: 'nothing was started; no event was accepted',
+    fix: 'chmod 600 FILE',
+    read: 'docs/operations.md',
+  },
+  ARCHIVE_KEY_FILE_INVALID: {
+    what: 'a key file does not hold a key of the expected form',
+    events: 'nothing was started; no event was accepted',
+    fix: 'restore the file from its backup',
+    read: 'docs/operations.md',
+  },
+} as const satisfies Record<string, ErrorText>

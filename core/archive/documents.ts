@@ -1,0 +1,202 @@
+/**
+ * Text of the archive's documents: one line of RFC 8785 JSON. Reading is strict: unknown or missing fields, another
+ * spelling of the same value, or anything after the line are refused, so that one document has exactly one form.
+ */
+import { z } from 'zod'
+import { HooktrailError } from '../error/hooktrail-error.ts'
+import { canonicalJson } from './canonical-json.ts'
+import {
+  FORMAT_VERSION,
+  type Genesis,
+  type Heartbeat,
+  type HeartbeatPartition,
+  type Manifest,
+} from './manifest.ts'
+import { merkleLeaf } from './merkle.ts'
+
+export type ArchiveDocument = Genesis | Manifest | Heartbeat
+
+const int64 = z.string().regex(/^(0|[1-9][0-9]{0,18})$/)
+const signed64 = z.string().regex(/^(0|-?[1-9][0-9]{0,18})$/)
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
+const topicId = z.string().regex(/^[0-9a-f]{32}$/)
+const time = z.iso.datetime({ precision: 3 })
+const count = z.int().min(0)
+const format = z.enum(['jsonl.zst', 'jsonl.gz', 'parquet'])
+const text = z.string().max(1024)
+const version = z.literal(FORMAT_VERSION)
+
+const genesis = z.strictObject({
+  kind: z.literal('genesis'),
+  format_version: version,
+  archive_id: text,
+  created_at: time,
+  cadence: z.strictObject({ active_seconds: z.int().min(1), idle_seconds: z.int().min(1) }),
+  root_key: text,
+  files: z.record(text, sha256),
+  format,
+})
+
+const manifest = z.strictObject({
+  kind: z.literal('segment'),
+  format_version: version,
+  archive_id: text,
+  topic: text,
+  topic_id: topicId,
+  partition: count,
+  first: int64,
+  last: int64,
+  next: int64,
+  genesis: z.boolean(),
+  records: count,
+  raw_bytes: int64,
+  gaps: z.array(
+    z.strictObject({
+      from: int64,
+      to: int64,
+      reason: z.enum([
+        'control',
+        'aborted',
+        'compacted',
+        'hole',
+        'retention-loss',
+        'topic-deleted',
+        'log-travelled-back',
+      ]),
+    }),
+  ),
+  min_timestamp_ms: signed64.nullable(),
+  max_timestamp_ms: signed64.nullable(),
+  data: z
+    .strictObject({ key: text, version_id: text.nullable(), size: count, sha256, format, schema: text })
+    .nullable(),
+  merkle_root: sha256,
+  leaves: count,
+  previous: sha256.nullable(),
+  leader_epochs: z.array(z.strictObject({ epoch: z.int(), start: int64 })),
+  log_start: int64,
+  high_watermark: int64,
+  retention: z
+    .strictObject({ mode: z.enum(['governance', 'compliance']), until: time, verified: z.boolean() })
+    .nullable(),
+  encryption: z.null(),
+  writer: text,
+  created_at: time,
+  adopted: z.boolean(),
+})
+
+const heartbeat = z.strictObject({
+  kind: z.literal('heartbeat'),
+  format_version: version,
+  archive_id: text,
+  n: int64,
+  created_at: time,
+  previous: sha256,
+  partitions: z.array(
+    z.strictObject({
+      topic: text,
+      topic_id: topicId,
+      partition: count,
+      from: int64,
+      to: int64,
+      head: sha256.nullable(),
+      running: z.null(),
+      log_start: int64,
+      high_watermark: int64,
+    }),
+  ),
+  full: z.boolean(),
+  partition_root: sha256,
+  manifests: z.array(z.strictObject({ key: text, sha256 })),
+  tree_size: int64,
+  tree_root: sha256,
+  tree_edge: z.array(sha256).max(64),
+  worm: z.enum(['off', 'pass', 'fail', 'unproven']),
+  clocks: z.strictObject({ own: time, log: time.nullable(), store: time.nullable() }),
+  anchors: z.array(z.never()),
+  writer: text,
+})
+
+/** The text of a note: one canonical line with its newline. */
+export function encodeDocument(document: ArchiveDocument): string {
+  return `${canonicalJson(document)}\n`
+}
+
+/** @throws ARCHIVE_DOCUMENT_INVALID */
+export function parseGenesis(line: string): Genesis {
+  return parseWith(genesis, line)
+}
+
+/** @throws ARCHIVE_DOCUMENT_INVALID */
+export function parseManifest(line: string): Manifest {
+  const document: Manifest = parseWith(manifest, line)
+  const fault = manifestFault(document)
+  if (fault !== null) throw new HooktrailError('ARCHIVE_DOCUMENT_INVALID', { reason: fault })
+  return document
+}
+
+/** @throws ARCHIVE_DOCUMENT_INVALID */
+export function parseHeartbeat(line: string): Heartbeat {
+  return parseWith(heartbeat, line)
+}
+
+/** What a manifest says against itself, or null. Writers assert null before they sign. */
+export function manifestFault(document: Manifest): string | null {
+  const first = BigInt(document.first)
+  const last = BigInt(document.last)
+  if (last < first || BigInt(document.next) !== last + 1n) return 'first, last and next do not fit together'
+  let missing = 0n
+  let from = first
+  for (const gap of document.gaps) {
+    if (BigInt(gap.from) < from || BigInt(gap.to) < BigInt(gap.from))
+      return 'gaps overlap or are out of order'
+    from = BigInt(gap.to) + 1n
+    missing += from - BigInt(gap.from)
+  }
+  if (from > last + 1n) return 'a gap reaches beyond the last offset'
+  if (BigInt(document.records) + missing !== last - first + 1n)
+    return 'records and gaps do not cover the range'
+  if (document.leaves !== document.records) return 'there is not one leaf for each record'
+  if ((document.data === null) !== (document.records === 0))
+    return 'records without data, or data without records'
+  return null
+}
+
+/** Leaf of the partition table: what stays the same while nothing changes, so without `from`. */
+export function partitionLeaf({ from: _from, ...state }: HeartbeatPartition): Buffer {
+  return merkleLeaf(Buffer.from(canonicalJson(state)))
+}
+
+/** Leaf of the tree over all manifests. @param sha256Hex hash of the manifest's note bytes */
+export function manifestLeaf(sha256Hex: string): Buffer {
+  return merkleLeaf(Buffer.from(sha256Hex, 'hex'))
+}
+
+/** Order of partitions in a heartbeat and in the partition table: topic, topic id, partition. */
+export function comparePartitions(a: PartitionName, b: PartitionName): number {
+  if (a.topic !== b.topic) return a.topic < b.topic ? -1 : 1
+  if (a.topic_id !== b.topic_id) return a.topic_id < b.topic_id ? -1 : 1
+  return a.partition - b.partition
+}
+
+type PartitionName = Pick<HeartbeatPartition, 'topic' | 'topic_id' | 'partition'>
+
+function parseWith<T>(schema: z.ZodType<T>, line: string): T {
+  const parsed = parseJson(schema, line)
+  if (`${canonicalJson(parsed)}\n` !== line) {
+    throw new HooktrailError('ARCHIVE_DOCUMENT_INVALID', { reason: 'not one line of RFC 8785 JSON' })
+  }
+  return parsed
+}
+
+function parseJson<T>(schema: z.ZodType<T>, line: string): T {
+  try {
+    return schema.parse(JSON.parse(line))
+  } catch (error) {
+    throw new HooktrailError(
+      'ARCHIVE_DOCUMENT_INVALID',
+      { reason: 'a field is missing, unknown or malformed' },
+      error,
+    )
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * One record as one JSONL row, loss-free: the leaf can be computed again from the row alone. Bytes are text only when
+ * they are valid UTF-8 without NUL (databases cut there), else base64 in a field of its own. The promoted columns repeat
+ * headers for convenience of queries; reading back ignores them.
+ */
+import { isUtf8 } from 'node:buffer'
+import { HooktrailError } from '../error/hooktrail-error.ts'
+import type { LogRecord, RecordHeader, TopicPartition } from '../ports/event-log.ts'
+import { EVENT_HEADERS } from '../record/event-record.ts'
+import { checkRow, type RowHeader } from './row-schema.ts'
+
+const TIME_LIMIT_MS = 8_640_000_000_000_000n
+
+/** Before the source's name in ce_source. */
+const SOURCE_PREFIX = '/hooktrail/'
+
+const PROMOTED: readonly (readonly [column: string, header: string])[] = [
+  ['event_id', EVENT_HEADERS.id],
+  ['source', EVENT_HEADERS.source],
+  ['event_type', EVENT_HEADERS.type],
+  ['unique_key', EVENT_HEADERS.dedup],
+  ['received_at', EVENT_HEADERS.time],
+]
+
+/** Ends in a newline. */
+export function encodeRow(record: LogRecord, at: TopicPartition): Buffer {
+  return Buffer.from(
+    `{"topic":${JSON.stringify(at.topic)},"topic_id":"${at.topicId}","partition":${String(at.partition)}` +
+      `,"offset":"${String(record.offset)}","timestamp":${isoTime(record.timestampMs)}` +
+      `,"timestamp_ms":"${String(record.timestampMs)}","timestamp_type":${String(record.timestampType)}` +
+      bytesFields('key', record.key) +
+      bytesFields('value', record.value) +
+      `,"headers":[${encodeHeaders(record.headers)}]${promotedFields(record.headers)}}\n`,
+  )
+}
+
+/** @throws ARCHIVE_ROW_INVALID */
+export function decodeRow(line: string): { readonly record: LogRecord; readonly at: TopicPartition } {
+  const row = parseRow(line)
+  const headers = row.headers.map(decodeHeader)
+  return {
+    record: {
+      offset: BigInt(row.offset),
+      timestampMs: BigInt(row.timestamp_ms),
+      timestampType: row.timestamp_type,
+      key: bytesOf(row.key, row.key_base64),
+      value: bytesOf(row.value, row.value_base64),
+      headers,
+    },
+    at: { topic: row.topic, topicId: row.topic_id, partition: row.partition },
+  }
+}
+
+function parseRow(line: string): ReturnType<typeof checkRow> {
+  try {
+    return checkRow(JSON.parse(line))
+  } catch (error) {
+    throw new HooktrailError('ARCHIVE_ROW_INVALID', { reason: 'not a row' }, error)
+  }
+}
+
+function isoTime(timestampMs: bigint): string {
+  if (timestampMs > TIME_LIMIT_MS || timestampMs < -TIME_LIMIT_MS) return 'null'
+  return `"${new Date(Number(timestampMs)).toISOString()}"`
+}
+
+function isText(bytes: Buffer): boolean {
+  return isUtf8(bytes) && !bytes.includes(0)
+}
+
+function bytesFields(name: string, bytes: Buffer | null): string {
+  if (bytes === null) return `,"${name}":null,"${name}_base64":null`
+  if (isText(bytes)) return `,"${name}":${JSON.stringify(bytes.toString('utf8'))},"${name}_base64":null`
+  return `,"${name}":null,"${name}_base64":"${bytes.toString('base64')}"`
+}
+
+function encodeHeaders(headers: readonly RecordHeader[]): string {
+  let out = ''
+  for (const { name, value } of headers) {
+    const start = `${out === '' ? '' : ','}[${JSON.stringify(name.toWellFormed())},`
+    if (value === null) out += `${start}null]`
+    else if (isText(value)) out += `${start}${JSON.stringify(value.toString('utf8'))}]`
+    else out += `${start}null,"${value.toString('base64')}"]`
+  }
+  return out
+}
+
+function promotedFields(headers: readonly RecordHeader[]): string {
+  let out = ''
+  for (const [column, name] of PROMOTED) {
+    const value = headers.find((header) => header.name === name)?.value ?? null
+    const text = value === null || !isText(value) ? null : value.toString('utf8')
+    const plain =
+      name === EVENT_HEADERS.source && text?.startsWith(SOURCE_PREFIX)
+        ? text.slice(SOURCE_PREFIX.length)
+        : text
+    out += `,"${column}":${JSON.stringify(plain)}`
+  }
+  return out
+}
+
+function decodeHeader([name, text, base64]: RowHeader): RecordHeader {
+  return { name, value: bytesOf(text, base64 ?? null) }
+}
+
+function bytesOf(text: string | null, base64: string | null): Buffer | null {
+  if (text !== null) return Buffer.from(text, 'utf8')
+  return base64 === null ? null : Buffer.from(base64, 'base64')
+}
