@@ -163,8 +163,10 @@ export function manifestFault(document: Manifest): string | null {
 }
 
 /** Leaf of the partition table: what stays the same while nothing changes, so without `from`. */
-export function partitionLeaf({ from: _from, ...state }: HeartbeatPartition): Buffer {
-  return merkleLeaf(Buffer.from(canonicalJson(state)))
+export function partitionLeaf(state: HeartbeatPartition): Buffer {
+  const { topic, topic_id, partition, to, head, running, log_start, high_watermark } = state
+  const leaf = { topic, topic_id, partition, to, head, running, log_start, high_watermark }
+  return merkleLeaf(Buffer.from(canonicalJson(leaf)))
 }
 
 /** Leaf of the tree over all manifests. @param sha256Hex hash of the manifest's note bytes */

@@ -1,0 +1,72 @@
+/**
+ * Lists a folder tree in byte order of keys without holding it: one folder's names at a time for each level. A folder
+ * sorts as its name with a slash, which is what byte order of whole keys asks for. Subtrees that lie wholly before
+ * `after` or outside `prefix` are not read.
+ */
+import { readdir, stat } from 'node:fs/promises'
+import path from 'node:path'
+import type { ObjectHead } from '../../core/ports/archive-store.ts'
+import { TMP_FOLDER } from './object-path.ts'
+import { isMissing, storeError } from './store-error.ts'
+
+export interface ListRequest {
+  readonly root: string
+  readonly prefix: string
+  /** Exclusive. */
+  readonly after: string
+}
+
+export function listObjects(request: ListRequest): AsyncGenerator<ObjectHead> {
+  const start = request.prefix.slice(0, request.prefix.lastIndexOf('/') + 1)
+  if (start.split('/').includes('..')) return walk(request, '\0')
+  return walk(request, start)
+}
+
+/** @param folder key of the folder with its slash, empty for the root */
+async function* walk(request: ListRequest, folder: string): AsyncGenerator<ObjectHead> {
+  for (const name of await sortedNames(request.root, folder)) {
+    const key = folder + name
+    if (!isWanted(key, request)) continue
+    if (key.endsWith('/')) {
+      yield* walk(request, key)
+      continue
+    }
+    const head = await objectHead(path.join(request.root, key), key)
+    if (head !== null) yield head
+  }
+}
+
+/** @returns null when there is no such object */
+export async function objectHead(file: string, key: string): Promise<ObjectHead | null> {
+  try {
+    const found = await stat(file)
+    if (!found.isFile()) return null
+    return { key, size: found.size, lastModifiedMs: Math.floor(found.mtimeMs), versionId: null, lock: null }
+  } catch (error) {
+    if (isMissing(error)) return null
+    throw storeError(error, key)
+  }
+}
+
+function isWanted(key: string, { prefix, after }: ListRequest): boolean {
+  if (!key.endsWith('/')) return key.startsWith(prefix) && key > after
+  const inside = key.startsWith(prefix) || prefix.startsWith(key)
+  return inside && (key > after || after.startsWith(key))
+}
+
+async function sortedNames(root: string, folder: string): Promise<readonly string[]> {
+  try {
+    const entries = await readdir(path.join(root, folder), { withFileTypes: true })
+    const names = entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name))
+    return names.filter((name) => folder !== '' || name !== `${TMP_FOLDER}/`).toSorted(compareBytes)
+  } catch (error) {
+    if (isMissing(error)) return []
+    throw storeError(error, folder)
+  }
+}
+
+/** Keys are ASCII: code units are bytes. */
+function compareBytes(a: string, b: string): number {
+  if (a === b) return 0
+  return a < b ? -1 : 1
+}

@@ -1,0 +1,97 @@
+/**
+ * The keys below $HOOKTRAIL_HOME: the archive's Ed25519 key with its public line, the digest key, the API token. Each
+ * `ensure…` creates what is missing and reads what is there; none ever replaces a key.
+ */
+import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import {
+  makeSigner,
+  parseVerifierKey,
+  type NoteSigner,
+  type NoteVerifier,
+} from '../../core/archive/signed-note.ts'
+import { HooktrailError } from '../../core/error/hooktrail-error.ts'
+import { createFileOnce, PUBLIC_MODE, readSecretFile, SECRET_MODE } from './secret-file.ts'
+
+/** Name of the archive's key inside notes. */
+const ARCHIVE_KEY_NAME = 'hooktrail-archive'
+const RANDOM_SECRET = /^[0-9a-f]{64}$/
+
+/** Public file: one C2SP verifier key line. */
+export function archivePublicKeyPath(home: string): string {
+  return path.join(home, 'keys', 'archive.pub')
+}
+
+/** PKCS#8 PEM. */
+export function archivePrivateKeyPath(home: string): string {
+  return path.join(home, 'keys', 'archive.key')
+}
+
+/** @throws ARCHIVE_KEY_FILE_OPEN, ARCHIVE_KEY_FILE_INVALID */
+export async function ensureArchiveSigner(home: string): Promise<NoteSigner> {
+  const file = archivePrivateKeyPath(home)
+  const pem = await ensureSecret(file, newPrivateKeyPem)
+  const signer = signerOf(pem, file)
+  await createFileOnce(archivePublicKeyPath(home), `${signer.vkey}\n`, PUBLIC_MODE)
+  const published = await readPublicKeys(archivePublicKeyPath(home))
+  if (!published.some(({ vkey }) => vkey === signer.vkey)) {
+    throw new HooktrailError('ARCHIVE_KEY_FILE_INVALID', {
+      file: archivePublicKeyPath(home),
+      reason: 'not of this key',
+    })
+  }
+  return signer
+}
+
+/** Verifier key lines of a public file; empty lines and lines after # are skipped. @throws ARCHIVE_KEY_FILE_INVALID */
+export async function readPublicKeys(file: string): Promise<readonly NoteVerifier[]> {
+  try {
+    const lines = (await readFile(file, 'utf8')).split('\n').map((line) => line.trim())
+    const keys = lines.filter((line) => line !== '' && !line.startsWith('#')).map(parseVerifierKey)
+    if (keys.length > 0) return keys
+  } catch (error) {
+    throw new HooktrailError('ARCHIVE_KEY_FILE_INVALID', { file }, error)
+  }
+  throw new HooktrailError('ARCHIVE_KEY_FILE_INVALID', { file, reason: 'no key in it' })
+}
+
+/** 32 random bytes in hex: the key under which bodies and secrets are digested. */
+export function ensureDigestKey(home: string): Promise<string> {
+  return ensureRandomSecret(path.join(home, 'keys', 'digest.key'))
+}
+
+/** The API's administrator token. */
+export function ensureApiToken(home: string): Promise<string> {
+  return ensureRandomSecret(path.join(home, 'token'))
+}
+
+async function ensureRandomSecret(file: string): Promise<string> {
+  const text = (await ensureSecret(file, () => `${randomBytes(32).toString('hex')}\n`)).trim()
+  if (!RANDOM_SECRET.test(text)) throw new HooktrailError('ARCHIVE_KEY_FILE_INVALID', { file })
+  return text
+}
+
+async function ensureSecret(file: string, make: () => string): Promise<string> {
+  const found = await readSecretFile(file)
+  if (found !== null) return found
+  await createFileOnce(file, make(), SECRET_MODE)
+  const created = await readSecretFile(file)
+  if (created === null) throw new HooktrailError('ARCHIVE_KEY_FILE_INVALID', { file, reason: 'it vanished' })
+  return created
+}
+
+function newPrivateKeyPem(): string {
+  return generateKeyPairSync('ed25519', {
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+  }).privateKey
+}
+
+function signerOf(pem: string, file: string): NoteSigner {
+  try {
+    return makeSigner(createPrivateKey(pem), ARCHIVE_KEY_NAME)
+  } catch (error) {
+    throw new HooktrailError('ARCHIVE_KEY_FILE_INVALID', { file }, error)
+  }
+}
