@@ -160,7 +160,7 @@ export interface TakenJob {
 /** What happens to the job after an attempt. */
 export type NextState =
   | { readonly state: 'completed' }
-  | { readonly state: 'retryable'; readonly delayMs: number }
+  | { readonly state: 'retryable'; readonly delayMs: number; readonly disableHandler?: boolean }
   | { readonly state: 'dead'; readonly disableHandler?: boolean }
 
 export interface AttemptTimings {
