@@ -1,0 +1,34 @@
+/**
+ * One event as a log record: CloudEvents 1.0 Kafka binding, binary mode. The value is the body as received (I2), key
+ * the ordering key, everything else a header in the order of EVENT_HEADERS.
+ */
+import type { RecordHeader } from '../ports/event-log.ts'
+import { EVENT_HEADERS, type EventRecord } from './event-record.ts'
+
+export const SOURCE_PREFIX = '/hooktrail/'
+const SPEC_VERSION: RecordHeader = { name: EVENT_HEADERS.specVersion, value: Buffer.from('1.0') }
+
+export interface EncodedEvent {
+  readonly key: Buffer
+  readonly value: Buffer
+  readonly headers: RecordHeader[]
+}
+
+export function encodeEvent(event: EventRecord): EncodedEvent {
+  const headers: RecordHeader[] = [SPEC_VERSION]
+  const add = (name: string, value: string | null): void => {
+    if (value !== null) headers.push({ name, value: Buffer.from(value) })
+  }
+  add(EVENT_HEADERS.id, event.id)
+  add(EVENT_HEADERS.source, SOURCE_PREFIX + event.source)
+  add(EVENT_HEADERS.type, event.type)
+  add(EVENT_HEADERS.time, new Date(event.receivedAtMs).toISOString())
+  add(EVENT_HEADERS.subject, event.subject)
+  add(EVENT_HEADERS.contentType, event.contentType)
+  add(EVENT_HEADERS.traceparent, event.traceparent)
+  add(EVENT_HEADERS.dedup, event.dedupKey)
+  add(EVENT_HEADERS.cloudEvent, event.cloudEvent && JSON.stringify(event.cloudEvent))
+  add(EVENT_HEADERS.request, event.request && JSON.stringify(event.request))
+  add(EVENT_HEADERS.evidence, event.evidence && JSON.stringify(event.evidence))
+  return { key: Buffer.from(event.orderingKey), value: event.body, headers }
+}
