@@ -1,0 +1,119 @@
+/**
+ * undici's connector with what an attempt records: how long name, TCP and TLS took, and to which address it went.
+ * The resolver is replaced: every address of the name is checked, one is pinned, and the connection goes to that one,
+ * so a name that changes its mind between check and connect (rebinding) gains nothing.
+ */
+import { lookup as systemLookup, type LookupAddress } from 'node:dns'
+import type { Socket } from 'node:net'
+import { buildConnector } from 'undici'
+import { isAddress, refusedAddress, type AllowPrivate } from '../../core/delivery/address-class.ts'
+
+export class AddressBlockedError extends Error {
+  override readonly name = 'AddressBlockedError'
+  readonly code = 'ADDRESS_BLOCKED'
+}
+
+export class NameNotResolvedError extends Error {
+  override readonly name = 'NameNotResolvedError'
+  readonly code = 'NAME_NOT_RESOLVED'
+}
+
+export interface ConnectTimings {
+  readonly startedAt: number
+  dnsMs: number | null
+  connectMs: number | null
+  tlsMs: number | null
+  remoteAddress: string | null
+}
+
+export interface ConnectorOptions {
+  readonly allowPrivate: AllowPrivate
+  readonly timeoutMs: number
+  readonly monotonic: () => number
+  /** Called when a connection stands or has failed. */
+  readonly connected: (timings: ConnectTimings) => void
+}
+
+type LookupCallback = (
+  error: NodeJS.ErrnoException | null,
+  address: string | LookupAddress[],
+  family?: number,
+) => void
+
+export function createConnector(options: ConnectorOptions): buildConnector.connector {
+  const connect = buildConnector({
+    timeout: options.timeoutMs,
+    keepAlive: true,
+    lookup: (host, lookupOptions, callback) => {
+      pinnedLookup(host, options.allowPrivate, { all: lookupOptions.all === true, callback })
+    },
+  })
+  return (target, callback) => {
+    const refused = isAddress(target.hostname) ? refusedAddress(target.hostname, options.allowPrivate) : null
+    if (refused !== null) {
+      callback(new AddressBlockedError(refused), null)
+      return
+    }
+    const timings = newTimings(options.monotonic())
+    const finish: buildConnector.Callback = (...result) => {
+      const [, socket] = result
+      timings.remoteAddress ??= socket?.remoteAddress ?? null
+      options.connected(timings)
+      callback(...result)
+    }
+    const socket: unknown = connect(target, finish)
+    if (isSocket(socket)) watch(socket, timings, options.monotonic)
+  }
+}
+
+function newTimings(startedAt: number): ConnectTimings {
+  return { startedAt, dnsMs: null, connectMs: null, tlsMs: null, remoteAddress: null }
+}
+
+/** The connector returns its socket at run time, though its type does not say so. */
+function isSocket(value: unknown): value is Socket {
+  return typeof value === 'object' && value !== null && 'once' in value && 'remoteAddress' in value
+}
+
+function watch(socket: Socket, timings: ConnectTimings, monotonic: () => number): void {
+  let since = timings.startedAt
+  const lap = (): number => {
+    const now = monotonic()
+    const elapsed = now - since
+    since = now
+    return elapsed
+  }
+  socket.once('lookup', () => {
+    timings.dnsMs = lap()
+  })
+  socket.once('connect', () => {
+    timings.connectMs = lap()
+    timings.remoteAddress = socket.remoteAddress ?? null
+  })
+  socket.once('secureConnect', () => {
+    timings.tlsMs = lap()
+  })
+}
+
+function pinnedLookup(
+  host: string,
+  allowPrivate: AllowPrivate,
+  answer: { readonly all: boolean; readonly callback: LookupCallback },
+): void {
+  systemLookup(host, { all: true, verbatim: true }, (error, addresses) => {
+    const [pinned] = addresses
+    if (error !== null || pinned === undefined) {
+      answer.callback(new NameNotResolvedError(`${host}: ${error?.code ?? 'no address'}`), [])
+      return
+    }
+    for (const { address } of addresses) {
+      const refused = refusedAddress(address, allowPrivate)
+      if (refused !== null) {
+        answer.callback(new AddressBlockedError(`${host}: ${refused}`), [])
+        return
+      }
+    }
+    if (answer.all) answer.callback(null, [pinned])
+    else answer.callback(null, pinned.address, pinned.family)
+  })
+}
