@@ -13,6 +13,8 @@ export const scale = {
   killRounds: size(6, 20),
   /** Events sent in each of those rounds. */
   killEventsPerRound: size(300, 1500),
+  /** Events through two of each process, half of them before one of each is killed. */
+  processEvents: size(100, 2000),
   /** Real payloads of each provider that go through the whole pipeline. */
   e2eEventsMax: size(120, 100_000),
 }
