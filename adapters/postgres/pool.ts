@@ -1,0 +1,190 @@
+/**
+ * The one way to the database. Every session has synchronous_commit on, UTC, bounded waits for locks and
+ * statements, and the schema `hooktrail` as its search path. Nothing here reconnects by itself: each query takes
+ * a fresh connection when the last one died, and callers' loops go on for ever.
+ */
+import { Client, Pool, type ClientConfig, type QueryResultRow } from 'pg'
+import { HooktrailError } from '../../core/error/hooktrail-error.ts'
+import type { Logger } from '../../core/log.ts'
+import { isRepeatable, mapDatabaseError } from './database-error.ts'
+import { resultTypes } from './sql.ts'
+
+/** A statement that is prepared once a connection under its name; `binary` asks for results in binary format. */
+export interface Statement {
+  readonly name?: string
+  readonly text: string
+  readonly binary?: boolean
+}
+
+export interface Queryable {
+  /** Buffers are sent as binary parameters (see sql.ts for arrays). int8 comes back as bigint, bytea as Buffer. */
+  query<Row extends QueryResultRow>(
+    statement: string | Statement,
+    values?: readonly unknown[],
+  ): Promise<readonly Row[]>
+}
+
+/** A connection of one's own, outside the pool: for LISTEN and session locks. */
+export interface Connection extends Queryable, AsyncDisposable {
+  /** Resolves when the connection has ended, for whatever reason. */
+  readonly closed: Promise<void>
+}
+
+export interface Database extends Queryable, AsyncDisposable {
+  readonly schema: string
+  /** Runs in one transaction; deadlocks and serialization failures are run again, at most ATTEMPTS_MAX times in all. */
+  transaction<T>(run: (transaction: Queryable) => Promise<T>): Promise<T>
+  connect(onNotification?: (channel: string, payload: string) => void): Promise<Connection>
+}
+
+export interface DatabaseOptions {
+  readonly url: string
+  readonly connectionsMax: number
+  readonly applicationName: string
+  readonly logger: Logger
+  /** Tests use their own. */
+  readonly schema?: string
+}
+
+const ATTEMPTS_MAX = 5
+const CONNECT_TIMEOUT_MS = 5_000
+const IDLE_TIMEOUT_MS = 60_000
+const LOCK_TIMEOUT_MS = 10_000
+const STATEMENT_TIMEOUT_MS = 30_000
+const IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
+
+export function openDatabase(options: DatabaseOptions): Database {
+  const schema = options.schema ?? 'hooktrail'
+  if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema))
+    throw new TypeError('a schema name is lower case letters, digits and _')
+  const config = sessionConfig(options, schema)
+  const pool = new Pool({ ...config, max: options.connectionsMax, idleTimeoutMillis: IDLE_TIMEOUT_MS })
+  pool.on('error', (error) => {
+    options.logger.debug({ reason: error.message }, 'an idle database connection ended')
+  })
+  let ended: Promise<void> | null = null
+  return {
+    schema,
+    query: (statement, values) => queryOn(pool, statement, values),
+    transaction: (run) => runTransaction(pool, run),
+    connect: (onNotification) => openConnection(config, onNotification),
+    [Symbol.asyncDispose]: () => (ended ??= pool.end()),
+  }
+}
+
+/** fsync and full_page_writes are what an acknowledgement stands on: off is refused. @throws LOG_FSYNC_OFF */
+export async function requireDurableSettings(database: Queryable): Promise<void> {
+  const [settings] = await database.query<
+    Record<'fsync' | 'full_page_writes' | 'synchronous_commit', string>
+  >(
+    `SELECT current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes,
+            current_setting('synchronous_commit') AS synchronous_commit`,
+  )
+  if (settings?.fsync !== 'on' || settings.full_page_writes !== 'on' || settings.synchronous_commit === 'off')
+    throw new HooktrailError('LOG_FSYNC_OFF', { ...settings })
+}
+
+function sessionConfig({ url, applicationName }: DatabaseOptions, schema: string): ClientConfig {
+  const settings = [
+    'synchronous_commit=on',
+    'timezone=UTC',
+    `search_path=${schema}`,
+    `lock_timeout=${LOCK_TIMEOUT_MS}`,
+    `statement_timeout=${STATEMENT_TIMEOUT_MS}`,
+    `idle_in_transaction_session_timeout=${IDLE_IN_TRANSACTION_TIMEOUT_MS}`,
+  ]
+  return {
+    connectionString: url,
+    application_name: applicationName,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+    types: resultTypes,
+    options: settings.map((setting) => `-c ${setting}`).join(' '),
+  }
+}
+
+async function queryOn<Row extends QueryResultRow>(
+  target: Pick<Client, 'query'> | Pick<Pool, 'query'>,
+  statement: string | Statement,
+  values: readonly unknown[] = [],
+): Promise<readonly Row[]> {
+  const { name, text, binary } = typeof statement === 'string' ? { text: statement } : statement
+  const config = {
+    text,
+    // Without values the driver uses the simple protocol, which allows several statements in one text.
+    ...(values.length === 0 ? {} : { values: [...values] }),
+    ...(name === undefined ? {} : { name }),
+    ...(binary === true ? { binary } : {}),
+  }
+  try {
+    return (await target.query<Row>(config)).rows
+  } catch (error) {
+    throw mapDatabaseError(error)
+  }
+}
+
+async function runTransaction<T>(pool: Pool, run: (transaction: Queryable) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await runOnce(pool, run)
+    } catch (error) {
+      if (!isRepeatable(error) || attempt === ATTEMPTS_MAX) throw error
+    }
+  }
+}
+
+async function runOnce<T>(pool: Pool, run: (transaction: Queryable) => Promise<T>): Promise<T> {
+  const client = await pool.connect().catch((error: unknown) => {
+    throw mapDatabaseError(error)
+  })
+  const transaction: Queryable = { query: (statement, values) => queryOn(client, statement, values) }
+  // Between queries a dying connection is reported here only; the next query rejects and says so.
+  const onError = (): void => undefined
+  client.on('error', onError)
+  let broken = false
+  try {
+    await transaction.query('BEGIN')
+    const result = await run(transaction)
+    await transaction.query('COMMIT')
+    return result
+  } catch (error) {
+    await transaction.query('ROLLBACK').catch(() => {
+      broken = true
+    })
+    throw error
+  } finally {
+    client.off('error', onError)
+    client.release(broken)
+  }
+}
+
+async function openConnection(
+  config: ClientConfig,
+  onNotification?: (channel: string, payload: string) => void,
+): Promise<Connection> {
+  const client = new Client(config)
+  const closed = Promise.withResolvers<void>()
+  client.on('end', () => {
+    closed.resolve()
+  })
+  client.on('error', () => {
+    closed.resolve()
+  })
+  if (onNotification !== undefined)
+    client.on('notification', ({ channel, payload }) => {
+      onNotification(channel, payload ?? '')
+    })
+  try {
+    await client.connect()
+  } catch (error) {
+    throw mapDatabaseError(error)
+  }
+  return {
+    closed: closed.promise,
+    query: (statement, values) => queryOn(client, statement, values),
+    [Symbol.asyncDispose]: async () => {
+      await client.end().catch(() => undefined)
+      closed.resolve()
+    },
+  }
+}
