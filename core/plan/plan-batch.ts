@@ -6,10 +6,9 @@
 import type { LogRecord, OffsetGap, TopicPartition } from '../ports/event-log.ts'
 import { INDEX_HANDLER, type DedupClaim, type LockedStep, type StepDecision } from '../ports/job-store.ts'
 import { decodeEvent } from '../record/decode-event.ts'
-import type { EventRecord } from '../record/event-record.ts'
-import { matchEvent, type Match } from './match-event.ts'
+import { matchEvent } from './match-event.ts'
 import type { PlanHandler } from './plan-handler.ts'
-import { indexRows, planHandler } from './plan-rows.ts'
+import { indexRows, planHandler, type PlannedEvent } from './plan-rows.ts'
 
 export interface BatchInput {
   readonly at: TopicPartition
@@ -24,15 +23,6 @@ export interface BatchInput {
   readonly quarantined: boolean
   /** HMAC-SHA-256 under the digest key. */
   readonly bodyDigest: (body: Buffer) => Buffer
-}
-
-/** An event with its place and what each handler (by its position in the batch's list) makes of it. */
-export interface PlannedEvent {
-  readonly event: EventRecord
-  readonly offset: bigint
-  readonly timestampMs: bigint
-  readonly sizeBytes: number
-  readonly matches: readonly Match[]
 }
 
 export interface BatchPlan {

@@ -10,8 +10,16 @@ import {
 } from '../ports/job-store.ts'
 import type { EventRecord } from '../record/event-record.ts'
 import type { Match } from './match-event.ts'
-import type { PlannedEvent } from './plan-batch.ts'
 import type { PlanHandler } from './plan-handler.ts'
+
+/** An event with its place and what each handler (by its position in the batch's list) makes of it. */
+export interface PlannedEvent {
+  readonly event: EventRecord
+  readonly offset: bigint
+  readonly timestampMs: bigint
+  readonly sizeBytes: number
+  readonly matches: readonly Match[]
+}
 
 export interface RowsContext {
   readonly events: readonly PlannedEvent[]

@@ -1,0 +1,102 @@
+/**
+ * Bounds on open jobs per handler (delivery §1): a handler over a bound, paused or disabled is not planned for and
+ * stays behind at its own position, so its backlog lies in the log and the table of open jobs stays small (I6).
+ * Figures come from the store every now and then; in between, what this process plans and finishes is added to them.
+ */
+import type { Logger } from '../core/log.ts'
+import type { JobStore } from '../core/ports/job-store.ts'
+import type { Metrics } from '../core/ports/metrics.ts'
+
+/** available + running; planning goes on below half of it. */
+export const OPEN_JOBS_MAX = 5_000
+/** Waiting for a retry; planning pauses and says so. */
+export const RETRYABLE_JOBS_MAX = 200_000
+const POLL_MS = 1_000
+const POLL_HELD_MS = 200
+
+interface Load {
+  open: number
+  retryable: number
+  reserved: number
+  active: boolean
+  held: 'open_jobs' | 'retry_backlog' | null
+}
+
+export interface BacklogOptions {
+  readonly store: Pick<JobStore, 'openJobs' | 'handlers'>
+  readonly handlers: readonly string[]
+  readonly logger: Logger
+  readonly metrics: Metrics
+}
+
+export class Backlog {
+  readonly #options: BacklogOptions
+  readonly #loads: ReadonlyMap<string, Load>
+
+  constructor(options: BacklogOptions) {
+    this.#options = options
+    const empty = (): Load => ({ open: 0, retryable: 0, reserved: 0, active: true, held: null })
+    this.#loads = new Map(options.handlers.map((name) => [name, empty()]))
+  }
+
+  /** May this many more jobs be planned for the handler? */
+  admits(handler: string, jobs: number): boolean {
+    const load = this.#loads.get(handler)
+    if (load?.active !== true) return false
+    this.#judge(handler, load, jobs)
+    return load.held === null
+  }
+
+  /** True when a bound, not an operator, keeps some handler behind: it may go on at any moment. */
+  get anyHeld(): boolean {
+    return [...this.#loads.values()].some(({ active, held }) => active && held !== null)
+  }
+
+  /** Keeps room for a step that is being planned; `settle` gives it back. */
+  reserve(handlers: readonly string[], jobs: number): void {
+    for (const handler of handlers) this.#change(handler, (load) => (load.reserved += jobs))
+  }
+
+  settle(handlers: readonly string[], jobs: number): void {
+    for (const handler of handlers) this.#change(handler, (load) => (load.reserved -= jobs))
+  }
+
+  planned(handler: string, jobs: number): void {
+    this.#change(handler, (load) => (load.open += jobs))
+  }
+
+  /** A job left the states available and running. */
+  finished(handler: string): void {
+    this.#change(handler, (load) => (load.open -= 1))
+  }
+
+  async step(): Promise<number> {
+    const [open, views] = await Promise.all([this.#options.store.openJobs(), this.#options.store.handlers()])
+    const openOf = new Map(open.map((row) => [row.handler, row]))
+    const statusOf = new Map(views.map(({ handler, status }) => [handler, status]))
+    for (const [handler, load] of this.#loads) {
+      const row = openOf.get(handler) ?? { available: 0, running: 0, retryable: 0 }
+      load.open = row.available + row.running
+      load.retryable = row.retryable
+      load.active = (statusOf.get(handler) ?? 'active') === 'active'
+      for (const state of ['available', 'running', 'retryable'] as const)
+        this.#options.metrics.set('open_jobs', { handler, state }, row[state])
+    }
+    return this.anyHeld ? POLL_HELD_MS : POLL_MS
+  }
+
+  #judge(handler: string, load: Load, jobs: number): void {
+    const held = load.held
+    const factor = held === null ? 1 : 0.5
+    const open = load.open + load.reserved + (held === null ? jobs : 0)
+    if (load.retryable >= RETRYABLE_JOBS_MAX * factor) load.held = 'retry_backlog'
+    else load.held = open > OPEN_JOBS_MAX * factor ? 'open_jobs' : null
+    if (load.held === 'retry_backlog' && held !== 'retry_backlog')
+      this.#options.logger.warn({ handler, retryable: load.retryable }, 'retry_backlog: planning pauses')
+  }
+
+  #change(handler: string, change: (load: Load) => void): void {
+    const load = this.#loads.get(handler)
+    if (load !== undefined) change(load)
+  }
+}

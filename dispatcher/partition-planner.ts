@@ -1,0 +1,251 @@
+/**
+ * Plans one partition for all its handlers (delivery §1). One step: read a batch, decide purely, commit; planning
+ * happens once because the commit moves positions by compare-and-swap, whoever else tries. A handler that is behind
+ * (held, paused or new) is planned by the same step for itself, in turns with the index.
+ * A crash anywhere leaves either nothing of a step or all of it.
+ */
+import type { Clock } from '../core/clock.ts'
+import type { SourceConfig } from '../core/config/config.ts'
+import { isHooktrailError } from '../core/error/hooktrail-error.ts'
+import type { Logger } from '../core/log.ts'
+import type { EventLog, ReadResult, TopicPartition } from '../core/ports/event-log.ts'
+import { INDEX_HANDLER, type JobStore, type StepDecision } from '../core/ports/job-store.ts'
+import type { Metrics } from '../core/ports/metrics.ts'
+import { planBatch, type BatchPlan } from '../core/plan/plan-batch.ts'
+import type { PlanHandler } from '../core/plan/plan-handler.ts'
+import type { Backlog } from './backlog.ts'
+import { chooseSteps, type StepChoice } from './choose-step.ts'
+import { LEASE_RETRY_MS, type Lease } from './lease.ts'
+import type { PayloadCache } from './payload-cache.ts'
+import { PlanQuarantine } from './plan-quarantine.ts'
+import type { WaitList } from './wait-list.ts'
+
+export const STEP_RECORDS_MAX = 500
+export const STEP_BYTES_MAX = 4 * 1024 * 1024
+const TAIL_WAIT_MS = 1_000
+/** While a bound holds a handler, which may end at any moment. */
+const HELD_WAIT_MS = 50
+/** Positions are kept in memory between steps and read again after this long, or when a commit disagrees. */
+const POSITIONS_KEPT_MS = 1_000
+/** A handler whose next event the log no longer holds is tried again this often. */
+const STUCK_RETRY_MS = 30_000
+
+export interface PlannerOptions {
+  readonly at: TopicPartition
+  readonly source: SourceConfig
+  readonly handlers: readonly PlanHandler[]
+  readonly eventTtlMs: number | null
+  readonly generation: string
+  readonly bodyDigest: (body: Buffer) => Buffer
+  readonly log: Pick<EventLog, 'read'>
+  readonly store: Pick<JobStore, 'positions' | 'commitStep' | 'ping'>
+  readonly lease: Lease
+  readonly backlog: Backlog
+  readonly payloads: PayloadCache
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metrics: Metrics
+  readonly waits: WaitList
+}
+
+export type PlannerStep = 'committed' | 'lost' | 'idle' | 'not-leased'
+
+export class PartitionPlanner {
+  readonly name: string
+  readonly #options: PlannerOptions
+  readonly #quarantine: PlanQuarantine
+  readonly #stuckUntil = new Map<string, number>()
+  #positions: Map<string, bigint> | null = null
+  #positionsReadAt = 0
+  #lastKind: StepChoice['kind'] = 'catch-up'
+
+  constructor(options: PlannerOptions) {
+    this.#options = options
+    this.name = `plan ${options.at.topic}/${options.at.partition}`
+    this.#quarantine = new PlanQuarantine(options.store)
+  }
+
+  async run(signal: AbortSignal): Promise<number> {
+    return (await this.step(signal)) === 'not-leased' ? LEASE_RETRY_MS : 0
+  }
+
+  async step(signal: AbortSignal, tailWaitMs: number = TAIL_WAIT_MS): Promise<PlannerStep> {
+    if (!(await this.#options.lease.hold())) return 'not-leased'
+    const positions = await this.#standing()
+    const { index, catchUp } = chooseSteps({
+      index: positions.get(INDEX_HANDLER) ?? 0n,
+      handlers: this.#handlerPositions(positions),
+      admits: (handler) => this.#admits(handler),
+    })
+    const choice = catchUp !== null && this.#lastKind === 'index' ? catchUp : index
+    this.#lastKind = choice.kind
+    let waitMs = this.#options.backlog.anyHeld ? Math.min(HELD_WAIT_MS, tailWaitMs) : tailWaitMs
+    if (catchUp !== null) waitMs = 0
+    const result = await this.#take(choice, waitMs, signal)
+    // Nothing new for the index, but somebody is behind: that one is next.
+    return result === 'idle' && catchUp !== null && choice === index
+      ? this.#take(catchUp, 0, signal).finally(() => (this.#lastKind = 'catch-up'))
+      : result
+  }
+
+  async #standing(): Promise<Map<string, bigint>> {
+    const { store, at, clock } = this.#options
+    const now = clock.monotonic()
+    if (this.#positions === null || now - this.#positionsReadAt > POSITIONS_KEPT_MS) {
+      const rows = await store.positions(at.topicId, at.partition)
+      this.#positions = new Map(rows.map(({ handler, next }) => [handler, next]))
+      this.#positionsReadAt = now
+    }
+    return this.#positions
+  }
+
+  /** Positions of the handlers of this configuration; a removed handler keeps its row and is left alone. */
+  #handlerPositions(positions: ReadonlyMap<string, bigint>): Map<string, bigint> {
+    const own = new Map<string, bigint>()
+    for (const { name } of this.#options.handlers) {
+      const next = positions.get(name)
+      if (next !== undefined) own.set(name, next)
+    }
+    return own
+  }
+
+  #admits(handler: string): boolean {
+    const stuckUntil = this.#stuckUntil.get(handler)
+    if (stuckUntil !== undefined && this.#options.clock.monotonic() < stuckUntil) return false
+    return this.#options.backlog.admits(handler, STEP_RECORDS_MAX)
+  }
+
+  async #take(choice: StepChoice, waitMs: number, signal: AbortSignal): Promise<PlannerStep> {
+    const { backlog } = this.#options
+    const batch = await this.#read(choice, waitMs, signal)
+    if (batch === null || batch.next === choice.first) return 'idle'
+    backlog.reserve(choice.handlers, batch.records.length)
+    try {
+      const result = await this.#commit(choice, batch)
+      this.#quarantine.succeeded(batch.next)
+      return result
+    } catch (error) {
+      this.#positions = null
+      await this.#quarantine.failed(error, choice.first, batch.next)
+      throw error
+    } finally {
+      backlog.settle(choice.handlers, batch.records.length)
+    }
+  }
+
+  async #read(choice: StepChoice, waitMs: number, signal: AbortSignal): Promise<ReadResult | null> {
+    const recordsMax = this.#quarantine.recordsMax(choice.first, STEP_RECORDS_MAX)
+    const room = choice.until === null ? recordsMax : Number(choice.until - choice.first)
+    try {
+      const result = await this.#options.log.read({
+        ...this.#options.at,
+        from: choice.first,
+        recordsMax: Math.min(recordsMax, room),
+        bytesMax: STEP_BYTES_MAX,
+        waitMsMax: waitMs,
+        signal,
+      })
+      this.#measureLag(choice, result)
+      for (const handler of choice.handlers) this.#unstick(handler)
+      return endAt(result, choice.until)
+    } catch (error) {
+      if (choice.kind === 'index' || !isHooktrailError(error, 'LOG_OFFSET_OUT_OF_RANGE')) throw error
+      for (const handler of choice.handlers) this.#stick(handler, choice.first)
+      return null
+    }
+  }
+
+  async #commit(choice: StepChoice, batch: ReadResult): Promise<PlannerStep> {
+    const { at, generation, store } = this.#options
+    const handlers = this.#options.handlers.filter(({ name }) => choice.handlers.includes(name))
+    const plan = this.#plan(choice, batch, handlers)
+    let decision: StepDecision | null = null
+    const span = { first: choice.first, next: batch.next }
+    const outcome = await store.commitStep(
+      { ...at, ...span, generation, handlers: choice.handlers, claims: plan.claims },
+      // The store may call it again when it repeats the transaction; the last call counts.
+      (locked) => (decision = plan.decide(locked)),
+    )
+    switch (outcome.kind) {
+      case 'lost':
+        this.#positions = null
+        return 'lost'
+      case 'committed':
+        if (decision !== null) this.#committed(plan, decision, batch.next)
+        return 'committed'
+      default:
+        return outcome satisfies never
+    }
+  }
+
+  #plan(choice: StepChoice, batch: ReadResult, handlers: readonly PlanHandler[]): BatchPlan {
+    const { at, source, eventTtlMs, clock, bodyDigest } = this.#options
+    return planBatch({
+      at,
+      first: choice.first,
+      next: batch.next,
+      records: batch.records,
+      gaps: batch.gaps,
+      handlers,
+      dedup: source.dedup,
+      eventTtlMs,
+      nowMs: clock.now(),
+      quarantined: this.#quarantine.isolates(choice.first),
+      bodyDigest,
+    })
+  }
+
+  #committed(plan: BatchPlan, decision: StepDecision, next: bigint): void {
+    const { at, backlog, payloads, source, metrics } = this.#options
+    for (const { handler, counts } of decision.steps) {
+      this.#positions?.set(handler, next)
+      backlog.planned(handler, counts.planned)
+      if (handler === INDEX_HANDLER && counts.duplicate > 0)
+        metrics.count('events_duplicate_total', { source: source.name }, counts.duplicate)
+    }
+    for (const { handler, state } of decision.jobs)
+      if (state === 'dead') metrics.count('dlq_total', { handler })
+    const due = new Set(decision.jobs.map(({ offset }) => offset))
+    payloads.put(
+      at,
+      plan.events.filter(({ offset }) => due.has(offset)),
+    )
+  }
+
+  #measureLag({ handlers, first }: StepChoice, { highWatermark, records }: ReadResult): void {
+    const [oldest] = records
+    const lagMs = oldest === undefined ? 0 : this.#options.clock.now() - Number(oldest.timestampMs)
+    const partition = String(this.#options.at.partition)
+    for (const handler of handlers) {
+      if (handler === INDEX_HANDLER) continue
+      const labels = { handler, partition }
+      this.#options.metrics.set('handler_lag_records', labels, Number(highWatermark - first))
+      this.#options.metrics.set('handler_lag_seconds', labels, Math.max(lagMs, 0) / 1000)
+    }
+  }
+
+  #stick(handler: string, position: bigint): void {
+    const { clock, logger, waits, at } = this.#options
+    this.#stuckUntil.set(handler, clock.monotonic() + STUCK_RETRY_MS)
+    const place = { handler, topic: at.topic, partition: at.partition, position: String(position) }
+    logger.error(place, 'the next event of the handler is no longer in the log, only in the archive')
+    waits.set(`${this.name} for ${handler}`, `offset ${position} is before the start of the log`)
+  }
+
+  #unstick(handler: string): void {
+    if (this.#stuckUntil.delete(handler)) this.#options.waits.clear(`${this.name} for ${handler}`)
+  }
+}
+
+/** Cuts what a read returned beyond `until`: the log counts records, and a gap may have made it go further. */
+function endAt(result: ReadResult, until: bigint | null): ReadResult {
+  if (until === null || result.next <= until) return result
+  return {
+    ...result,
+    next: until,
+    records: result.records.filter(({ offset }) => offset < until),
+    gaps: result.gaps
+      .filter(({ from }) => from < until)
+      .map((gap) => (gap.to < until ? gap : { ...gap, to: until - 1n })),
+  }
+}
