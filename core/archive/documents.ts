@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { HooktrailError } from '../error/hooktrail-error.ts'
+import { isObjectKey } from './keys.ts'
 import { canonicalJson } from './canonical-json.ts'
 import {
   FORMAT_VERSION,
@@ -24,6 +25,8 @@ const time = z.iso.datetime({ precision: 3 })
 const count = z.int().min(0)
 const format = z.enum(['jsonl.zst', 'jsonl.gz', 'parquet'])
 const text = z.string().max(1024)
+const key = z.string().refine(isObjectKey)
+const topicName = z.string().regex(/^[A-Za-z0-9._-]{1,249}$/)
 const version = z.literal(FORMAT_VERSION)
 
 const genesis = z.strictObject({
@@ -33,7 +36,7 @@ const genesis = z.strictObject({
   created_at: time,
   cadence: z.strictObject({ active_seconds: z.int().min(1), idle_seconds: z.int().min(1) }),
   root_key: text,
-  files: z.record(text, sha256),
+  files: z.record(key, sha256),
   format,
 })
 
@@ -41,7 +44,7 @@ const manifest = z.strictObject({
   kind: z.literal('segment'),
   format_version: version,
   archive_id: text,
-  topic: text,
+  topic: topicName,
   topic_id: topicId,
   partition: count,
   first: int64,
@@ -68,7 +71,7 @@ const manifest = z.strictObject({
   min_timestamp_ms: signed64.nullable(),
   max_timestamp_ms: signed64.nullable(),
   data: z
-    .strictObject({ key: text, version_id: text.nullable(), size: count, sha256, format, schema: text })
+    .strictObject({ key, version_id: text.nullable(), size: count, sha256, format, schema: text })
     .nullable(),
   merkle_root: sha256,
   leaves: count,
@@ -94,7 +97,7 @@ const heartbeat = z.strictObject({
   previous: sha256,
   partitions: z.array(
     z.strictObject({
-      topic: text,
+      topic: topicName,
       topic_id: topicId,
       partition: count,
       from: int64,
@@ -107,7 +110,7 @@ const heartbeat = z.strictObject({
   ),
   full: z.boolean(),
   partition_root: sha256,
-  manifests: z.array(z.strictObject({ key: text, sha256 })),
+  manifests: z.array(z.strictObject({ key, sha256 })),
   tree_size: int64,
   tree_root: sha256,
   tree_edge: z.array(sha256).max(64),

@@ -2,7 +2,7 @@
  * Where things lie in the archive (archive.md §2). Every key that serves as a compare-and-swap is a function of the
  * sequence number alone. `incarnation` is the first 8 hex digits of the topic id.
  */
-import type { SegmentFormat } from './manifest.ts'
+import type { Manifest, SegmentFormat } from './manifest.ts'
 
 const YEAR_FIRST_MS = 0
 const YEAR_LAST_MS = Date.UTC(9999, 11, 31, 23)
@@ -51,4 +51,36 @@ export function dataKey(parts: DataKeyParts): string {
 
 export function heartbeatKey(n: bigint): string {
   return `heartbeats/${pad(n / 10000n, 8)}/${pad(n, 12)}.note`
+}
+
+export function keyOfManifest(
+  manifest: Pick<Manifest, 'topic' | 'topic_id' | 'partition' | 'first'>,
+): string {
+  return manifestKey(manifest.topic, manifest.topic_id, manifest.partition, BigInt(manifest.first))
+}
+
+const KEY_LENGTH_MAX = 1024
+const OBJECT_KEY = /^[A-Za-z0-9_][A-Za-z0-9._=+-]{0,254}(?:\/[A-Za-z0-9_][A-Za-z0-9._=+-]{0,254})*$/
+const MANIFEST_KEY = /^segments\/[A-Za-z0-9._-]+\/[0-9a-f]{8}\/p[0-9]{5}\/[0-9]{20}\.note$/
+const DATA_KEY =
+  /^data\/topic=([A-Za-z0-9._-]+)\/dt=[0-9-]{10}\/hour=[0-9]{2}\/([0-9a-f]{8})-(p[0-9]{5})-([0-9]{20})\.(?:jsonl\.zst|jsonl\.gz|parquet)$/
+
+/** Checked letter by letter: no key can leave the store's root, name a hidden file, or mean two things. `tmp/` is the store's. */
+export function isObjectKey(key: string): boolean {
+  return key.length <= KEY_LENGTH_MAX && OBJECT_KEY.test(key) && !key.startsWith('tmp/')
+}
+
+export function isManifestKey(key: string): boolean {
+  return MANIFEST_KEY.test(key)
+}
+
+/** What a data object's name says about the manifest that must name it; null when it is no such name. */
+export function dataKeyParts(
+  key: string,
+): { readonly folder: string; readonly manifestKey: string; readonly start: bigint } | null {
+  const [, topic, incarnation, partition, start] = DATA_KEY.exec(key) ?? []
+  if (topic === undefined || incarnation === undefined || partition === undefined || start === undefined)
+    return null
+  const folder = `segments/${topic}/${incarnation}/${partition}/`
+  return { folder, manifestKey: `${folder}${start}.note`, start: BigInt(start) }
 }

@@ -35,7 +35,7 @@ export class MerkleStack {
 
   /** @param edge hashes of the complete subtrees of a tree of `size` leaves, largest first. */
   static fromEdge(size: bigint, edge: readonly Buffer[]): MerkleStack {
-    assert.equal(edge.length, bitCount(size), 'the edge has one hash for each complete subtree')
+    assert.equal(edge.length, edgeLength(size), 'the edge has one hash for each complete subtree')
     const stack = new MerkleStack()
     for (const node of edge) {
       assert.equal(node.length, 32, 'a node is 32 bytes')
@@ -73,7 +73,8 @@ export class MerkleStack {
   }
 }
 
-function bitCount(size: bigint): number {
+/** How many hashes the edge of a tree of `size` leaves has. */
+export function edgeLength(size: bigint): number {
   let count = 0
   for (let rest = size; rest > 0n; rest >>= 1n) count += Number(rest & 1n)
   return count

@@ -7,7 +7,7 @@ import { isUtf8 } from 'node:buffer'
 import { HooktrailError } from '../error/hooktrail-error.ts'
 import type { LogRecord, RecordHeader, TopicPartition } from '../ports/event-log.ts'
 import { EVENT_HEADERS } from '../record/event-record.ts'
-import { checkRow, type RowHeader } from './row-schema.ts'
+import { checkRow, type Row, type RowHeader } from './row-schema.ts'
 
 const TIME_LIMIT_MS = 8_640_000_000_000_000n
 
@@ -35,9 +35,20 @@ export function encodeRow(record: LogRecord, at: TopicPartition): Buffer {
 }
 
 /** @throws ARCHIVE_ROW_INVALID */
-export function decodeRow(line: string): { readonly record: LogRecord; readonly at: TopicPartition } {
-  const row = parseRow(line)
-  const headers = row.headers.map(decodeHeader)
+export function decodeRow(line: string): DecodedRow {
+  try {
+    return decodeChecked(checkRow(JSON.parse(line)))
+  } catch (error) {
+    throw new HooktrailError('ARCHIVE_ROW_INVALID', { reason: 'not a row' }, error)
+  }
+}
+
+export interface DecodedRow {
+  readonly record: LogRecord
+  readonly at: TopicPartition
+}
+
+function decodeChecked(row: Row): DecodedRow {
   return {
     record: {
       offset: BigInt(row.offset),
@@ -45,17 +56,9 @@ export function decodeRow(line: string): { readonly record: LogRecord; readonly 
       timestampType: row.timestamp_type,
       key: bytesOf(row.key, row.key_base64),
       value: bytesOf(row.value, row.value_base64),
-      headers,
+      headers: row.headers.map(decodeHeader),
     },
     at: { topic: row.topic, topicId: row.topic_id, partition: row.partition },
-  }
-}
-
-function parseRow(line: string): ReturnType<typeof checkRow> {
-  try {
-    return checkRow(JSON.parse(line))
-  } catch (error) {
-    throw new HooktrailError('ARCHIVE_ROW_INVALID', { reason: 'not a row' }, error)
   }
 }
 

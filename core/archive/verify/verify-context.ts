@@ -1,0 +1,35 @@
+/** What every pass of one verification shares. Memory grows with partitions, never with objects. */
+import type { ArchiveStore } from '../../ports/archive-store.ts'
+import type { NoteVerifier } from '../signed-note.ts'
+import type { Findings } from './finding.ts'
+
+/** 0: chain, signatures, heartbeats · 1: and every object present with its SHA-256 · 2: and every row and root. */
+export type VerifyLevel = 0 | 1 | 2
+
+export interface VerifyCounts {
+  heartbeats: number
+  manifests: number
+  /** Manifests that no heartbeat names yet. */
+  unwitnessed: number
+  records: bigint
+  objects: number
+  bytes: bigint
+}
+
+export interface VerifyProgress {
+  readonly phase: 'heartbeats' | 'segments' | 'objects'
+  readonly bytes: bigint
+  /** Known after the first phase. */
+  readonly bytesTotal: bigint | null
+}
+
+export interface VerifyContext {
+  readonly store: ArchiveStore
+  readonly keys: readonly NoteVerifier[]
+  readonly archiveId: string
+  readonly level: VerifyLevel
+  readonly findings: Findings
+  readonly counts: VerifyCounts
+  readonly signal: AbortSignal
+  readonly onProgress: (progress: VerifyProgress) => void
+}

@@ -1,0 +1,152 @@
+/**
+ * One data object against its manifest: there, of the right size and SHA-256 (L1); each row's leaf, the root over
+ * them, and every offset of the range either a row or in a declared gap (L2). One pass over the bytes does both.
+ */
+import { createHash } from 'node:crypto'
+import { HooktrailError } from '../../error/hooktrail-error.ts'
+import { readRows } from '../data-rows.ts'
+import { leafHash } from '../leaf.ts'
+import type { Manifest, ManifestData } from '../manifest.ts'
+import { MerkleStack } from '../merkle.ts'
+import { decodeRow } from '../row.ts'
+import type { VerifyContext } from './verify-context.ts'
+
+export async function verifyData(
+  context: VerifyContext,
+  manifest: Manifest,
+  data: ManifestData,
+): Promise<void> {
+  const { findings, store, level } = context
+  const bytes = await store.open(data.key)
+  if (bytes === null) {
+    findings.altered('data-missing', data.key, 'the data object is missing')
+    return
+  }
+  const digest = new ByteDigest(context)
+  const rows = level === 2 ? new RowCheck(manifest) : null
+  const fault =
+    rows === null ? await drain(bytes, digest) : await readChecked(context, { bytes, data, rows, digest })
+  if (digest.size !== data.size && fault === null) {
+    findings.altered(
+      'data-altered',
+      data.key,
+      `it has ${String(digest.size)} bytes, not ${String(data.size)}`,
+    )
+  } else if (fault === null && digest.hex() !== data.sha256) {
+    findings.altered('data-altered', data.key, 'it does not have the SHA-256 that its manifest names')
+  }
+  const wrong = fault ?? rows?.finish() ?? null
+  if (wrong !== null) findings.add({ code: 'rows-altered', severity: 'altered', object: data.key, ...wrong })
+}
+
+interface RowFault {
+  readonly text: string
+  readonly offset?: string
+}
+
+class ByteDigest {
+  size = 0
+  readonly #hash = createHash('sha256')
+  readonly #context: VerifyContext
+
+  constructor(context: VerifyContext) {
+    this.#context = context
+  }
+
+  add(bytes: Uint8Array): void {
+    this.#hash.update(bytes)
+    this.size += bytes.length
+    this.#context.counts.bytes += BigInt(bytes.length)
+    this.#context.onProgress({ phase: 'segments', bytes: this.#context.counts.bytes, bytesTotal: null })
+  }
+
+  hex(): string {
+    return this.#hash.digest('hex')
+  }
+}
+
+async function drain(bytes: AsyncIterable<Uint8Array>, digest: ByteDigest): Promise<null> {
+  for await (const chunk of bytes) digest.add(chunk)
+  return null
+}
+
+interface CheckedRead {
+  readonly bytes: AsyncIterable<Uint8Array>
+  readonly data: ManifestData
+  readonly rows: RowCheck
+  readonly digest: ByteDigest
+}
+
+/** @returns why the object cannot be read to its end, or null */
+async function readChecked(
+  context: VerifyContext,
+  { bytes, data, rows, digest }: CheckedRead,
+): Promise<RowFault | null> {
+  try {
+    await readRows({
+      bytes,
+      format: data.format,
+      onBytes: (chunk) => {
+        digest.add(chunk)
+      },
+      onLine: (line) => {
+        rows.add(line)
+      },
+      signal: context.signal,
+    })
+    return null
+  } catch (error) {
+    context.signal.throwIfAborted()
+    if (error instanceof HooktrailError && error.code !== 'ARCHIVE_ROW_INVALID') throw error
+    const why = error instanceof Error ? error.message : String(error)
+    return { text: `it cannot be read to its end: ${why}`, offset: String(rows.next) }
+  }
+}
+
+class RowCheck {
+  /** The offset that the next row must have, after the gaps. */
+  next: bigint
+  readonly #manifest: Manifest
+  readonly #stack = new MerkleStack()
+  #gap = 0
+  #fault: RowFault | null = null
+
+  constructor(manifest: Manifest) {
+    this.#manifest = manifest
+    this.next = BigInt(manifest.first)
+    this.#skipGaps()
+  }
+
+  add(line: string): void {
+    const { record, at } = decodeRow(line)
+    const { topic, topic_id, partition } = this.#manifest
+    if (at.topic !== topic || at.topicId !== topic_id || at.partition !== partition) {
+      this.#fault ??= { text: 'a row belongs to another partition', offset: String(record.offset) }
+    }
+    if (record.offset !== this.next) {
+      const text = `a row has offset ${String(record.offset)} where ${String(this.next)} is due`
+      this.#fault ??= { text, offset: String(this.next) }
+    }
+    this.#stack.push(leafHash(record, at))
+    this.next = record.offset + 1n
+    this.#skipGaps()
+  }
+
+  finish(): RowFault | null {
+    if (this.#fault !== null) return this.#fault
+    if (this.next !== BigInt(this.#manifest.next)) {
+      return { text: `it ends before offset ${this.#manifest.next}`, offset: String(this.next) }
+    }
+    if (this.#stack.root().toString('hex') === this.#manifest.merkle_root) return null
+    return { text: 'the root over its rows is not the one in its manifest', offset: this.#manifest.first }
+  }
+
+  #skipGaps(): void {
+    for (;;) {
+      const gap = this.#manifest.gaps[this.#gap]
+      if (gap === undefined || BigInt(gap.from) !== this.next) return
+      this.next = BigInt(gap.to) + 1n
+      this.#gap += 1
+    }
+  }
+}

@@ -1,0 +1,100 @@
+/** The verdict: one exit code and its reasons, in an order of gravity that scripts can rely on. */
+import type { Genesis, Heartbeat } from '../manifest.ts'
+import type { Checkpoint } from './checkpoint.ts'
+import type { Finding, Findings } from './finding.ts'
+import type { VerifyCounts, VerifyLevel } from './verify-context.ts'
+
+/** Least time beyond the signed cadence before an archive counts as stale: a restart, a slow store, a wrong clock. */
+const GRACE_SECONDS_MIN = 300
+
+export type VerifyExitCode = 0 | 1 | 2 | 3 | 4 | 64
+
+export interface VerifyReport {
+  readonly exitCode: VerifyExitCode
+  readonly verdict: string
+  readonly location: string
+  readonly archiveId: string | null
+  readonly level: VerifyLevel
+  /** False without a pinned key: then anybody could have made this archive. */
+  readonly authenticated: boolean
+  readonly findings: readonly Finding[]
+  /** Findings beyond the bound, counted only. */
+  readonly findingsDropped: number
+  readonly heartbeats: number
+  readonly manifests: number
+  readonly unwitnessedManifests: number
+  readonly records: string
+  readonly objects: number
+  readonly bytes: string
+  readonly lastHeartbeat: { readonly n: string; readonly createdAt: string } | null
+  /** From then on an archive that ends here is stale: last heartbeat + idle cadence + grace. */
+  readonly staleAfter: string | null
+  readonly graceSeconds: number | null
+  /** To be kept outside the archive; null when there is nothing to keep. */
+  readonly checkpoint: Checkpoint | null
+}
+
+export interface ReportParts {
+  readonly request: {
+    readonly store: { readonly location: string }
+    readonly keys: unknown
+    readonly level: VerifyLevel
+  }
+  readonly findings: Findings
+  readonly counts: VerifyCounts
+  readonly root: { readonly genesis: Genesis } | null
+  readonly state: { readonly checkpoint: Checkpoint; readonly last: Heartbeat | null } | null
+}
+
+export function makeReport({ request, findings, counts, root, state }: ReportParts): VerifyReport {
+  const authenticated = request.keys !== null
+  const exitCode = exitCodeOf(findings, authenticated)
+  const last = state?.last ?? null
+  return {
+    exitCode,
+    verdict: VERDICTS[exitCode],
+    location: request.store.location,
+    archiveId: root?.genesis.archive_id ?? null,
+    level: request.level,
+    authenticated,
+    findings: findings.kept,
+    findingsDropped: findings.dropped,
+    heartbeats: counts.heartbeats,
+    manifests: counts.manifests,
+    unwitnessedManifests: counts.unwitnessed,
+    records: String(counts.records),
+    objects: counts.objects,
+    bytes: String(counts.bytes),
+    lastHeartbeat: last && { n: last.n, createdAt: last.created_at },
+    staleAfter: root && new Date(staleAfterMs(root.genesis, last)).toISOString(),
+    graceSeconds: root && graceSeconds(root.genesis),
+    checkpoint: state?.checkpoint ?? null,
+  }
+}
+
+/** Idle cadence and as much again, at least five minutes. */
+export function staleAfterMs(genesis: Genesis, last: Heartbeat | null): number {
+  const since = Date.parse(last?.created_at ?? genesis.created_at)
+  return since + (genesis.cadence.idle_seconds + graceSeconds(genesis)) * 1000
+}
+
+function graceSeconds({ cadence }: Genesis): number {
+  return Math.max(cadence.idle_seconds, GRACE_SECONDS_MIN)
+}
+
+const VERDICTS: Readonly<Record<VerifyExitCode, string>> = {
+  0: 'complete and intact',
+  1: 'altered or missing',
+  2: 'intact, and a gap or loss is declared',
+  3: 'stale, or its end was cut',
+  4: 'intact, and the deletion lock is not in force',
+  64: 'self-consistent, not authenticated: no public key was given',
+}
+
+function exitCodeOf(findings: Findings, authenticated: boolean): VerifyExitCode {
+  if (findings.has('altered')) return 1
+  if (findings.has('stale')) return 3
+  if (!authenticated) return 64
+  if (findings.has('loss')) return 2
+  return findings.has('worm') ? 4 : 0
+}

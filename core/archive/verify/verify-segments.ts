@@ -1,0 +1,153 @@
+/**
+ * The chain of manifests of every partition, in the order of their keys, which is the order of offsets: signed, each
+ * beginning where the one before ended and naming its hash. The data of each is checked on the way.
+ */
+import { parseManifest } from '../documents.ts'
+import { dataKeyParts, isManifestKey, keyOfManifest } from '../keys.ts'
+import type { GapReason, Manifest } from '../manifest.ts'
+import { EMPTY_ROOT } from '../merkle.ts'
+import type { Checkpoint } from './checkpoint.ts'
+import { partitionName, type ChainHead, type PartitionTable } from './partition-table.ts'
+import { NOTE_BYTES_MAX, openVerified } from './read-note.ts'
+import type { VerifyContext } from './verify-context.ts'
+import { verifyData } from './verify-data.ts'
+
+/** Gaps that mean lost events; the others are the log's own housekeeping. */
+const LOSSES: ReadonlySet<GapReason> = new Set<GapReason>([
+  'hole',
+  'retention-loss',
+  'topic-deleted',
+  'log-travelled-back',
+])
+
+export interface ChainEnd extends ChainHead {
+  readonly topic: string
+  readonly topic_id: string
+  readonly partition: number
+}
+
+export interface SegmentsRequest {
+  readonly table: PartitionTable
+  readonly checkpoint: Checkpoint | null
+}
+
+/** @returns the head of every chain, by partition name. */
+export async function verifySegments(
+  context: VerifyContext,
+  request: SegmentsRequest,
+): Promise<ReadonlyMap<string, ChainEnd>> {
+  const pass = new SegmentPass(context, request)
+  for await (const { key } of context.store.list('segments/')) {
+    context.signal.throwIfAborted()
+    await pass.step(key)
+  }
+  return pass.ends
+}
+
+class SegmentPass {
+  readonly ends = new Map<string, ChainEnd>()
+  readonly #context: VerifyContext
+  readonly #request: SegmentsRequest
+  readonly #remembered: ReadonlyMap<string, ChainHead>
+  #folder = ''
+  /** Null at the start of a chain. */
+  #end: ChainEnd | null = null
+  /** False after a manifest that cannot be read: the next one's link cannot be compared. */
+  #linked = true
+
+  constructor(context: VerifyContext, request: SegmentsRequest) {
+    this.#context = context
+    this.#request = request
+    this.#remembered = new Map(request.checkpoint?.heads.map((head) => [partitionName(head), head]))
+  }
+
+  async step(key: string): Promise<void> {
+    const folder = key.slice(0, key.lastIndexOf('/') + 1)
+    if (folder !== this.#folder) {
+      this.#folder = folder
+      this.#end = null
+      this.#linked = true
+    }
+    if (!isManifestKey(key)) {
+      this.#context.findings.altered('foreign', key, 'no manifest has such a name')
+      return
+    }
+    const bytes = await this.#context.store.read(key, NOTE_BYTES_MAX)
+    const note = bytes === null ? null : openVerified(this.#context, { key, parse: parseManifest }, bytes)
+    if (note === null) {
+      this.#linked = false
+      return
+    }
+    if (keyOfManifest(note.document) !== key) {
+      this.#context.findings.altered('manifest-foreign', key, 'its text belongs under another key')
+      return
+    }
+    if (!this.#link(key, note.document)) return
+    this.#take(note.document, note.sha256)
+    await this.#verifyContent(key, note.document)
+  }
+
+  /** @returns false when the manifest is no part of the chain */
+  #link(key: string, manifest: Manifest): boolean {
+    const { findings } = this.#context
+    const end = this.#end
+    if (end === null) {
+      if (this.#linked && manifest.previous !== null) {
+        findings.altered('manifest-missing', key, 'the chain begins with a manifest that names one before it')
+      }
+      return true
+    }
+    if (BigInt(manifest.first) < BigInt(end.next)) {
+      findings.altered('manifest-foreign', key, `the chain already covers its offsets up to ${end.next}`)
+      return false
+    }
+    if (!this.#linked) return true
+    if (manifest.first !== end.next) {
+      const missing = `${this.#folder}${end.next.padStart(20, '0')}.note`
+      findings.altered('manifest-missing', missing, `the chain goes on at ${manifest.first}`)
+    } else if (manifest.previous !== end.head) {
+      findings.altered('manifest-chain', key, 'it names another manifest as the one before it')
+    }
+    return true
+  }
+
+  #take(manifest: Manifest, sha256: string): void {
+    const { counts, findings } = this.#context
+    const name = partitionName(manifest)
+    const { topic, topic_id, partition, next } = manifest
+    this.#end = { topic, topic_id, partition, next, head: sha256 }
+    this.#linked = true
+    this.ends.set(name, this.#end)
+    counts.manifests += 1
+    counts.records += BigInt(manifest.records)
+    const witnessed = this.#request.table.heads.get(name)
+    if (witnessed === undefined || BigInt(manifest.first) >= BigInt(witnessed.next)) counts.unwitnessed += 1
+    const remembered = this.#remembered.get(name)
+    if (remembered?.next === next && remembered.head !== sha256) {
+      findings.altered(
+        'checkpoint-contradicted',
+        keyOfManifest(manifest),
+        'the checkpoint names another manifest here',
+      )
+    }
+  }
+
+  async #verifyContent(key: string, manifest: Manifest): Promise<void> {
+    const { findings, level } = this.#context
+    for (const gap of manifest.gaps.filter(({ reason }) => LOSSES.has(reason))) {
+      const text = `offsets ${gap.from} to ${gap.to} are declared lost: ${gap.reason}`
+      findings.add({ code: 'gap-declared', severity: 'loss', object: key, offset: gap.from, text })
+    }
+    if (manifest.data === null) {
+      if (manifest.merkle_root !== EMPTY_ROOT.toString('hex')) {
+        findings.altered('manifest-chain', key, 'it has no records, and yet a root')
+      }
+      return
+    }
+    if (dataKeyParts(manifest.data.key)?.manifestKey !== key) {
+      findings.altered('manifest-chain', key, 'it names a data object of another range')
+      return
+    }
+    if (level > 0) await verifyData(this.#context, manifest, manifest.data)
+  }
+}
