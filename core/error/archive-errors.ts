@@ -72,6 +72,12 @@ export const archiveErrors = {
     fix: 'hooktrail archive verify --key FILE.pub',
     read: 'docs/operations.md',
   },
+  ARCHIVE_CHAIN_BROKEN: {
+    what: 'a manifest or heartbeat does not follow the one before',
+    events: 'archiving halts here; the log is not cut and keeps every event',
+    fix: 'hooktrail archive verify --key FILE.pub',
+    read: 'docs/operations.md',
+  },
   ARCHIVE_FORK: {
     what: 'the log ends before what the archive already holds of it',
     events: 'archiving of this partition halts; the archive keeps what it has',
