@@ -25,6 +25,8 @@ export interface ScenarioOptions {
 
 const CONCURRENCY = 64
 
+const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
+
 /** Joins the time an event was sent with the time it arrived at the sink, whichever is known first. */
 class Latencies {
   readonly #sent = new Map<string, number>()
@@ -219,7 +221,7 @@ async function drain(bench: Bench): Promise<readonly Figure[]> {
 async function references(bench: Bench): Promise<readonly Figure[]> {
   bench.options.onStage('references')
   const url = `postgresql://hooktrail@/hooktrail?host=${encodeURIComponent(bench.installation.socketDirectory)}`
-  const database = openDatabase({ url, connectionsMax: 16, applicationName: 'bench' })
+  await using database = openDatabase({ url, connectionsMax: 16, applicationName: 'bench', logger: quiet })
   await database.query(
     'CREATE TABLE IF NOT EXISTS bench_reference (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body bytea NOT NULL)',
   )
@@ -240,7 +242,7 @@ async function references(bench: Bench): Promise<readonly Figure[]> {
   await using inserting = await startReference(async (body) => {
     await database.query('INSERT INTO bench_reference (body) VALUES ($1)', [body])
   })
-  const figures = [
+  return [
     { name: 'reference: bare node:http, answers only', unit: '/s', value: await measure(bare.port) },
     {
       name: 'reference: bare node:http + one INSERT a request',
@@ -248,6 +250,4 @@ async function references(bench: Bench): Promise<readonly Figure[]> {
       value: await measure(inserting.port),
     },
   ]
-  await database.close()
-  return figures
 }
