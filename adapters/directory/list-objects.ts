@@ -5,6 +5,7 @@
  */
 import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
+import { isObjectKey } from '../../core/archive/keys.ts'
 import type { ObjectHead } from '../../core/ports/archive-store.ts'
 import { TMP_FOLDER } from './object-path.ts'
 import { isMissing, storeError } from './store-error.ts'
@@ -17,9 +18,9 @@ export interface ListRequest {
 }
 
 export function listObjects(request: ListRequest): AsyncGenerator<ObjectHead> {
-  const start = request.prefix.slice(0, request.prefix.lastIndexOf('/') + 1)
-  if (start.split('/').includes('..')) return walk(request, '\0')
-  return walk(request, start)
+  const folder = request.prefix.slice(0, request.prefix.lastIndexOf('/'))
+  // A prefix that no key can have is looked for from the root, where no name fits it.
+  return walk(request, isObjectKey(folder) ? `${folder}/` : '')
 }
 
 /** @param folder key of the folder with its slash, empty for the root */

@@ -32,7 +32,7 @@ export function archivePrivateKeyPath(home: string): string {
 export async function ensureArchiveSigner(home: string): Promise<NoteSigner> {
   const file = archivePrivateKeyPath(home)
   const pem = await ensureSecret(file, newPrivateKeyPem)
-  const signer = signerOf(pem, file)
+  const signer = archiveSignerOf(pem, file)
   await createFileOnce(archivePublicKeyPath(home), `${signer.vkey}\n`, PUBLIC_MODE)
   const published = await readPublicKeys(archivePublicKeyPath(home))
   if (!published.some(({ vkey }) => vkey === signer.vkey)) {
@@ -88,10 +88,11 @@ function newPrivateKeyPem(): string {
   }).privateKey
 }
 
-function signerOf(pem: string, file: string): NoteSigner {
+/** @param origin where the PEM came from, for the error. @throws ARCHIVE_KEY_FILE_INVALID */
+export function archiveSignerOf(pem: string, origin: string): NoteSigner {
   try {
     return makeSigner(createPrivateKey(pem), ARCHIVE_KEY_NAME)
   } catch (error) {
-    throw new HooktrailError('ARCHIVE_KEY_FILE_INVALID', { file }, error)
+    throw new HooktrailError('ARCHIVE_KEY_FILE_INVALID', { file: origin }, error)
   }
 }

@@ -1,0 +1,92 @@
+/** `hooktrail archive cat`: the archived records of one topic as JSONL, in order of partition and offset. */
+import { Command, InvalidArgumentError } from 'commander'
+import { openDirectoryForReading } from '../adapters/directory/directory-store.ts'
+import { readRows } from '../core/archive/data-rows.ts'
+import { listManifests } from '../core/archive/list-manifests.ts'
+import type { Manifest } from '../core/archive/manifest.ts'
+import { decodeRow } from '../core/archive/row.ts'
+import { HooktrailError } from '../core/error/hooktrail-error.ts'
+import type { ArchiveStore } from '../core/ports/archive-store.ts'
+import { DataOutput } from './archive-output.ts'
+
+interface CatOptions {
+  readonly topic: string
+  readonly partition?: number
+  readonly fromOffset?: bigint
+  readonly toOffset?: bigint
+}
+
+export function archiveCatCommand(): Command {
+  return new Command('cat')
+    .description('print archived records as JSON lines')
+    .argument('<directory>', 'the archive')
+    .requiredOption('--topic <topic>', 'topic to print')
+    .option('--partition <p>', 'only this partition', parsePartition)
+    .option('--from-offset <a>', 'first offset', parseOffset)
+    .option('--to-offset <b>', 'last offset, inclusive', parseOffset)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  hooktrail archive cat ./archive --topic hooktrail.events.github
+  hooktrail archive cat ./archive --topic hooktrail.events.github --partition 0 --from-offset 10 --to-offset 19
+
+Exit codes: 0 printed, 1 the archive cannot be read`,
+    )
+    .action(async (directory: string, options: CatOptions) => {
+      const store = await openDirectoryForReading(directory)
+      await printTopic(store, options, new DataOutput())
+    })
+}
+
+async function printTopic(store: ArchiveStore, options: CatOptions, output: DataOutput): Promise<void> {
+  for await (const { manifest } of listManifests(store, options.topic)) {
+    if (output.signal.aborted) return
+    if (isWanted(manifest, options)) await printSegment(store, { manifest, options, output })
+  }
+}
+
+function isWanted(manifest: Manifest, { partition, fromOffset, toOffset }: CatOptions): boolean {
+  if (partition !== undefined && manifest.partition !== partition) return false
+  if (fromOffset !== undefined && BigInt(manifest.last) < fromOffset) return false
+  return toOffset === undefined || BigInt(manifest.first) <= toOffset
+}
+
+interface SegmentPrint {
+  readonly manifest: Manifest
+  readonly options: CatOptions
+  readonly output: DataOutput
+}
+
+async function printSegment(store: ArchiveStore, { manifest, options, output }: SegmentPrint): Promise<void> {
+  const { data } = manifest
+  if (data === null) return
+  const bytes = await store.open(data.key)
+  if (bytes === null)
+    throw new HooktrailError('ARCHIVE_ROW_INVALID', { key: data.key, reason: 'it is missing' })
+  const { fromOffset, toOffset } = options
+  const whole =
+    (fromOffset === undefined || BigInt(manifest.first) >= fromOffset) &&
+    (toOffset === undefined || BigInt(manifest.last) <= toOffset)
+  const onLine = (line: string): Promise<void> | undefined => {
+    if (whole || isInRange(decodeRow(line).record.offset, options)) return output.write(`${line}\n`)
+    return undefined
+  }
+  await readRows({ bytes, format: data.format, onLine, signal: output.signal }).catch((error: unknown) => {
+    if (!output.signal.aborted) throw error
+  })
+}
+
+function isInRange(offset: bigint, { fromOffset, toOffset }: CatOptions): boolean {
+  return (fromOffset === undefined || offset >= fromOffset) && (toOffset === undefined || offset <= toOffset)
+}
+
+function parseOffset(text: string): bigint {
+  if (!/^[0-9]{1,19}$/.test(text)) throw new InvalidArgumentError('an offset is a whole number')
+  return BigInt(text)
+}
+
+function parsePartition(text: string): number {
+  if (!/^[0-9]{1,6}$/.test(text)) throw new InvalidArgumentError('a partition is a whole number')
+  return Number(text)
+}

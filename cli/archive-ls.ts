@@ -1,0 +1,39 @@
+/** `hooktrail archive ls`: one line for each signed segment, in order of topic, partition and offset. */
+import { Command } from 'commander'
+import { openDirectoryForReading } from '../adapters/directory/directory-store.ts'
+import { listManifests, type ListedManifest } from '../core/archive/list-manifests.ts'
+import { DataOutput } from './archive-output.ts'
+
+interface LsOptions {
+  readonly topic?: string
+  readonly json?: boolean
+}
+
+export function archiveLsCommand(): Command {
+  return new Command('ls')
+    .description('list the segments of an archive')
+    .argument('<directory>', 'the archive')
+    .option('--topic <topic>', 'only this topic')
+    .option('--json', 'one JSON object a line')
+    .addHelpText('after', '\nExamples:\n  hooktrail archive ls ./archive --topic hooktrail.events.github')
+    .action(async (directory: string, { topic, json }: LsOptions) => {
+      const store = await openDirectoryForReading(directory)
+      const output = new DataOutput()
+      for await (const listed of listManifests(store, topic ?? null)) {
+        if (output.signal.aborted) return
+        await output.write(json === true ? jsonLine(listed) : textLine(listed))
+      }
+    })
+}
+
+function jsonLine({ key, manifest }: ListedManifest): string {
+  const { topic, topic_id, partition, first, last, records, gaps, data, created_at } = manifest
+  return `${JSON.stringify({ topic, topic_id, partition, first, last, records, gaps, data, manifest: key, created_at })}\n`
+}
+
+function textLine({ manifest }: ListedManifest): string {
+  const { topic, partition, first, last, records, gaps, data, created_at } = manifest
+  const gap = gaps.length === 0 ? '' : `  ${String(gaps.length)} gaps`
+  const object = data === null ? 'no data' : `${String(data.size)} bytes  ${data.key}`
+  return `${created_at}  ${topic} p${String(partition)}  ${first}-${last}  ${String(records)} records  ${object}${gap}\n`
+}

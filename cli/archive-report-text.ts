@@ -1,0 +1,27 @@
+/** A verification report for people: the verdict first, then what it rests on, then every finding. */
+import type { Finding } from '../core/archive/verify/finding.ts'
+import type { VerifyReport } from '../core/archive/verify/verify-report.ts'
+
+export function reportText(report: VerifyReport): string {
+  const last = report.lastHeartbeat
+  const lines = [
+    `${report.verdict} (exit ${String(report.exitCode)})`,
+    `archive ${report.archiveId ?? 'unknown'} at ${report.location}, level ${String(report.level)}`,
+    `${report.records} records in ${String(report.manifests)} segments, ${String(report.heartbeats)} heartbeats, ${report.bytes} bytes read`,
+    last === null ? 'no heartbeat yet' : `last heartbeat ${last.n} of ${last.createdAt}`,
+  ]
+  if (report.staleAfter !== null) {
+    lines.push(
+      `counts as stale after ${report.staleAfter} (signed cadence and ${String(report.graceSeconds)} s of grace)`,
+    )
+  }
+  if (last !== null) lines.push('not anchored by a third party: you trust the holder of the key')
+  lines.push(...report.findings.map(findingText))
+  if (report.findingsDropped > 0) lines.push(`and ${String(report.findingsDropped)} more findings`)
+  return lines.join('\n')
+}
+
+function findingText({ severity, code, object, offset, text }: Finding): string {
+  const where = offset === undefined ? object : `${object} at offset ${offset}`
+  return `${severity}  ${code}  ${where}: ${text}`
+}

@@ -1,0 +1,34 @@
+/** `hooktrail archive status`: what an archive holds and how far it has come. Needs only the folder. */
+import { Command } from 'commander'
+import { openDirectoryForReading } from '../adapters/directory/directory-store.ts'
+import { systemClock } from '../adapters/system/clock.ts'
+import { readArchiveStatus, type ArchiveStatus } from '../core/archive/archive-status.ts'
+
+export function archiveStatusCommand(): Command {
+  return new Command('status')
+    .description('newest heartbeat, heads of the partitions, number and size of objects')
+    .argument('<directory>', 'the archive')
+    .option('--json', 'one JSON object')
+    .addHelpText('after', '\nExamples:\n  hooktrail archive status ./archive --json')
+    .action(async (directory: string, { json }: { readonly json?: boolean }) => {
+      const store = await openDirectoryForReading(directory)
+      const status = await readArchiveStatus(store, systemClock.now())
+      console.log(json === true ? JSON.stringify(status) : textOf(status))
+    })
+}
+
+function textOf(status: ArchiveStatus): string {
+  const { heartbeat } = status
+  const newest = heartbeat === null ? 'none yet' : `${heartbeat.n} of ${heartbeat.created_at}`
+  const heads = status.partitions.map(
+    ({ topic, partition, next, records }) =>
+      `  ${topic} p${String(partition)}: archived up to offset ${next}, ${records} records`,
+  )
+  return [
+    `newest heartbeat: ${newest} (deletion lock: ${heartbeat?.worm ?? 'unknown'})`,
+    `records: ${status.records}`,
+    `data: ${String(status.data_objects)} objects, ${status.data_bytes} bytes, mean ${String(status.data_bytes_mean)}`,
+    `objects: ${String(status.objects)}, ${String(status.objects_per_day)} a day`,
+    ...heads,
+  ].join('\n')
+}

@@ -1,0 +1,115 @@
+/**
+ * `hooktrail archive verify`: judges a folder with a public key, offline. The verdict and findings go to stdout, all
+ * talk to stderr; the exit code is the verdict's (archive formats, "Exit codes").
+ */
+import { readFile, writeFile } from 'node:fs/promises'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { openDirectoryForReading } from '../adapters/directory/directory-store.ts'
+import { systemClock } from '../adapters/system/clock.ts'
+import { readPublicKeys } from '../adapters/system/key-files.ts'
+import { parseCheckpoint } from '../core/archive/verify/checkpoint.ts'
+import type { VerifyLevel } from '../core/archive/verify/verify-context.ts'
+import { verifyArchive } from '../core/archive/verify/verify-archive.ts'
+import type { VerifyReport } from '../core/archive/verify/verify-report.ts'
+import { isHooktrailError } from '../core/error/hooktrail-error.ts'
+import { reportText } from './archive-report-text.ts'
+import { progressLine } from './archive-progress.ts'
+
+/** sysexits: an input could not be read. */
+const EXIT_IO = 66
+
+interface VerifyOptions {
+  readonly key?: string
+  readonly checkpoint?: string
+  readonly writeCheckpoint?: string
+  readonly now?: number
+  readonly level: '0' | '1' | '2'
+  readonly json?: boolean
+}
+
+export function archiveVerifyCommand(): Command {
+  return new Command('verify')
+    .description('check every signature, object, row and root of an archive, offline')
+    .argument('<directory>', 'the archive, or any copy of it')
+    .option('--key <file>', 'public key that you were given (archive.pub)')
+    .option('--checkpoint <file>', 'checkpoint of an earlier verification: proves that nothing was cut since')
+    .option('--write-checkpoint <file>', 'keep a checkpoint of what was found; store it outside the archive')
+    .option('--now <time>', 'time of judgement, ISO 8601 (default: now)', parseTime)
+    .addOption(
+      new Option('--level <level>', '0 chain, 1 and objects, 2 and rows')
+        .choices(['0', '1', '2'])
+        .default('2'),
+    )
+    .option('--json', 'the report as one JSON object')
+    .addHelpText('after', HELP)
+    .action(async (directory: string, options: VerifyOptions) => {
+      process.exitCode = await runVerify(directory, options)
+    })
+}
+
+async function runVerify(directory: string, options: VerifyOptions): Promise<number> {
+  try {
+    const report = await verify(directory, options)
+    if (options.writeCheckpoint !== undefined && report.checkpoint !== null && report.exitCode !== 1) {
+      await writeFile(options.writeCheckpoint, `${JSON.stringify(report.checkpoint)}\n`)
+    }
+    console.log(options.json === true ? JSON.stringify(report) : reportText(report))
+    return report.exitCode
+  } catch (error) {
+    console.error(ioText(error))
+    return EXIT_IO
+  }
+}
+
+async function verify(directory: string, options: VerifyOptions): Promise<VerifyReport> {
+  const store = await openDirectoryForReading(directory)
+  const keys = options.key === undefined ? null : await readPublicKeys(options.key)
+  const checkpoint =
+    options.checkpoint === undefined ? null : parseCheckpoint(await readFile(options.checkpoint, 'utf8'))
+  const progress = progressLine(systemClock, process.stderr)
+  const report = await verifyArchive({
+    store,
+    keys,
+    nowMs: options.now ?? systemClock.now(),
+    checkpoint,
+    level: levelOf(options.level),
+    onProgress: progress.show,
+    signal: new AbortController().signal,
+  })
+  progress.end()
+  return report
+}
+
+function levelOf(text: VerifyOptions['level']): VerifyLevel {
+  switch (text) {
+    case '0':
+      return 0
+    case '1':
+      return 1
+    case '2':
+      return 2
+  }
+}
+
+function ioText(error: unknown): string {
+  if (!isHooktrailError(error))
+    return `cannot verify: ${error instanceof Error ? error.message : String(error)}`
+  return `cannot verify: ${error.message} (${error.code}) ${JSON.stringify(error.details)}`
+}
+
+/** A time without zone is UTC. */
+function parseTime(text: string): number {
+  const zoned = /(?:Z|[+-][0-9]{2}:?[0-9]{2})$/i.test(text) || /^[0-9]{4}-[0-9]{2}-[0-9]{2}$/.test(text)
+  const ms = Date.parse(zoned ? text : `${text}Z`)
+  if (Number.isNaN(ms)) throw new InvalidArgumentError('a time is written like 2026-01-31T12:00:00Z')
+  return ms
+}
+
+const HELP = `
+Examples:
+  hooktrail archive verify ./archive --key archive.pub
+  hooktrail archive verify ./archive --key archive.pub --write-checkpoint today.json
+  hooktrail archive verify ./archive --key archive.pub --checkpoint today.json
+
+Exit codes: 0 complete and intact, 1 altered or missing, 2 a gap or loss is declared, 3 stale or cut at the end,
+4 deletion lock not in force, 64 no key given (self-consistent only), 66 the archive or a file cannot be read`

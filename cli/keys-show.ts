@@ -1,0 +1,19 @@
+/** `hooktrail keys show`: the archive's public key, which an auditor pins. Prints no secret. */
+import { Command } from 'commander'
+import { archivePublicKeyPath, readPublicKeys } from '../adapters/system/key-files.ts'
+
+export function keysShowCommand(): Command {
+  return new Command('show')
+    .description("print the archive's public key")
+    .option(
+      '--home <directory>',
+      'default: $HOOKTRAIL_HOME, else .hooktrail',
+      process.env['HOOKTRAIL_HOME'] ?? '.hooktrail',
+    )
+    .option('--json', 'one JSON object')
+    .addHelpText('after', '\nExamples:\n  hooktrail keys show > archive.pub')
+    .action(async ({ home, json }: { readonly home: string; readonly json?: boolean }) => {
+      const keys = await readPublicKeys(archivePublicKeyPath(home))
+      for (const { name, vkey } of keys) console.log(json === true ? JSON.stringify({ name, vkey }) : vkey)
+    })
+}
