@@ -1,0 +1,50 @@
+/** What every step of the archiver is handed: ports, keys and names. Nothing here changes while it runs. */
+import type { NoteSigner, NoteVerifier } from '../core/archive/signed-note.ts'
+import type { Clock } from '../core/clock.ts'
+import type { ArchiveConfig } from '../core/config/config.ts'
+import type { Logger } from '../core/log.ts'
+import type { ArchiveStore } from '../core/ports/archive-store.ts'
+import type { EventLog, TopicPartition } from '../core/ports/event-log.ts'
+import type { JobStore } from '../core/ports/job-store.ts'
+import type { Metrics } from '../core/ports/metrics.ts'
+
+export interface ArchiverDeps {
+  readonly log: EventLog
+  readonly archive: ArchiveStore
+  /** Null where this process has none: leases and the cut are left out. */
+  readonly store: JobStore | null
+  readonly signer: NoteSigner
+  /** Keys whose notes are believed; the signer's own key is among them. */
+  readonly verifiers: readonly NoteVerifier[]
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metrics: Metrics
+  /** Holds segments until they are in the store; whatever lies there at start is swept. */
+  readonly spoolDirectory: string
+  /** Unique name of this process, e.g. host, pid and a random part. */
+  readonly instance: string
+  readonly formatsText: string
+  /** What the job store remembers, where somebody asked it already: an archive that is missing is then not made anew. */
+  readonly rememberedArchiveId?: string | null
+}
+
+export interface ArchiverContext extends ArchiverDeps {
+  readonly archiveId: string
+  readonly settings: ArchiveConfig
+}
+
+/** The context before genesis was read. */
+export type OpeningContext = Omit<ArchiverContext, 'archiveId'>
+
+export function partitionKey({ topic, topicId, partition }: TopicPartition): string {
+  return `${topic}/${topicId}/${partition}`
+}
+
+export function isoTime(ms: number): string {
+  return new Date(ms).toISOString()
+}
+
+/** Error text for logs and status, without a stack. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,239 @@
+/**
+ * The archiver: every topic of the log goes into the archive, one signed chain a partition, under signed heartbeats;
+ * then the log may forget. Needs the log and the archive; the job store only spreads the work and holds back the cut.
+ * Bounded steps, three short loops around them; everything that is true lies in the archive, so a restart only reads.
+ */
+import { mkdir, rm } from 'node:fs/promises'
+import type { Config } from '../core/config/config.ts'
+import { isHooktrailError } from '../core/error/hooktrail-error.ts'
+import type { Topic } from '../core/ports/event-log.ts'
+import type { Service } from '../core/service.ts'
+import { reasonOf, type ArchiverContext, type ArchiverDeps } from './archiver-context.ts'
+import { archiverStatus, publishStatus, type ArchiverStatus } from './archiver-status.ts'
+import { Assignment } from './assignment.ts'
+import { closeChain } from './close-chain.ts'
+import { cutStep } from './cut-log.ts'
+import { openGenesis } from './genesis.ts'
+import { HeartbeatChain } from './heartbeat-chain.ts'
+import { HeartbeatWriter } from './heartbeat-writer.ts'
+import { PartitionSet } from './partition-set.ts'
+import { haltsPartition } from './writer-fault.ts'
+
+const TOPICS_MS = 5_000
+const CUT_MS = 60_000
+/** An idle archiver looks for new records this often; a busy one gathers them this long. */
+const POLL_MS_MIN = 250
+const POLL_MS_MAX = 2_000
+const HEARTBEAT_TICK_MS_MAX = 5_000
+
+export interface ArchiverService extends Service {
+  status(): ArchiverStatus
+}
+
+/** @throws STORE_ARCHIVE_MISMATCH, ARCHIVE_NOTE_INVALID, ARCHIVE_STORE_FULL, ARCHIVE_STORE_UNAVAILABLE */
+export async function startArchiver(config: Config, deps: ArchiverDeps): Promise<ArchiverService> {
+  const opening = { ...deps, settings: config.archive }
+  const { genesis, sha256 } = await openGenesis(opening)
+  const context: ArchiverContext = { ...opening, archiveId: genesis.archive_id }
+  // Whatever an earlier process spooled is read again from the log.
+  await rm(deps.spoolDirectory, { recursive: true, force: true })
+  await mkdir(deps.spoolDirectory, { recursive: true, mode: 0o700 })
+  const archiver = new Archiver(config, context, sha256)
+  await archiver.rememberArchive()
+  return archiver.start()
+}
+
+export class Archiver {
+  readonly #config: Config
+  readonly #context: ArchiverContext
+  readonly #chain: HeartbeatChain
+  readonly #heartbeats: HeartbeatWriter
+  readonly #assignment: Assignment
+  readonly #partitions: PartitionSet
+  readonly #closed = new Set<string>()
+  #topics: readonly Topic[] | null = null
+  #topicsAt = -Infinity
+  #isRemembered = false
+  #chainFault: string | null = null
+  #waitsFor: string | null = null
+
+  constructor(config: Config, context: ArchiverContext, genesisSha256: string) {
+    this.#config = config
+    this.#context = context
+    this.#chain = new HeartbeatChain(context, genesisSha256)
+    this.#heartbeats = new HeartbeatWriter(context, this.#chain)
+    this.#assignment = new Assignment(context)
+    this.#partitions = new PartitionSet(context, this.#chain)
+  }
+
+  status(): ArchiverStatus {
+    return archiverStatus(this.#context, {
+      newest: this.#chain.newest,
+      writers: this.#partitions.statuses(),
+      chainFault: this.#chainFault,
+      waitsFor: this.#waitsFor,
+    })
+  }
+
+  /** @throws STORE_ARCHIVE_MISMATCH; a store that is down is asked again later */
+  async rememberArchive(): Promise<void> {
+    const { store, archiveId, logger } = this.#context
+    if (store === null || this.#isRemembered) return
+    try {
+      await store.rememberArchive(archiveId)
+      this.#isRemembered = true
+    } catch (error) {
+      if (!isHooktrailError(error) || error.code === 'STORE_ARCHIVE_MISMATCH') throw error
+      logger.warn({ error: reasonOf(error) }, 'the job store does not know this archive yet')
+    }
+  }
+
+  /** Assigns and gives every partition its turn. @returns true when there is more to do at once. */
+  async archiveStep(signal: AbortSignal): Promise<boolean> {
+    if (this.#chain.newest === null) await this.#chain.catchUp()
+    const topics = await this.#freshTopics()
+    const held = await this.#assignment.step(topics.map(({ name }) => name))
+    await this.#partitions.assign(topics, held)
+    return this.#partitions.step(signal)
+  }
+
+  async heartbeatStep(isLast = false): Promise<'signed' | 'lost' | 'not-due'> {
+    const topics = await this.#topicsIfKnown()
+    return this.#heartbeats.step(topics, isLast)
+  }
+
+  async cutStep(): Promise<number> {
+    await this.rememberArchive()
+    const { topicPrefix, retentionMs } = this.#config.log
+    const topics = await this.#freshTopics()
+    return cutStep(this.#context, { topics, chain: this.#chain, topicPrefix, retentionMs })
+  }
+
+  /** Commits what is buffered and signs it. */
+  async finish(): Promise<void> {
+    await this.#partitions.flush()
+    if (this.#chainFault === null) await this.heartbeatStep(true)
+    await this.#partitions.dispose()
+    await this.#assignment.release()
+  }
+
+  start(): ArchiverService {
+    const stopping = new AbortController()
+    const { signal } = stopping
+    const heartbeatTickMs = Math.min(HEARTBEAT_TICK_MS_MAX, Math.max(1, this.#config.archive.heartbeatMs / 4))
+    const loops = [
+      this.#run(signal, this.#archiveTick()),
+      this.#run(signal, async () => {
+        await this.heartbeatStep()
+        return heartbeatTickMs
+      }),
+      this.#run(signal, async () => {
+        await this.cutStep()
+        return CUT_MS
+      }),
+    ]
+    const done = Promise.all(
+      loops.map((loop) =>
+        loop.catch((error: unknown) => {
+          stopping.abort()
+          throw error
+        }),
+      ),
+    )
+      .finally(() => this.#finishQuietly())
+      .then(() => undefined)
+    const stop = async (): Promise<void> => {
+      stopping.abort()
+      await done
+    }
+    return {
+      done,
+      stop,
+      status: () => this.status(),
+      waitingFor: () => this.#waitsFor,
+      [Symbol.asyncDispose]: stop,
+    }
+  }
+
+  #archiveTick(): (signal: AbortSignal) => Promise<number> {
+    let pollMs = POLL_MS_MIN
+    let lag = 0n
+    return async (signal) => {
+      const hasMore = await this.archiveStep(signal)
+      const status = this.status()
+      publishStatus(this.#context, status)
+      pollMs = status.lagRecords === lag ? Math.min(POLL_MS_MAX, pollMs * 2) : POLL_MS_MIN
+      lag = status.lagRecords
+      return hasMore ? 0 : pollMs
+    }
+  }
+
+  /** Operational errors are waited out; anything else ends the service. */
+  async #run(signal: AbortSignal, step: (signal: AbortSignal) => Promise<number>): Promise<void> {
+    const { clock, logger } = this.#context
+    let failures = 0
+    while (!signal.aborted) {
+      let waitMs: number
+      try {
+        waitMs = await step(signal)
+        failures = 0
+        this.#waitsFor = null
+      } catch (error) {
+        if (!isHooktrailError(error) || error.code === 'STORE_ARCHIVE_MISMATCH') throw error
+        failures += 1
+        waitMs = Math.min(30_000, 500 * 2 ** Math.min(failures, 6))
+        this.#noteFailure(error, failures)
+      }
+      if (waitMs > 0) await clock.sleep(waitMs, signal)
+    }
+    logger.debug({}, 'an archiver loop ended')
+  }
+
+  #noteFailure(error: unknown, failures: number): void {
+    const fields = { error: reasonOf(error), details: isHooktrailError(error) ? error.details : {} }
+    this.#waitsFor = reasonOf(error)
+    if (haltsPartition(error)) this.#chainFault = reasonOf(error)
+    if (failures === 1) this.#context.logger.error(fields, 'the archiver waits and tries again')
+  }
+
+  async #finishQuietly(): Promise<void> {
+    try {
+      await this.finish()
+    } catch (error) {
+      this.#context.logger.warn(
+        { error: reasonOf(error) },
+        'the last segments stay in the log until the next start',
+      )
+    }
+  }
+
+  async #topicsIfKnown(): Promise<readonly Topic[] | null> {
+    try {
+      return await this.#freshTopics()
+    } catch (error) {
+      if (!isHooktrailError(error)) throw error
+      return null
+    }
+  }
+
+  async #freshTopics(): Promise<readonly Topic[]> {
+    const now = this.#context.clock.monotonic()
+    if (this.#topics !== null && now - this.#topicsAt < TOPICS_MS) return this.#topics
+    this.#topics = await this.#context.log.topics()
+    this.#topicsAt = now
+    await this.#closeReplaced(this.#topics)
+    return this.#topics
+  }
+
+  /** Chains whose topic now has another id. A topic that is merely absent is left alone: the wrong database has none. */
+  async #closeReplaced(topics: readonly Topic[]): Promise<void> {
+    const ids = new Map(topics.map(({ name, id }) => [name, id]))
+    for (const row of this.#chain.partitions()) {
+      const key = `${row.topic}/${row.topic_id}/${row.partition}`
+      const id = ids.get(row.topic)
+      if (id === undefined || id === row.topic_id || this.#closed.has(key)) continue
+      await closeChain(this.#context, row)
+      this.#closed.add(key)
+    }
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * Signs the state of all partitions, once a minute while something changes. No election: the create of heartbeats/<n>
+ * is the only sequencing commit, and who loses reads the winner's and goes on from there. Clocks decide when one is
+ * tried, never its key.
+ */
+import { comparePartitions, encodeDocument, manifestLeaf, parseHeartbeat } from '../core/archive/documents.ts'
+import { heartbeatKey } from '../core/archive/keys.ts'
+import { FORMAT_VERSION, type Heartbeat, type HeartbeatPartition } from '../core/archive/manifest.ts'
+import type { LogBounds, Topic, TopicPartition } from '../core/ports/event-log.ts'
+import { isHooktrailError } from '../core/error/hooktrail-error.ts'
+import { isoTime, partitionKey, reasonOf, type ArchiverContext } from './archiver-context.ts'
+import { FULL_EVERY, partitionRoot, type HeartbeatChain } from './heartbeat-chain.ts'
+import { firstStart, followChain, type ChainHead } from './manifest-chain.ts'
+import { createNote, type StoredManifest } from './notes.ts'
+
+/** Bounds one heartbeat's text; what is left over stands in the next one. */
+const MANIFESTS_MAX = 20_000
+
+export type HeartbeatStep = 'signed' | 'lost' | 'not-due'
+
+interface Observed {
+  readonly row: HeartbeatPartition
+  readonly manifests: readonly StoredManifest[]
+  readonly isChanged: boolean
+}
+
+export class HeartbeatWriter {
+  readonly #context: ArchiverContext
+  readonly #chain: HeartbeatChain
+  /** Monotonic time at which the newest heartbeat was written, as far as its own clock can be believed. */
+  #newestAt: number | null = null
+  #newestN: bigint | null = null
+
+  constructor(context: ArchiverContext, chain: HeartbeatChain) {
+    this.#context = context
+    this.#chain = chain
+  }
+
+  /**
+   * @param topics every topic of the log, or null while the log does not answer: then its bounds stay as signed
+   * @param isLast at shutdown a change is signed at once
+   */
+  async step(topics: readonly Topic[] | null, isLast = false): Promise<HeartbeatStep> {
+    await this.#chain.catchUp()
+    const { heartbeatMs, idleHeartbeatMs } = this.#context.settings
+    const age = this.#age()
+    if (age < heartbeatMs && !isLast) return 'not-due'
+    const observed = await this.#observe(topics)
+    const isChanged = observed.some((each) => each.isChanged)
+    if (!isChanged && (age < idleHeartbeatMs || isLast) && this.#chain.newest !== null) return 'not-due'
+    return this.#sign(observed)
+  }
+
+  /** Since the newest heartbeat: by its own date when first seen, by monotonic time from then on. */
+  #age(): number {
+    const { newest } = this.#chain
+    if (newest === null) return Infinity
+    const now = this.#context.clock.monotonic()
+    if (this.#newestN !== newest.n || this.#newestAt === null) {
+      const ageWhenSeen = this.#context.clock.now() - Date.parse(newest.heartbeat.created_at)
+      this.#newestN = newest.n
+      this.#newestAt = now - Math.max(0, ageWhenSeen)
+    }
+    return now - this.#newestAt
+  }
+
+  /** Every partition that the log has or the table knows, with the manifests behind its signed head. */
+  async #observe(topics: readonly Topic[] | null): Promise<readonly Observed[]> {
+    const seen = new Map<string, Observed>()
+    let room = MANIFESTS_MAX
+    const live = new Set<string>()
+    for (const at of (topics ?? []).flatMap(partitionsOf)) {
+      live.add(partitionKey(at))
+      const observed = await this.#observePartition(at, await this.#boundsOf(at), room)
+      room -= observed.manifests.length
+      seen.set(partitionKey(at), observed)
+    }
+    for (const row of this.#chain.partitions()) {
+      const at = { topic: row.topic, topicId: row.topic_id, partition: row.partition }
+      if (live.has(partitionKey(at))) continue
+      const observed = await this.#observePartition(at, null, room)
+      room -= observed.manifests.length
+      seen.set(partitionKey(at), observed)
+    }
+    return [...seen.values()]
+  }
+
+  /** Null where the log does not tell: it is down, or the topic was replaced a moment ago. */
+  async #boundsOf(at: TopicPartition): Promise<LogBounds | null> {
+    try {
+      return await this.#context.log.bounds(at)
+    } catch (error) {
+      if (!isHooktrailError(error)) throw error
+      this.#context.logger.debug({ ...at, error: reasonOf(error) }, 'the log does not tell its bounds')
+      return null
+    }
+  }
+
+  async #observePartition(at: TopicPartition, bounds: LogBounds | null, room: number): Promise<Observed> {
+    const signed = this.#chain.row(at)
+    const start =
+      signed === null ? ((await firstStart(this.#context, at)) ?? bounds?.logStart ?? 0n) : BigInt(signed.to)
+    const head: ChainHead = { next: start, sha256: signed?.head ?? null, manifest: null }
+    const manifests: StoredManifest[] = []
+    if (room > 0) {
+      for await (const stored of followChain(this.#context, at, head)) {
+        manifests.push(stored)
+        if (manifests.length >= room) break
+      }
+    }
+    const row = rowOf({ at, signed, bounds, start, newest: manifests.at(-1) ?? null })
+    return { row, manifests, isChanged: signed === null || !sameState(row, signed) }
+  }
+
+  async #sign(observed: readonly Observed[]): Promise<HeartbeatStep> {
+    const document = this.#documentOf(observed)
+    const { outcome, sha256 } = await createNote(this.#context, heartbeatKey(BigInt(document.n)), document)
+    if (outcome === 'exists') {
+      await this.#chain.catchUp()
+      return 'lost'
+    }
+    const n = BigInt(document.n)
+    // Through the same path that reading takes: what we signed is checked as if another had written it.
+    this.#chain.apply({ n, sha256, heartbeat: parseHeartbeat(encodeDocument(document)) })
+    this.#newestN = n
+    this.#newestAt = this.#context.clock.monotonic()
+    return 'signed'
+  }
+
+  #documentOf(observed: readonly Observed[]): Heartbeat {
+    const { clock, archiveId, instance } = this.#context
+    const n = this.#chain.nextN
+    const isFull = n % FULL_EVERY === 0n
+    const ordered = this.#inOrder(observed)
+    const manifests = ordered.flatMap((each) => each.manifests)
+    const tree = this.#chain.tree()
+    for (const { sha256 } of manifests) tree.push(manifestLeaf(sha256))
+    return {
+      kind: 'heartbeat',
+      format_version: FORMAT_VERSION,
+      archive_id: archiveId,
+      n: String(n),
+      created_at: this.#createdAt(),
+      previous: this.#chain.previousSha256,
+      partitions: ordered.filter(({ isChanged }) => isFull || isChanged).map(({ row }) => row),
+      full: isFull,
+      partition_root: partitionRoot(ordered.map(({ row }) => row)),
+      manifests: manifests.map(({ key, sha256 }) => ({ key, sha256 })),
+      tree_size: String(tree.size),
+      tree_root: tree.root().toString('hex'),
+      tree_edge: tree.edge().map((node) => node.toString('hex')),
+      worm: 'off',
+      clocks: { own: isoTime(clock.now()), log: null, store: null },
+      anchors: [],
+      writer: instance,
+    }
+  }
+
+  #inOrder(observed: readonly Observed[]): readonly Observed[] {
+    return [...observed].sort((a, b) => comparePartitions(a.row, b.row))
+  }
+
+  /** Never before the previous one, so that the chain's times are in order whatever the writers' clocks say. */
+  #createdAt(): string {
+    const own = isoTime(this.#context.clock.now())
+    const before = this.#chain.newest?.heartbeat.created_at ?? own
+    return own < before ? before : own
+  }
+}
+
+export function partitionsOf({ name, id, partitions }: Topic): readonly TopicPartition[] {
+  return Array.from({ length: partitions }, (_, partition) => ({ topic: name, topicId: id, partition }))
+}
+
+/** A log that ends before what was signed keeps its signed bounds here; its partition halts as a fork. */
+function rowOf(view: {
+  readonly at: TopicPartition
+  readonly signed: HeartbeatPartition | null
+  readonly bounds: LogBounds | null
+  readonly start: bigint
+  readonly newest: StoredManifest | null
+}): HeartbeatPartition {
+  const { at, signed, bounds, start, newest } = view
+  const to = newest === null ? start : BigInt(newest.manifest.next)
+  const end = greatest(BigInt(signed?.high_watermark ?? 0), bounds?.highWatermark ?? to)
+  return {
+    topic: at.topic,
+    topic_id: at.topicId,
+    partition: at.partition,
+    from: String(start),
+    to: String(to),
+    head: newest?.sha256 ?? signed?.head ?? null,
+    running: null,
+    log_start: String(greatest(BigInt(signed?.log_start ?? 0), bounds?.logStart ?? 0n)),
+    high_watermark: String(greatest(end, to)),
+  }
+}
+
+function sameState(a: HeartbeatPartition, b: HeartbeatPartition): boolean {
+  return (
+    a.to === b.to && a.head === b.head && a.log_start === b.log_start && a.high_watermark === b.high_watermark
+  )
+}
+
+function greatest(a: bigint, b: bigint): bigint {
+  return a > b ? a : b
+}

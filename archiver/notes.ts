@@ -1,0 +1,64 @@
+/**
+ * Signed notes in the store: create-only writes, reads that believe nothing without a known signature. A create whose
+ * outcome is unknown rejects; callers repeat it and then find their own note by its key.
+ */
+import { hash } from 'node:crypto'
+import { encodeDocument, parseManifest, type ArchiveDocument } from '../core/archive/documents.ts'
+import type { Manifest } from '../core/archive/manifest.ts'
+import { openNote, signNote } from '../core/archive/signed-note.ts'
+import { HooktrailError } from '../core/error/hooktrail-error.ts'
+import type { OpeningContext } from './archiver-context.ts'
+
+/** A heartbeat after a long outage lists many manifests; everything else is far smaller. */
+export const NOTE_BYTES_MAX = 16 * 1024 * 1024
+
+export interface StoredNote {
+  readonly key: string
+  /** SHA-256 of the note's bytes, hex. */
+  readonly sha256: string
+  readonly text: string
+}
+
+export interface StoredManifest {
+  readonly key: string
+  readonly sha256: string
+  readonly manifest: Manifest
+}
+
+/** @throws ARCHIVE_NOTE_INVALID when it is not signed by a known key. */
+export async function readNote(context: OpeningContext, key: string): Promise<StoredNote | null> {
+  const bytes = await context.archive.read(key, NOTE_BYTES_MAX)
+  if (bytes === null) return null
+  const { text } = openNote(bytes, context.verifiers)
+  return { key, sha256: hash('sha256', bytes, 'hex'), text }
+}
+
+export async function readManifest(
+  context: OpeningContext & { readonly archiveId: string },
+  key: string,
+): Promise<StoredManifest | null> {
+  const note = await readNote(context, key)
+  if (note === null) return null
+  const manifest = parseManifest(note.text)
+  if (manifest.archive_id !== context.archiveId) {
+    throw new HooktrailError('ARCHIVE_CHAIN_BROKEN', { key, reason: 'it belongs to another archive' })
+  }
+  return { key, sha256: note.sha256, manifest }
+}
+
+/** Signs and creates; Ed25519 is deterministic, so a repeated call has the same bytes. */
+export async function createNote(
+  context: OpeningContext,
+  key: string,
+  document: ArchiveDocument,
+): Promise<{ readonly outcome: 'created' | 'exists'; readonly sha256: string }> {
+  const body = signNote(encodeDocument(document), context.signer)
+  const sha256 = hash('sha256', body, 'buffer')
+  const outcome = await context.archive.create({
+    key,
+    body,
+    sha256,
+    contentType: 'text/plain; charset=utf-8',
+  })
+  return { outcome, sha256: sha256.toString('hex') }
+}

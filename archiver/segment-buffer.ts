@@ -1,0 +1,134 @@
+/**
+ * The open segment of one partition: rows go to the spool, leaves into a running Merkle stack, every offset is either a
+ * record or in a gap. Offsets come in order without a hole; anything else is a broken invariant.
+ */
+import assert from 'node:assert/strict'
+import { dataKey } from '../core/archive/keys.ts'
+import { leafHash } from '../core/archive/leaf.ts'
+import type { ManifestGap, SegmentFormat } from '../core/archive/manifest.ts'
+import { MerkleStack } from '../core/archive/merkle.ts'
+import { encodeRow } from '../core/archive/row.ts'
+import type { LogRecord, OffsetGap, TopicPartition } from '../core/ports/event-log.ts'
+import { addGap, type SealedSegment } from './segment.ts'
+import { SpoolFile } from './spool-file.ts'
+
+const HOUR_MS = 3_600_000n
+
+export interface SegmentStart {
+  readonly at: TopicPartition
+  readonly first: bigint
+  readonly format: SegmentFormat
+  readonly spoolPath: string
+}
+
+export class SegmentBuffer {
+  readonly #start: SegmentStart
+  readonly #spool: SpoolFile
+  readonly #merkle = new MerkleStack()
+  readonly #gaps: ManifestGap[] = []
+  #next: bigint
+  #records = 0
+  #rawBytes = 0n
+  #firstTimestampMs: bigint | null = null
+  #minTimestampMs: bigint | null = null
+  #maxTimestampMs: bigint | null = null
+
+  constructor(start: SegmentStart) {
+    this.#start = start
+    this.#next = start.first
+    this.#spool = new SpoolFile(start.spoolPath)
+  }
+
+  get first(): bigint {
+    return this.#start.first
+  }
+  get next(): bigint {
+    return this.#next
+  }
+  get records(): number {
+    return this.#records
+  }
+  get gaps(): number {
+    return this.#gaps.length
+  }
+  /** Encoded bytes so far, before compression. */
+  get bytes(): number {
+    return this.#spool.bytes
+  }
+  get firstTimestampMs(): bigint | null {
+    return this.#firstTimestampMs
+  }
+
+  /** True when the record lies in a later UTC hour than the first one: then it belongs to the next segment. */
+  beginsNewHour(record: LogRecord): boolean {
+    return this.#firstTimestampMs !== null && record.timestampMs / HOUR_MS > this.#firstTimestampMs / HOUR_MS
+  }
+
+  addRecord(record: LogRecord): void {
+    assert.equal(record.offset, this.#next, 'records come without a hole')
+    this.#spool.add(encodeRow(record, this.#start.at))
+    this.#merkle.push(leafHash(record, this.#start.at))
+    this.#records += 1
+    this.#rawBytes += BigInt(rawBytesOf(record))
+    this.#firstTimestampMs ??= record.timestampMs
+    this.#minTimestampMs = least(this.#minTimestampMs, record.timestampMs)
+    this.#maxTimestampMs = greatest(this.#maxTimestampMs, record.timestampMs)
+    this.#next += 1n
+  }
+
+  addGap(gap: OffsetGap): void {
+    assert.equal(gap.from, this.#next, 'gaps come without a hole')
+    addGap(this.#gaps, gap)
+    this.#next = gap.to + 1n
+  }
+
+  async spill(): Promise<void> {
+    await this.#spool.spill()
+  }
+
+  /** The buffer takes nothing more afterwards. */
+  async seal(): Promise<SealedSegment> {
+    assert(this.#next > this.first, 'a segment covers at least one offset')
+    const sealed = this.#firstTimestampMs === null ? null : await this.#spool.seal()
+    const key =
+      this.#firstTimestampMs === null
+        ? ''
+        : dataKey({
+            ...this.#start.at,
+            start: this.first,
+            timestampMs: this.#firstTimestampMs,
+            format: this.#start.format,
+          })
+    return {
+      first: this.first,
+      last: this.#next - 1n,
+      records: this.#records,
+      rawBytes: this.#rawBytes,
+      gaps: this.#gaps,
+      minTimestampMs: this.#minTimestampMs,
+      maxTimestampMs: this.#maxTimestampMs,
+      merkleRoot: this.#merkle.root().toString('hex'),
+      data: sealed === null ? null : { key, size: sealed.size, sha256: sealed.sha256, versionId: null },
+      body: sealed?.body ?? null,
+      adopted: false,
+    }
+  }
+
+  async dispose(): Promise<void> {
+    await this.#spool.dispose()
+  }
+}
+
+export function rawBytesOf({ key, value, headers }: LogRecord): number {
+  let bytes = (key?.length ?? 0) + (value?.length ?? 0)
+  for (const header of headers) bytes += Buffer.byteLength(header.name) + (header.value?.length ?? 0)
+  return bytes
+}
+
+export function least(before: bigint | null, value: bigint): bigint {
+  return before === null || value < before ? value : before
+}
+
+export function greatest(before: bigint | null, value: bigint): bigint {
+  return before === null || value > before ? value : before
+}

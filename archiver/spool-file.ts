@@ -1,0 +1,106 @@
+/**
+ * Encoded rows of one open segment: in memory while few, else in a spool file, uncompressed. Compression runs once,
+ * when the segment is sealed, so an idle partition holds no compressor. One zstd frame: readers may stop at the end of
+ * the first. A spool file is never needed after a crash: the log is read again.
+ */
+import { createHash, hash } from 'node:crypto'
+import { createReadStream, createWriteStream } from 'node:fs'
+import { open, rm, type FileHandle } from 'node:fs/promises'
+import { Transform } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { promisify } from 'node:util'
+import { constants, createZstdCompress, zstdCompress } from 'node:zlib'
+
+/** Rows kept in memory before they go to the file. */
+const MEMORY_BYTES_MAX = 256 * 1024
+const CHUNK_BYTES = 256 * 1024
+/** Level 3 with a frame checksum: the usual trade, and damage is noticed by any zstd tool. */
+const ZSTD_OPTIONS = {
+  params: { [constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_checksumFlag]: 1 },
+}
+
+const compress = promisify(zstdCompress)
+
+export interface SealedBody {
+  readonly body: Buffer | { readonly path: string; readonly size: number }
+  readonly size: number
+  readonly sha256: Buffer
+}
+
+export class SpoolFile {
+  readonly #path: string
+  #rows: Buffer[] = []
+  #rowBytes = 0
+  #file: FileHandle | null = null
+  #fileBytes = 0
+
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  get bytes(): number {
+    return this.#fileBytes + this.#rowBytes
+  }
+
+  add(row: Buffer): void {
+    this.#rows.push(row)
+    this.#rowBytes += row.length
+  }
+
+  /** Call between batches: keeps what is in memory bounded by one batch. */
+  async spill(): Promise<void> {
+    if (this.#rowBytes >= MEMORY_BYTES_MAX) await this.#write()
+  }
+
+  async seal(): Promise<SealedBody> {
+    return this.#file === null ? this.#sealInMemory() : this.#sealFile()
+  }
+
+  async dispose(): Promise<void> {
+    await this.#file?.close()
+    this.#file = null
+    await rm(this.#path, { force: true })
+    await rm(this.#sealedPath, { force: true })
+  }
+
+  get #sealedPath(): string {
+    return `${this.#path}.zst`
+  }
+
+  async #write(): Promise<void> {
+    this.#file ??= await open(this.#path, 'w', 0o600)
+    const bytes = Buffer.concat(this.#rows, this.#rowBytes)
+    await this.#file.appendFile(bytes)
+    this.#rows = []
+    this.#rowBytes = 0
+    this.#fileBytes += bytes.length
+  }
+
+  async #sealInMemory(): Promise<SealedBody> {
+    const body = await compress(Buffer.concat(this.#rows, this.#rowBytes), ZSTD_OPTIONS)
+    return { body, size: body.length, sha256: hash('sha256', body, 'buffer') }
+  }
+
+  async #sealFile(): Promise<SealedBody> {
+    if (this.#rowBytes > 0) await this.#write()
+    await this.#file?.close()
+    this.#file = null
+    const digest = createHash('sha256')
+    let size = 0
+    const meter = new Transform({
+      transform(chunk: Buffer, _encoding, done): void {
+        digest.update(chunk)
+        size += chunk.length
+        done(null, chunk)
+      },
+    })
+    await pipeline(
+      createReadStream(this.#path, { highWaterMark: CHUNK_BYTES }),
+      createZstdCompress({ ...ZSTD_OPTIONS, chunkSize: CHUNK_BYTES }),
+      meter,
+      createWriteStream(this.#sealedPath, { mode: 0o600 }),
+    )
+    await rm(this.#path, { force: true })
+    return { body: { path: this.#sealedPath, size }, size, sha256: digest.digest() }
+  }
+}
