@@ -17,7 +17,9 @@ export type RefusalReason =
   'missing_signature' | 'malformed_signature' | 'bad_signature' | 'timestamp_out_of_tolerance'
 
 export type Verification =
-  { readonly ok: true; readonly evidence: Evidence } | { readonly ok: false; readonly reason: RefusalReason }
+  /** `signedId`: the id that the scheme carries, if it carries one. */
+  | { readonly ok: true; readonly evidence: Evidence; readonly signedId: string | null }
+  | { readonly ok: false; readonly reason: RefusalReason }
 
 export interface VerifyRequest {
   /** In order as received. */

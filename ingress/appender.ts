@@ -1,0 +1,60 @@
+/**
+ * Micro-batched appends. A caller's promise resolves only after the log acknowledged its own record (I1), and rejects
+ * when the outcome is unknown. Bounded three ways: records and bytes of a batch, batches in flight, records that wait.
+ */
+import { Batcher, BatcherFullError } from '../core/batcher.ts'
+import type { AppendRecord, EventLog, LogPosition } from '../core/ports/event-log.ts'
+import type { Metrics } from '../core/ports/metrics.ts'
+
+export const BATCH_RECORDS_MAX = 500
+export const BATCH_BYTES_MAX = 4 * 1024 * 1024
+export const BATCHES_IN_FLIGHT_MAX = 2
+/** Several seconds of full load; what waits longer is answered 503 by its deadline anyway. */
+export const WAITING_RECORDS_MAX = 50_000
+
+export class Appender {
+  readonly #batcher: Batcher<AppendRecord, LogPosition>
+  #answered = false
+
+  constructor(log: EventLog, metrics: Metrics) {
+    this.#batcher = new Batcher<AppendRecord, LogPosition>({
+      run: async (records) => {
+        metrics.observe('append_batch_records', {}, records.length)
+        const positions = await log.append(records)
+        this.#answered = true
+        return positions
+      },
+      itemsMax: BATCH_RECORDS_MAX,
+      inFlightMax: BATCHES_IN_FLIGHT_MAX,
+      pendingMax: WAITING_RECORDS_MAX,
+      weight: weightOf,
+      weightMax: BATCH_BYTES_MAX,
+    })
+  }
+
+  /** True once the log has acknowledged anything. */
+  get answered(): boolean {
+    return this.#answered
+  }
+
+  /** Null at once when too many records wait. */
+  append(record: AppendRecord): Promise<LogPosition> | null {
+    try {
+      return this.#batcher.push(record)
+    } catch (error) {
+      if (error instanceof BatcherFullError) return null
+      throw error
+    }
+  }
+
+  drained(): Promise<void> {
+    return this.#batcher.drained()
+  }
+}
+
+/** Bytes, headers included. */
+export function weightOf({ key, value, headers }: AppendRecord): number {
+  let bytes = (key?.length ?? 0) + (value?.length ?? 0)
+  for (const header of headers) bytes += header.name.length + (header.value?.length ?? 0)
+  return bytes
+}

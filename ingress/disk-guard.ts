@@ -1,0 +1,50 @@
+/**
+ * Sheds load before the log's disk is full (I11): above `log.disk.shed` requests are answered 503 without an append,
+ * so the archiver can catch up and the log be cut. Asked at most every few seconds, never on a request's path.
+ */
+import type { LogConfig } from '../core/config/config.ts'
+import type { Logger } from '../core/log.ts'
+import type { EventLog } from '../core/ports/event-log.ts'
+
+export class DiskGuard {
+  readonly #log: EventLog
+  readonly #disk: LogConfig['disk']
+  readonly #logger: Logger
+  #shedding = false
+  #known = true
+
+  constructor(log: EventLog, disk: LogConfig['disk'], logger: Logger) {
+    this.#log = log
+    this.#disk = disk
+    this.#logger = logger
+  }
+
+  get shedding(): boolean {
+    return this.#shedding
+  }
+
+  /** A log that does not answer keeps the last verdict: its appends fail by themselves. True when it answered. */
+  async step(): Promise<boolean> {
+    try {
+      const { usedBytes, capacityBytes } = await this.#log.diskUsage()
+      const capacity = this.#disk.capacityBytes ?? (capacityBytes === null ? null : Number(capacityBytes))
+      this.#note(capacity === null || capacity === 0 ? 0 : Number(usedBytes) / capacity)
+      this.#known = true
+      return true
+    } catch (error) {
+      if (this.#known) this.#logger.warn({ err: error }, 'the log does not say how full its disk is')
+      this.#known = false
+      return false
+    }
+  }
+
+  #note(ratio: number): void {
+    const shedding = ratio >= this.#disk.shedRatio
+    if (shedding !== this.#shedding)
+      this.#logger.warn(
+        { ratio, shedRatio: this.#disk.shedRatio },
+        shedding ? 'disk of the log is too full: answering 503' : 'disk of the log has room again',
+      )
+    this.#shedding = shedding
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * Everything about one source that is compiled once: its verifier, where its fields come from, its topic. Turns a
+ * verified request into an event; pure apart from the id that it is handed.
+ */
+import type { KeyObject } from 'node:crypto'
+import type { SourceConfig } from '../core/config/config.ts'
+import { boundText } from '../core/record/bounded-text.ts'
+import { cloudEventKey, cloudEventOf } from '../core/record/cloud-event.ts'
+import { UNKNOWN_TYPE } from '../core/record/decode-event.ts'
+import { compileFields, type SourceFields } from '../core/record/event-fields.ts'
+import type { EventRecord, RequestEvidence } from '../core/record/event-record.ts'
+import { JsonBody } from '../core/record/json-body.ts'
+import { keyedDigest, type Digest } from '../core/record/keyed-digest.ts'
+import { redactHeaders, redactQuery } from '../core/record/redact.ts'
+import { headerValue, type HeaderPairs } from '../core/verify/header-values.ts'
+import { createVerifier, type Verification, type Verifier } from '../core/verify/verifier.ts'
+
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
+
+export interface ReceivedRequest {
+  readonly method: string
+  /** Path with query, as received. */
+  readonly url: string
+  readonly clientIp: string
+  readonly headers: HeaderPairs
+  readonly body: Buffer
+  readonly receivedAtMs: number
+}
+
+export interface IntakeDeps {
+  readonly digestKey: KeyObject
+  readonly generation: string
+  readonly topicName: string
+}
+
+type Verified = Extract<Verification, { ok: true }>
+
+export class SourceIntake {
+  readonly source: SourceConfig
+  readonly topicName: string
+  /** Made once, for metrics. */
+  readonly labels: { readonly source: string }
+  readonly #verifier: Verifier
+  readonly #fields: SourceFields
+  readonly #digest: Digest
+
+  constructor(source: SourceConfig, deps: IntakeDeps) {
+    this.source = source
+    this.topicName = deps.topicName
+    this.labels = { source: source.name }
+    this.#verifier = createVerifier(source, deps)
+    this.#fields = compileFields(source)
+    this.#digest = (bytes) => keyedDigest(deps.digestKey, bytes)
+  }
+
+  verify({ headers, body, receivedAtMs }: ReceivedRequest): Verification {
+    return this.#verifier.verify({ headers, body, nowMs: receivedAtMs })
+  }
+
+  /** Names the request and all its repeats: source, dedup key, keyed body digest. Null without a dedup key. */
+  twinKey({ source, dedupKey, body }: EventRecord): string | null {
+    return dedupKey === null ? null : `${source}\n${this.#digest(body)}\n${dedupKey}`
+  }
+
+  toEvent(request: ReceivedRequest, verified: Verified, id: string): EventRecord {
+    const { headers, body } = request
+    const input = { headers, signedId: verified.signedId, body: new JsonBody(body) }
+    const cloudEvent = cloudEventOf(headers)
+    const dedup =
+      this.#fields.dedup(input) ?? (this.source.dedup.key === null ? cloudEventKey(cloudEvent) : null)
+    const subject = cloudEvent?.['subject'] ?? null
+    const traceparent = headerValue(headers, 'traceparent')
+    const dedupKey = dedup === null ? null : this.#bound(dedup)
+    return {
+      id,
+      source: this.source.name,
+      type: this.#bound(this.#fields.type(input) ?? (cloudEvent?.['type'] || UNKNOWN_TYPE)),
+      subject: subject === null ? null : this.#bound(subject),
+      receivedAtMs: request.receivedAtMs,
+      contentType: headerValue(headers, 'content-type'),
+      traceparent: traceparent !== null && TRACEPARENT.test(traceparent) ? traceparent : null,
+      dedupKey,
+      cloudEvent,
+      request: this.#requestEvidence(request),
+      evidence: verified.evidence,
+      body,
+      orderingKey: this.#fields.order(input) ?? dedupKey ?? id,
+    }
+  }
+
+  #bound(text: string): string {
+    return boundText(text, this.#digest)
+  }
+
+  #requestEvidence({ method, url, clientIp, headers }: ReceivedRequest): RequestEvidence {
+    const mark = url.indexOf('?')
+    return {
+      method,
+      path: mark === -1 ? url : url.slice(0, mark),
+      query: mark === -1 ? '' : redactQuery(url.slice(mark + 1), this.#digest),
+      clientIp,
+      headers: redactHeaders(headers, this.#digest),
+    }
+  }
+}
