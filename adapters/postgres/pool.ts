@@ -9,11 +9,10 @@ import type { Logger } from '../../core/log.ts'
 import { isRepeatable, mapDatabaseError } from './database-error.ts'
 import { resultTypes } from './sql.ts'
 
-/** A statement that is prepared once a connection under its name; `binary` asks for results in binary format. */
+/** A statement that is prepared once a connection, under its name. */
 export interface Statement {
-  readonly name?: string
+  readonly name: string
   readonly text: string
-  readonly binary?: boolean
 }
 
 export interface Queryable {
@@ -108,13 +107,12 @@ async function queryOn<Row extends QueryResultRow>(
   statement: string | Statement,
   values: readonly unknown[] = [],
 ): Promise<readonly Row[]> {
-  const { name, text, binary } = typeof statement === 'string' ? { text: statement } : statement
+  const { name, text } = typeof statement === 'string' ? { name: undefined, text: statement } : statement
   const config = {
     text,
     // Without values the driver uses the simple protocol, which allows several statements in one text.
     ...(values.length === 0 ? {} : { values: [...values] }),
     ...(name === undefined ? {} : { name }),
-    ...(binary === true ? { binary } : {}),
   }
   try {
     return (await target.query<Row>(config)).rows

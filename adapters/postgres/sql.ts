@@ -1,39 +1,23 @@
 /**
- * What goes over the wire to Postgres: result parsers (int8 as bigint, bytea as Buffer, in both formats) and
+ * What goes over the wire to Postgres: result parsers (int8 as bigint, bytea as Buffer) and
  * parameters in the binary array format. The driver sends a Buffer as a binary parameter; an array built here
  * costs one copy, where the text form of a bytea[] costs two hex digits a byte on both sides.
  */
 import { types as builtin } from 'pg'
 
-const OID = { bool: 16, bytea: 17, int8: 20, int2: 21, int4: 23, text: 25, name: 19, varchar: 1043 } as const
+const OID = { bytea: 17, int8: 20, int4: 23, text: 25 } as const
 
-type Parser = (value: string | Buffer) => unknown
+type Parser = (value: string) => unknown
 
-const binaryParsers: ReadonlyMap<number, (value: Buffer) => unknown> = new Map<
-  number,
-  (value: Buffer) => unknown
->([
-  [OID.bool, (value) => value[0] === 1],
-  [OID.bytea, (value) => value],
-  [OID.int8, (value) => value.readBigInt64BE(0)],
-  [OID.int4, (value) => value.readInt32BE(0)],
-  [OID.int2, (value) => value.readInt16BE(0)],
-  [OID.text, (value) => value.toString('utf8')],
-  [OID.name, (value) => value.toString('utf8')],
-  [OID.varchar, (value) => value.toString('utf8')],
-])
-
-/** Handed to every client, so that nothing global in the driver is changed. */
+/**
+ * Handed to every client, so that nothing global in the driver is changed. Text only: the driver turns binary
+ * results into UTF-8 strings first, which destroys them.
+ */
 export const resultTypes = {
-  getTypeParser(oid: number, format?: 'text' | 'binary'): Parser {
-    if (format === 'binary') {
-      const parser = binaryParsers.get(oid)
-      if (parser === undefined) throw new TypeError(`no binary parser for the type with oid ${oid}`)
-      return (value) => (typeof value === 'string' ? value : parser(value))
-    }
-    if (oid === OID.int8) return (value) => BigInt(value.toString())
-    const parser: (value: string) => unknown = builtin.getTypeParser(oid, 'text')
-    return (value) => parser(value.toString())
+  getTypeParser(oid: number): Parser {
+    if (oid === OID.int8) return BigInt
+    if (oid === OID.bytea) return (value) => Buffer.from(value.slice(2), 'hex')
+    return builtin.getTypeParser(oid, 'text')
   },
 }
 

@@ -42,3 +42,56 @@ ALTER TABLE log_records ALTER COLUMN headers SET STORAGE EXTERNAL;
 -- Catches what no slice was made for: never used in practice, and never lost.
 CREATE TABLE log_records_default PARTITION OF log_records DEFAULT WITH (toast_tuple_target = 8160);
 CREATE UNIQUE INDEX log_records_default_position ON log_records_default (topic_no, partition_no, record_offset);
+
+-- One call appends a batch: groups[i] = (topics[i], partitions[i]) takes counts[i] offsets; record r belongs to
+-- group record_groups[r] (from 1) and is number record_ranks[r] (from 0) in it. Groups must be sorted by (topic,
+-- partition): every appender locks in the same order, so that none waits for another in a circle.
+CREATE FUNCTION log_append(
+  topics integer[], partitions integer[], counts integer[],
+  record_groups integer[], record_ranks integer[], keys bytea[], bodies bytea[], header_blocks bytea[]
+) RETURNS TABLE (base_offset bigint, base_timestamp bigint) LANGUAGE plpgsql AS $$
+DECLARE
+  bases bigint[] := '{}';
+  stamps bigint[] := '{}';
+  base bigint;
+  stamp bigint;
+BEGIN
+  FOR i IN 1 .. cardinality(topics) LOOP
+    UPDATE log_partitions p
+       SET next_offset = p.next_offset + counts[i],
+           last_timestamp = greatest(p.last_timestamp, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)
+     WHERE p.topic_no = topics[i] AND p.partition_no = partitions[i]
+    RETURNING p.next_offset - counts[i], p.last_timestamp INTO base, stamp;
+    IF NOT FOUND THEN
+      RAISE EXCEPTION 'no partition % of topic number %', partitions[i], topics[i] USING ERRCODE = 'HT001';
+    END IF;
+    bases := bases || base;
+    stamps := stamps || stamp;
+  END LOOP;
+  INSERT INTO log_records (timestamp_ms, record_offset, topic_no, partition_no, key, value, headers)
+  SELECT stamps[r.group_no], bases[r.group_no] + r.rank, topics[r.group_no], partitions[r.group_no], r.key, r.body, r.block
+    FROM unnest(record_groups, record_ranks, keys, bodies, header_blocks) AS r (group_no, rank, key, body, block);
+  RETURN QUERY SELECT b, s FROM unnest(bases, stamps) AS u (b, s);
+END $$;
+
+-- First offset whose timestamp is at least `wanted`: a binary search, as timestamps never decrease in a partition.
+CREATE FUNCTION log_offset_at(topic integer, partition integer, wanted bigint) RETURNS bigint
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  low bigint;
+  high bigint;
+  middle bigint;
+  found_offset bigint;
+  found_timestamp bigint;
+BEGIN
+  SELECT log_start, next_offset INTO low, high FROM log_partitions
+   WHERE topic_no = topic AND partition_no = partition;
+  WHILE low < high LOOP
+    middle := low + (high - low) / 2;
+    SELECT record_offset, timestamp_ms INTO found_offset, found_timestamp FROM log_records
+     WHERE topic_no = topic AND partition_no = partition AND record_offset >= middle AND record_offset < high
+     ORDER BY record_offset LIMIT 1;
+    IF found_offset IS NULL OR found_timestamp >= wanted THEN high := middle; ELSE low := found_offset + 1; END IF;
+  END LOOP;
+  RETURN low;
+END $$;

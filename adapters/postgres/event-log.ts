@@ -1,0 +1,244 @@
+/**
+ * The event log as append-only tables: contiguous offsets by a row lock for each partition, durable by the commit
+ * (synchronous_commit on, fsync required), read by position, forgotten by dropped slices. Several processes may
+ * append and read at once.
+ */
+import { statfs } from 'node:fs/promises'
+import type { Clock } from '../../core/clock.ts'
+import type { Logger } from '../../core/log.ts'
+import type {
+  AppendRecord,
+  EventLog,
+  LogBounds,
+  LogPosition,
+  ReadRequest,
+  ReadResult,
+  Topic,
+  TopicPartition,
+  TopicSpec,
+} from '../../core/ports/event-log.ts'
+import { appendRecords } from './log-append.ts'
+import { asLogError } from './log-error.ts'
+import { readBounds, readOnce } from './log-read.ts'
+import { maintainSlices, sliceWidthMs } from './log-slices.ts'
+import { LogTopics } from './log-topics.ts'
+import { LogWakeup } from './log-wakeup.ts'
+import { requireDurableSettings, type Database } from './pool.ts'
+
+export interface PostgresEventLog extends EventLog, AsyncDisposable {
+  readonly driver: 'postgres'
+  /** Makes slices ahead and drops what truncate freed; a loop calls it, tests do, too. Returns names dropped. */
+  maintain(): Promise<readonly string[]>
+  /** For tests and tools: deletes the topic with its offsets. */
+  deleteTopic(name: string): Promise<void>
+}
+
+export interface PostgresEventLogOptions {
+  readonly topicPrefix: string
+  readonly retentionMs: number
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Data folder of hooktrail's own Postgres, for diskUsage; null for a database elsewhere. */
+  readonly dataDirectory?: string | null
+}
+
+/** Readers look this often without being woken: a notification may be lost with its connection. */
+const READ_POLL_MS = 1_000
+const MAINTAIN_MS_MAX = 60_000
+const TIMESTAMP_HINTS_MAX = 1_000
+
+/** The schema must be there (migrate.ts). @throws LOG_FSYNC_OFF, LOG_UNAVAILABLE */
+export async function createPostgresEventLog(
+  database: Database,
+  options: PostgresEventLogOptions,
+): Promise<PostgresEventLog> {
+  const log = new PostgresLog(database, options)
+  await asLogError(requireDurableSettings(database))
+  await log.maintain()
+  log.start()
+  return log
+}
+
+class PostgresLog implements PostgresEventLog {
+  readonly driver = 'postgres'
+  readonly #database: Database
+  readonly #options: PostgresEventLogOptions
+  readonly #topics: LogTopics
+  readonly #stopping = new AbortController()
+  /** `<topic number>/<partition>/<offset>` → timestamp of the record before it: lets a tail reader skip old slices. */
+  readonly #timestampHints = new Map<string, bigint>()
+  #wakeup: LogWakeup | null = null
+  #maintenance: Promise<void> | null = null
+  #stopped: Promise<void> | null = null
+
+  constructor(database: Database, options: PostgresEventLogOptions) {
+    this.#database = database
+    this.#options = options
+    this.#topics = new LogTopics(database, options.topicPrefix)
+  }
+
+  start(): void {
+    const { clock, logger } = this.#options
+    this.#wakeup = new LogWakeup({ database: this.#database, clock, logger })
+    this.#maintenance = this.#maintainForEver()
+  }
+
+  ensureTopics(specs: readonly TopicSpec[]): Promise<readonly Topic[]> {
+    return asLogError(this.#topics.ensure(specs))
+  }
+
+  topics(): Promise<readonly Topic[]> {
+    return asLogError(this.#topics.list())
+  }
+
+  deleteTopic(name: string): Promise<void> {
+    return asLogError(this.#topics.remove(name))
+  }
+
+  async append(records: readonly AppendRecord[]): Promise<readonly LogPosition[]> {
+    if (records.length === 0) return []
+    const { positions, touched } = await asLogError(appendRecords(this.#database, this.#topics, records))
+    this.#wakeup?.appended(touched)
+    return positions
+  }
+
+  read(request: ReadRequest): Promise<ReadResult> {
+    return asLogError(this.#read(request))
+  }
+
+  async bounds(partition: TopicPartition): Promise<LogBounds> {
+    const topicNo = await asLogError(this.#topics.numberOf(partition.topicId))
+    return asLogError(readBounds(this.#database, topicNo, partition))
+  }
+
+  async offsetAt(partition: TopicPartition, timestampMs: bigint): Promise<bigint> {
+    await this.bounds(partition)
+    const topicNo = await this.#topics.numberOf(partition.topicId)
+    const [row] = await asLogError(
+      this.#database.query<{ found: bigint }>('SELECT log_offset_at($1, $2, $3) AS found', [
+        topicNo,
+        partition.partition,
+        timestampMs.toString(),
+      ]),
+    )
+    return row?.found ?? 0n
+  }
+
+  async truncate(partition: TopicPartition, before: bigint): Promise<void> {
+    await this.bounds(partition)
+    const topicNo = await this.#topics.numberOf(partition.topicId)
+    await asLogError(
+      this.#database.query(
+        `UPDATE log_partitions SET log_start = least($3, next_offset)
+          WHERE topic_no = $1 AND partition_no = $2 AND log_start < least($3, next_offset)`,
+        [topicNo, partition.partition, before.toString()],
+      ),
+    )
+    await this.maintain()
+  }
+
+  maintain(): Promise<readonly string[]> {
+    return asLogError(maintainSlices(this.#database, sliceWidthMs(this.#options.retentionMs)))
+  }
+
+  async diskUsage(): Promise<{ usedBytes: bigint; capacityBytes: bigint | null }> {
+    const folder = this.#options.dataDirectory ?? null
+    if (folder !== null) {
+      const { blocks, bavail, bsize } = await statfs(folder, { bigint: true })
+      return { usedBytes: (blocks - bavail) * bsize, capacityBytes: blocks * bsize }
+    }
+    const [row] = await asLogError(
+      this.#database.query<{ bytes: bigint }>(
+        `SELECT coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint AS bytes
+           FROM pg_inherits WHERE inhparent = 'log_records'::regclass`,
+      ),
+    )
+    return { usedBytes: row?.bytes ?? 0n, capacityBytes: null }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return (this.#stopped ??= this.#stop())
+  }
+
+  async #stop(): Promise<void> {
+    this.#stopping.abort()
+    await this.#wakeup?.stop()
+    await this.#maintenance
+  }
+
+  async #read(request: ReadRequest): Promise<ReadResult> {
+    const topicNo = await this.#topics.numberOf(request.topicId)
+    const { clock } = this.#options
+    const giveUpAt = clock.monotonic() + request.waitMsMax
+    const waiter = new AppendWaiter()
+    // Subscribed before the first look: an append between look and wait must not be missed.
+    using _subscription = this.#subscribe({ topicNo, partition: request.partition }, waiter)
+    for (;;) {
+      const result = await this.#readOnce(topicNo, request)
+      const leftMs = giveUpAt - clock.monotonic()
+      const aborted = request.signal?.aborted === true || this.#stopping.signal.aborted
+      if (result.records.length > 0 || leftMs <= 0 || aborted) return result
+      await waiter.wait(Math.min(leftMs, READ_POLL_MS), clock, request.signal)
+    }
+  }
+
+  #subscribe(key: { topicNo: number; partition: number }, waiter: AppendWaiter): Disposable {
+    const unsubscribe = this.#wakeup?.subscribe(key, () => {
+      waiter.wake()
+    })
+    return { [Symbol.dispose]: () => unsubscribe?.() }
+  }
+
+  async #readOnce(topicNo: number, request: ReadRequest): Promise<ReadResult> {
+    const name = `${topicNo}/${request.partition}/`
+    const hint = this.#timestampHints.get(name + request.from.toString())
+    const result = await readOnce(this.#database, topicNo, request, hint ?? 0n)
+    const last = result.records.at(-1)
+    if (last !== undefined) this.#rememberTimestamp(name + result.next.toString(), last.timestampMs)
+    return result
+  }
+
+  #rememberTimestamp(position: string, timestampMs: bigint): void {
+    this.#timestampHints.set(position, timestampMs)
+    if (this.#timestampHints.size <= TIMESTAMP_HINTS_MAX) return
+    for (const oldest of this.#timestampHints.keys()) {
+      this.#timestampHints.delete(oldest)
+      return
+    }
+  }
+
+  async #maintainForEver(): Promise<void> {
+    const { clock, logger, retentionMs } = this.#options
+    const everyMs = Math.min(MAINTAIN_MS_MAX, sliceWidthMs(retentionMs) / 2)
+    while (!this.#stopping.signal.aborted) {
+      await clock.sleep(everyMs, this.#stopping.signal)
+      if (this.#stopping.signal.aborted) return
+      try {
+        await this.maintain()
+      } catch (error) {
+        logger.warn({ error }, 'the slices of the log were not maintained; trying again')
+      }
+    }
+  }
+}
+
+/** A wake-up that came while nobody waited counts for the next wait. */
+class AppendWaiter {
+  #woken = false
+  #timer: AbortController | null = null
+
+  wake(): void {
+    this.#woken = true
+    this.#timer?.abort()
+  }
+
+  async wait(ms: number, clock: Clock, signal?: AbortSignal): Promise<void> {
+    if (!this.#woken) {
+      const timer = new AbortController()
+      this.#timer = timer
+      await clock.sleep(ms, signal === undefined ? timer.signal : AbortSignal.any([timer.signal, signal]))
+      this.#timer = null
+    }
+    this.#woken = false
+  }
+}
