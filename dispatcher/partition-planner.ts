@@ -15,6 +15,7 @@ import { planBatch, type BatchPlan } from '../core/plan/plan-batch.ts'
 import type { PlanHandler } from '../core/plan/plan-handler.ts'
 import type { Backlog } from './backlog.ts'
 import { chooseSteps, type StepChoice } from './choose-step.ts'
+import type { HandlerLags } from './handler-lags.ts'
 import { LEASE_RETRY_MS, type Lease } from './lease.ts'
 import type { PayloadCache } from './payload-cache.ts'
 import { PlanQuarantine } from './plan-quarantine.ts'
@@ -45,6 +46,7 @@ export interface PlannerOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: Metrics
+  readonly lags: HandlerLags
   readonly waits: WaitList
 }
 
@@ -122,7 +124,7 @@ export class PartitionPlanner {
     backlog.reserve(choice.handlers, batch.records.length)
     try {
       const result = await this.#commit(choice, batch)
-      this.#quarantine.succeeded(batch.next)
+      this.#quarantine.succeeded(choice.first)
       return result
     } catch (error) {
       this.#positions = null
@@ -215,13 +217,9 @@ export class PartitionPlanner {
   #measureLag({ handlers, first }: StepChoice, { highWatermark, records }: ReadResult): void {
     const [oldest] = records
     const lagMs = oldest === undefined ? 0 : this.#options.clock.now() - Number(oldest.timestampMs)
-    const partition = String(this.#options.at.partition)
-    for (const handler of handlers) {
-      if (handler === INDEX_HANDLER) continue
-      const labels = { handler, partition }
-      this.#options.metrics.set('handler_lag_records', labels, Number(highWatermark - first))
-      this.#options.metrics.set('handler_lag_seconds', labels, Math.max(lagMs, 0) / 1000)
-    }
+    const lag = { records: Number(highWatermark - first), seconds: Math.max(lagMs, 0) / 1000 }
+    for (const handler of handlers)
+      if (handler !== INDEX_HANDLER) this.#options.lags.note(handler, this.#options.at.partition, lag)
   }
 
   #stick(handler: string, position: bigint): void {

@@ -12,7 +12,8 @@ export class PlanQuarantine {
   readonly #store: Pick<JobStore, 'ping'>
   #first: bigint | null = null
   #failures = 0
-  /** Up to here records are planned alone. */
+  /** Records from here on, up to there, are planned alone. */
+  #carefulFrom = 0n
   #carefulUntil = 0n
   #isolated: bigint | null = null
 
@@ -21,7 +22,7 @@ export class PlanQuarantine {
   }
 
   recordsMax(first: bigint, usual: number): number {
-    return first < this.#carefulUntil ? 1 : usual
+    return first >= this.#carefulFrom && first < this.#carefulUntil ? 1 : usual
   }
 
   /** True when the record at `first` broke its step alone. */
@@ -29,11 +30,11 @@ export class PlanQuarantine {
     return this.#isolated === first
   }
 
-  succeeded(next: bigint): void {
-    this.#failures = 0
+  succeeded(first: bigint): void {
+    if (this.#first !== first) return
     this.#first = null
+    this.#failures = 0
     this.#isolated = null
-    if (next >= this.#carefulUntil) this.#carefulUntil = 0n
   }
 
   async failed(error: unknown, first: bigint, next: bigint): Promise<void> {
@@ -44,6 +45,9 @@ export class PlanQuarantine {
     if (this.#failures < FAILURES_MAX) return
     this.#failures = 0
     if (next === first + 1n) this.#isolated = first
-    if (next > this.#carefulUntil) this.#carefulUntil = next
+    if (next > this.#carefulUntil) {
+      this.#carefulFrom = first
+      this.#carefulUntil = next
+    }
   }
 }

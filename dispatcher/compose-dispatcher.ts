@@ -1,0 +1,216 @@
+/** Puts the dispatcher's parts together: topics and positions first, then one planner per partition and one runner per handler. */
+import assert from 'node:assert/strict'
+import { createSender } from '../adapters/http/send.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Config, HandlerConfig, SourceConfig } from '../core/config/config.ts'
+import { signingKeys } from '../core/delivery/webhook-signature.ts'
+import type { Logger } from '../core/log.ts'
+import type { Sender } from '../core/delivery/sender.ts'
+import type { EventLog, Topic } from '../core/ports/event-log.ts'
+import type { JobQueue } from '../core/ports/job-queue.ts'
+import type { JobStore } from '../core/ports/job-store.ts'
+import type { Metrics } from '../core/ports/metrics.ts'
+import { createDigestKey, keyedDigestBytes } from '../core/record/keyed-digest.ts'
+import { auditTopic, deliveriesTopic, eventTopic, topicSpecs } from '../core/topics.ts'
+import { Backlog } from './backlog.ts'
+import { compileHandler } from './compile-handler.ts'
+import { HandlerLags } from './handler-lags.ts'
+import { HandlerRunner } from './handler-runner.ts'
+import { JobDelivery } from './job-delivery.ts'
+import { JobReturner } from './job-returner.ts'
+import { Lease } from './lease.ts'
+import type { Loop } from './loop.ts'
+import { OutcomeWriter } from './outcome-writer.ts'
+import { PartitionPlanner } from './partition-planner.ts'
+import { PayloadCache } from './payload-cache.ts'
+import { registerHandlers } from './register-handlers.ts'
+import { Relay } from './relay.ts'
+import { shareConcurrency } from './share-concurrency.ts'
+import { reapRun, slicesStep } from './upkeep.ts'
+import type { WaitList } from './wait-list.ts'
+
+export interface DispatcherDeps {
+  readonly log: EventLog
+  readonly store: JobStore
+  readonly queue: JobQueue
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metrics: Metrics
+  readonly digestKey: string
+  /** In [0, 1); for jitter. */
+  readonly random?: () => number
+}
+
+export interface ComposeDeps extends DispatcherDeps {
+  readonly random: () => number
+  /** Who holds leases: this process. */
+  readonly owner: string
+  readonly waits: WaitList
+  readonly giveUp: AbortSignal
+}
+
+export interface Dispatcher {
+  readonly loops: readonly Loop[]
+  readonly planners: readonly PartitionPlanner[]
+  readonly runners: readonly HandlerRunner[]
+  readonly relay: Relay
+  readonly backlog: Backlog
+  /** Rejects when an invariant is broken outside a loop. */
+  readonly broken: Promise<never>
+  close(): Promise<void>
+}
+
+interface Parts {
+  readonly config: Config
+  readonly deps: ComposeDeps
+  readonly topics: ReadonlyMap<string, Topic>
+  readonly backlog: Backlog
+  readonly payloads: PayloadCache
+  readonly bodyDigest: (body: Buffer) => Buffer
+  readonly leases: Lease[]
+  readonly senders: Sender[]
+}
+
+/** @throws what log and store throw while they are away; composing again is harmless. */
+export async function composeDispatcher(config: Config, deps: ComposeDeps): Promise<Dispatcher> {
+  const parts = await prepareParts(config, deps)
+  const { backlog } = parts
+  const planners = config.sources.flatMap((source) => sourcePlanners(source, parts))
+  const broken = Promise.withResolvers<never>()
+  const runners = handlerRunners(parts, broken.reject)
+  const relay = createRelay(parts)
+  const upkeep = { ...deps, worker: config.worker }
+  return {
+    planners,
+    runners,
+    relay,
+    backlog,
+    broken: broken.promise,
+    loops: [
+      { name: 'backlog', step: () => backlog.step() },
+      ...planners.map((planner) => ({
+        name: planner.name,
+        step: (signal: AbortSignal) => planner.run(signal),
+      })),
+      ...runners.map((runner) => ({
+        name: runner.name,
+        step: (signal: AbortSignal) => runner.step(signal).then(() => 0),
+      })),
+      { name: 'relay', step: () => relay.run() },
+      { name: 'reap', step: () => reapRun(upkeep) },
+      { name: 'slices', step: () => slicesStep(upkeep) },
+    ],
+    close: () => closeParts(parts),
+  }
+}
+
+async function prepareParts(config: Config, deps: ComposeDeps): Promise<Parts> {
+  const topics = new Map(
+    (await deps.log.ensureTopics(topicSpecs(config))).map((topic) => [topic.name, topic]),
+  )
+  const digestKey = createDigestKey(deps.digestKey)
+  const handlers = config.handlers.map(({ name }) => name)
+  const parts: Parts = {
+    config,
+    deps,
+    topics,
+    backlog: new Backlog({ ...deps, handlers }),
+    payloads: new PayloadCache(deps.log),
+    bodyDigest: (body) => keyedDigestBytes(digestKey, body),
+    leases: [],
+    senders: [],
+  }
+  for (const source of config.sources)
+    await registerHandlers({ ...deps, topic: topicOf(parts, source), handlers: handlersOf(config, source) })
+  return parts
+}
+
+function sourcePlanners(source: SourceConfig, parts: Parts): PartitionPlanner[] {
+  const { config, deps, backlog, payloads, bodyDigest } = parts
+  const topic = topicOf(parts, source)
+  const handlers = handlersOf(config, source).map(compileHandler)
+  const lags = new HandlerLags(deps.metrics)
+  return Array.from({ length: topic.partitions }, (_, partition) => {
+    const at = { topic: topic.name, topicId: topic.id, partition }
+    return new PartitionPlanner({
+      ...deps,
+      at,
+      source,
+      handlers,
+      eventTtlMs: config.delivery.eventTtlMs,
+      generation: config.generation,
+      bodyDigest,
+      lease: newLease(parts, `plan/${topic.id}/${partition}`),
+      backlog,
+      payloads,
+      lags,
+    })
+  })
+}
+
+function handlerRunners(parts: Parts, broken: (error: unknown) => void): HandlerRunner[] {
+  const { config, deps, backlog, payloads, bodyDigest } = parts
+  const shares = shareConcurrency(config.handlers, config.worker.concurrencyMax)
+  const outcomes = new OutcomeWriter(deps)
+  const returner = new JobReturner(deps)
+  const { generation } = config
+  return config.handlers.map((handler) => {
+    const concurrency = shares.get(handler.name) ?? 1
+    const sender = handlerSender(handler, concurrency, parts)
+    const secrets =
+      handler.signingSecrets.length > 0 ? handler.signingSecrets : config.delivery.signingSecrets
+    const delivery = new JobDelivery({
+      ...deps,
+      ...{ handler, generation, sender, payloads, outcomes, returner, backlog, bodyDigest },
+      bytesKept: config.delivery.responseBytesKept,
+      keys: signingKeys(secrets),
+    })
+    return new HandlerRunner({ ...deps, handler, concurrency, generation, delivery, broken })
+  })
+}
+
+function handlerSender(handler: HandlerConfig, concurrency: number, parts: Parts): Sender {
+  const { config, deps } = parts
+  const sender = createSender({
+    ...handler,
+    connectionsMax: concurrency,
+    bytesKept: config.delivery.responseBytesKept,
+    monotonic: () => deps.clock.monotonic(),
+  })
+  parts.senders.push(sender)
+  return sender
+}
+
+function createRelay(parts: Parts): Relay {
+  const { config, deps, topics } = parts
+  const deliveries = topics.get(deliveriesTopic(config.log.topicPrefix))
+  const audit = topics.get(auditTopic(config.log.topicPrefix))
+  assert(
+    deliveries !== undefined && audit !== undefined,
+    'ensureTopics returns every topic that was asked for',
+  )
+  return new Relay({ ...deps, deliveries, audit, lease: newLease(parts, 'relay') })
+}
+
+function newLease(parts: Parts, name: string): Lease {
+  const lease = new Lease({ ...parts.deps, name })
+  parts.leases.push(lease)
+  return lease
+}
+
+function topicOf({ config, topics }: Parts, source: SourceConfig): Topic {
+  const topic = topics.get(eventTopic(config.log.topicPrefix, source.name))
+  assert(topic !== undefined, 'ensureTopics returns every topic that was asked for')
+  return topic
+}
+
+function handlersOf(config: Config, source: SourceConfig): readonly HandlerConfig[] {
+  return config.handlers.filter((handler) => handler.source === source.name)
+}
+
+async function closeParts({ senders, leases, deps }: Parts): Promise<void> {
+  await Promise.all(senders.map((sender) => sender.close()))
+  const released = await Promise.allSettled(leases.map((lease) => lease.release()))
+  const failed = released.filter(({ status }) => status === 'rejected').length
+  if (failed > 0) deps.logger.debug({ leases: failed }, 'leases were not released and run out by themselves')
+}

@@ -1,0 +1,85 @@
+/**
+ * Takes and delivers the jobs of one handler; nothing here is shared with another handler's sends (I6). The take is
+ * the intent (I4): it is durable before the request leaves. A crash between take and outcome leaves an expired lease,
+ * which becomes an attempt `unknown`.
+ */
+import type { Clock } from '../core/clock.ts'
+import type { HandlerConfig } from '../core/config/config.ts'
+import type { Logger } from '../core/log.ts'
+import type { JobQueue } from '../core/ports/job-queue.ts'
+import type { TakenJob } from '../core/ports/job-store.ts'
+import type { JobDelivery } from './job-delivery.ts'
+import { Slots } from './slots.ts'
+
+/** Beyond the handler's timeout: waiting inside a take, reading the payload, writing the outcome. */
+export const LEASE_MARGIN_MS = 30_000
+const TAKE_JOBS_MAX = 200
+/** Outcomes that may wait for the store before no more jobs are taken. */
+const PENDING_OUTCOMES_MIN = 256
+
+export interface HandlerRunnerOptions {
+  readonly handler: HandlerConfig
+  /** This handler's share of the process. */
+  readonly concurrency: number
+  readonly generation: string
+  readonly queue: Pick<JobQueue, 'take'>
+  readonly delivery: JobDelivery
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Called when a job could not be handled at all: a broken invariant. */
+  readonly broken: (error: unknown) => void
+}
+
+export class HandlerRunner {
+  readonly name: string
+  readonly leaseMs: number
+  readonly #options: HandlerRunnerOptions
+  readonly #sends: Slots
+  readonly #jobs: Slots
+
+  constructor(options: HandlerRunnerOptions) {
+    this.#options = options
+    this.name = `deliver ${options.handler.name}`
+    this.leaseMs = options.handler.timeoutMs + LEASE_MARGIN_MS
+    this.#sends = new Slots(options.concurrency)
+    this.#jobs = new Slots(options.concurrency + Math.max(PENDING_OUTCOMES_MIN, 4 * options.concurrency))
+  }
+
+  /** One take; the sends go on behind it. Resolves with how many jobs were taken. */
+  async step(signal: AbortSignal): Promise<number> {
+    await this.#sends.untilFree(signal)
+    await this.#jobs.untilFree(signal)
+    if (signal.aborted) return 0
+    const { handler, queue, clock, generation } = this.#options
+    const slots = Math.min(this.#sends.free, this.#jobs.free, TAKE_JOBS_MAX)
+    // Read before the take leaves: whatever the clock of the database says, the lease began later than this.
+    const askedAt = clock.monotonic()
+    const jobs = await queue.take({ handler: handler.name, slots, leaseMs: this.leaseMs, generation, signal })
+    for (const job of jobs) void this.#deliver(job, askedAt)
+    return jobs.length
+  }
+
+  /** Resolves when every job that was taken has its outcome written, or `signal` aborts. */
+  async drained(signal: AbortSignal): Promise<void> {
+    await this.#jobs.untilIdle(signal)
+  }
+
+  async #deliver(job: TakenJob, askedAt: number): Promise<void> {
+    const { delivery, broken } = this.#options
+    this.#sends.take()
+    this.#jobs.take()
+    let sending = true
+    const sent = (): void => {
+      if (sending) this.#sends.release()
+      sending = false
+    }
+    try {
+      await delivery.deliver(job, { sendBefore: askedAt + this.leaseMs, sent })
+    } catch (error) {
+      broken(error)
+    } finally {
+      sent()
+      this.#jobs.release()
+    }
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * One taken job: payload, lease check, request, decision, outcome. What is sent is the event's own bytes (I2); what
+ * the answer means is decided in core/delivery/decide-outcome.ts alone.
+ */
+import type { KeyObject } from 'node:crypto'
+import type { Clock } from '../core/clock.ts'
+import type { DeliveryConfig, HandlerConfig } from '../core/config/config.ts'
+import { decideOutcome, type Decision, type FinishedSend } from '../core/delivery/decide-outcome.ts'
+import { deliveryHeaders } from '../core/delivery/delivery-headers.ts'
+import type { Sender } from '../core/delivery/sender.ts'
+import type { Logger } from '../core/log.ts'
+import type { AttemptOutcome, TakenJob } from '../core/ports/job-store.ts'
+import type { Metrics } from '../core/ports/metrics.ts'
+import type { EventRecord } from '../core/record/event-record.ts'
+import type { Backlog } from './backlog.ts'
+import type { JobReturner } from './job-returner.ts'
+import type { OutcomeWriter, Recorded } from './outcome-writer.ts'
+import type { PayloadCache } from './payload-cache.ts'
+
+/** A payload that cannot be read costs no attempt; the job is due again after this. */
+export const PAYLOAD_RETRY_MS = 30_000
+
+export interface JobDeliveryOptions {
+  readonly handler: HandlerConfig
+  readonly bytesKept: DeliveryConfig['responseBytesKept']
+  readonly keys: readonly KeyObject[]
+  readonly generation: string
+  readonly sender: Sender
+  readonly payloads: PayloadCache
+  readonly outcomes: OutcomeWriter
+  readonly returner: JobReturner
+  readonly backlog: Backlog
+  readonly bodyDigest: (body: Buffer) => Buffer
+  readonly random: () => number
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metrics: Metrics
+}
+
+export interface TakenAs {
+  /** Monotonic time at which the lease may end. */
+  readonly sendBefore: number
+  /** Called when the request has ended and its slot is free again. */
+  readonly sent: () => void
+}
+
+export class JobDelivery {
+  readonly #options: JobDeliveryOptions
+
+  constructor(options: JobDeliveryOptions) {
+    this.#options = options
+  }
+
+  async deliver(job: TakenJob, taken: TakenAs): Promise<void> {
+    const { payloads, returner, sender, handler, clock } = this.#options
+    const event = await payloads.get(job).catch((error: unknown) => this.#unreadable(job, error))
+    if (event === null) {
+      await returner.giveBack(job, { delayMs: PAYLOAD_RETRY_MS, reason: 'payload_unavailable' })
+      return
+    }
+    const request = { headers: this.#headers(job, event), body: event.body }
+    // Nothing awaits between this check and the request: past it, the lease outlives the request's timeout.
+    if (clock.monotonic() + handler.timeoutMs > taken.sendBefore) {
+      await returner.giveBack(job, { delayMs: 0, reason: 'lease_too_short' })
+      return
+    }
+    const result = await sender.send(request)
+    taken.sent()
+    // The process is ending and nobody knows what the endpoint did: the lease expires, the attempt is `unknown`.
+    if (result.kind === 'abandoned') return
+    const decision = this.#decide(job, result)
+    const recorded = await this.#options.outcomes.write(this.#outcome(job, event, { result, decision }))
+    this.#note({ job, event, result, decision, recorded })
+  }
+
+  #unreadable(job: TakenJob, error: unknown): null {
+    const place = {
+      job_id: job.jobId,
+      topic: job.topic,
+      partition: job.partition,
+      offset: String(job.offset),
+    }
+    this.#options.logger.warn({ ...place, err: error }, 'payload_unavailable: the job waits')
+    return null
+  }
+
+  #headers(job: TakenJob, event: EventRecord): Record<string, string> {
+    const { handler, clock, keys } = this.#options
+    return deliveryHeaders({
+      handler: handler.name,
+      jobId: job.jobId,
+      attempt: job.attempt,
+      event,
+      nowMs: clock.now(),
+      keys,
+      own: handler.headers,
+    })
+  }
+
+  #decide(job: TakenJob, result: FinishedSend): Decision {
+    const { handler, clock, random } = this.#options
+    return decideOutcome(result, {
+      attempt: job.attempt,
+      attemptsMax: job.maxAttempts,
+      retry: handler.retry,
+      nowMs: clock.now(),
+      random: random(),
+    })
+  }
+
+  #outcome(
+    job: TakenJob,
+    event: EventRecord,
+    { result, decision }: { result: FinishedSend; decision: Decision },
+  ): AttemptOutcome {
+    return {
+      job,
+      statusCode: result.kind === 'response' ? result.statusCode : null,
+      errorClass: decision.errorClass,
+      errorDetail: decision.errorDetail,
+      timings: result.timings,
+      remoteAddress: result.remoteAddress,
+      responseBody: result.kind === 'response' ? result.body : null,
+      requestDigest: this.#options.bodyDigest(event.body),
+      generation: this.#options.generation,
+      next: decision.next,
+    }
+  }
+
+  #note(done: {
+    job: TakenJob
+    event: EventRecord
+    result: FinishedSend
+    decision: Decision
+    recorded: Recorded
+  }): void {
+    const { metrics, backlog, logger, clock } = this.#options
+    const { job, event, result, decision, recorded } = done
+    const handler = job.handler
+    const late = recorded !== 'recorded'
+    metrics.count('deliveries_total', { handler, result: late ? recorded : decision.next.state })
+    metrics.observe('delivery_duration_seconds', { handler }, result.timings.totalMs / 1000)
+    if (decision.errorClass !== null)
+      metrics.count('delivery_errors_total', { handler, class: decision.errorClass })
+    if (late) return
+    backlog.finished(handler)
+    const fields = { job_id: job.jobId, event_id: job.eventId, handler, attempt: job.attempt }
+    if (decision.next.state === 'completed')
+      metrics.observe('end_to_end_seconds', { handler }, Math.max(clock.now() - event.receivedAtMs, 0) / 1000)
+    if (decision.next.state === 'dead') {
+      metrics.count('dlq_total', { handler })
+      logger.warn({ ...fields, error: decision.errorClass }, 'the job is dead')
+    }
+    if (decision.disables !== null)
+      logger.error({ ...fields, reason: decision.disables, detail: decision.errorDetail }, 'handler disabled')
+  }
+}
