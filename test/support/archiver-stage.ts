@@ -1,0 +1,228 @@
+/**
+ * A stage for the archiver: a real Postgres log, a real directory store, a key, and a clock that is moved by hand.
+ * `check` reads the archive with its own code and compares it with the log, then asks the verifier.
+ */
+import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openDirectoryStore } from '../../adapters/directory/directory-store.ts'
+import { createPostgresEventLog, type PostgresEventLog } from '../../adapters/postgres/event-log.ts'
+import { migrate } from '../../adapters/postgres/migrate.ts'
+import { openDatabase } from '../../adapters/postgres/pool.ts'
+import { systemClock } from '../../adapters/system/clock.ts'
+import type { ArchiverContext, ArchiverDeps } from '../../archiver/archiver-context.ts'
+import { openGenesis } from '../../archiver/genesis.ts'
+import { HeartbeatChain } from '../../archiver/heartbeat-chain.ts'
+import { HeartbeatWriter } from '../../archiver/heartbeat-writer.ts'
+import { PartitionWriter, type WriterStep } from '../../archiver/partition-writer.ts'
+import { makeSigner, parseVerifierKey } from '../../core/archive/signed-note.ts'
+import { verifyArchive, type VerifyRequest } from '../../core/archive/verify/verify-archive.ts'
+import type { VerifyReport } from '../../core/archive/verify/verify-report.ts'
+import type { ArchiveConfig } from '../../core/config/config.ts'
+import type { ArchiveStore } from '../../core/ports/archive-store.ts'
+import type { Topic, TopicPartition } from '../../core/ports/event-log.ts'
+import { archivedRows } from './archive-reader.ts'
+import { FaultyArchive } from './faults-archive.ts'
+import { HandClock } from './hand-clock.ts'
+import { createTestDatabase, silentLogger } from './postgres.ts'
+
+export const PREFIX = 'hooktrail'
+
+export const SETTINGS: ArchiveConfig = {
+  driver: 'directory',
+  directory: null,
+  format: 'jsonl.zst',
+  worm: 'off',
+  roll: { bytesMax: 64 * 1024 * 1024, recordsMax: 100_000, ageMsMax: 600_000 },
+  heartbeatMs: 60_000,
+  idleHeartbeatMs: 900_000,
+  signingKey: null,
+}
+
+/** One archiver's view: its own clock, its own faults, the shared log and archive. */
+export interface ArchiverSeat {
+  readonly clock: HandClock
+  readonly archive: FaultyArchive
+  readonly context: ArchiverContext
+  readonly chain: HeartbeatChain
+  readonly heartbeats: HeartbeatWriter
+  writer(at: TopicPartition): PartitionWriter
+}
+
+export interface SeatOptions {
+  readonly clock?: HandClock
+  readonly settings?: Partial<ArchiveConfig>
+  readonly deps?: Partial<ArchiverDeps>
+}
+
+export interface ArchiverStage extends AsyncDisposable {
+  readonly folder: string
+  readonly directory: string
+  readonly log: PostgresEventLog
+  readonly store: ArchiveStore
+  seat(instance: string, options?: SeatOptions): Promise<ArchiverSeat>
+  deps(instance: string, options?: SeatOptions): ArchiverDeps
+  topic(name: string, partitions?: number): Promise<Topic>
+  /** Appends `count` records with values `<name>-<i>`. */
+  append(at: TopicPartition, count: number, name?: string): Promise<void>
+  verify(request?: Partial<VerifyRequest>): Promise<VerifyReport>
+  /** Every record that the log still holds is in the archive exactly once, and the verifier agrees. */
+  check(partitions: readonly TopicPartition[], exitCode?: number): Promise<void>
+}
+
+export async function openStage(): Promise<ArchiverStage> {
+  const database = await createTestDatabase()
+  const folder = await mkdtemp(join(tmpdir(), 'hooktrail-archiver-'))
+  const directory = join(folder, 'archive')
+  const pool = openDatabase({
+    url: database.url,
+    connectionsMax: 6,
+    applicationName: 'archiver-test',
+    logger: silentLogger,
+  })
+  await migrate(pool)
+  const log = await createPostgresEventLog(pool, {
+    topicPrefix: PREFIX,
+    retentionMs: 3_600_000,
+    clock: systemClock,
+    logger: silentLogger,
+  })
+  const store = await openDirectoryStore(directory, { clock: systemClock, logger: silentLogger })
+  const signer = makeSigner(generateKeyPairSync('ed25519').privateKey, 'hooktrail-archive')
+  const verifiers = [parseVerifierKey(signer.vkey)]
+
+  const deps = (instance: string, options: SeatOptions = {}): ArchiverDeps => ({
+    log,
+    archive: store,
+    store: null,
+    signer,
+    verifiers,
+    clock: options.clock ?? new HandClock(),
+    logger: silentLogger,
+    metrics: { count: () => undefined, set: () => undefined, observe: () => undefined },
+    spoolDirectory: folder,
+    instance,
+    formatsText: '# formats\n',
+    ...options.deps,
+  })
+  const verify = (request: Partial<VerifyRequest> = {}): Promise<VerifyReport> =>
+    verifyArchive({
+      store,
+      keys: verifiers,
+      nowMs: Date.now(),
+      level: 2,
+      signal: new AbortController().signal,
+      ...request,
+    })
+
+  return {
+    folder,
+    directory,
+    log,
+    store,
+    deps,
+    verify,
+    seat: (instance, options) => takeSeat(deps, instance, options),
+    topic: async (name, partitions = 1) => {
+      const topics = await log.ensureTopics([{ name, partitions }])
+      const topic = topics.find((each) => each.name === name)
+      assert(topic !== undefined)
+      return topic
+    },
+    append: (at, count, name = 'event') => append(log, at, count, name),
+    check: async (partitions, exitCode = 0) => {
+      const rows = archivedRows(directory)
+      for (const at of partitions) {
+        const archived = rows
+          .filter(({ topicId, partition }) => topicId === at.topicId && partition === at.partition)
+          .map(({ offset, value }) => `${String(offset)} ${value ?? ''}`)
+        assert.deepEqual(
+          archived,
+          await logged(log, at),
+          'the archive holds what the log holds, each offset once',
+        )
+      }
+      const report = await verify()
+      assert.equal(report.exitCode, exitCode, JSON.stringify(report.findings))
+    },
+    [Symbol.asyncDispose]: async () => {
+      await log[Symbol.asyncDispose]()
+      await pool[Symbol.asyncDispose]()
+      await database[Symbol.asyncDispose]()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Steps until the writer has nothing to do, then seals and steps until that is committed. */
+export async function archiveAll(writer: PartitionWriter): Promise<WriterStep> {
+  await stepUntilIdle(writer)
+  await writer.seal()
+  return stepUntilIdle(writer)
+}
+
+export async function stepUntilIdle(writer: PartitionWriter): Promise<WriterStep> {
+  for (let n = 0; n < 1000; n++) {
+    const step = await writer.step()
+    if (step !== 'progress') return step
+  }
+  throw new Error('the writer never comes to rest')
+}
+
+export function partitionOf(topic: Topic, partition = 0): TopicPartition {
+  return { topic: topic.name, topicId: topic.id, partition }
+}
+
+async function takeSeat(
+  depsOf: ArchiverStage['deps'],
+  instance: string,
+  options: SeatOptions = {},
+): Promise<ArchiverSeat> {
+  const clock = options.clock ?? new HandClock()
+  const deps = depsOf(instance, { ...options, clock })
+  const archive = new FaultyArchive(deps.archive)
+  const opening = { ...deps, archive, settings: { ...SETTINGS, ...options.settings } }
+  const { genesis, sha256 } = await openGenesis(opening)
+  const context = { ...opening, spoolDirectory: deps.spoolDirectory, archiveId: genesis.archive_id }
+  const chain = new HeartbeatChain(context, sha256)
+  return {
+    clock,
+    archive,
+    context,
+    chain,
+    heartbeats: new HeartbeatWriter(context, chain),
+    writer: (at) => new PartitionWriter(context, at, (of) => chain.row(of)),
+  }
+}
+
+async function append(log: PostgresEventLog, at: TopicPartition, count: number, name: string): Promise<void> {
+  const topic = (await log.topics()).find(({ id }) => id === at.topicId)
+  assert(topic !== undefined)
+  await log.append(
+    Array.from({ length: count }, (_, i) => ({
+      topic,
+      partition: at.partition,
+      key: Buffer.from(`key-${i}`),
+      value: Buffer.from(`${name}-${i}`),
+      headers: [{ name: 'ce_id', value: Buffer.from(`${name}-${i}`) }],
+    })),
+  )
+}
+
+async function logged(log: PostgresEventLog, at: TopicPartition): Promise<readonly string[]> {
+  const lines: string[] = []
+  for (let { logStart: from } = await log.bounds(at); ;) {
+    const { records, next } = await log.read({
+      ...at,
+      from,
+      recordsMax: 1000,
+      bytesMax: 1 << 24,
+      waitMsMax: 0,
+    })
+    for (const { offset, value } of records) lines.push(`${String(offset)} ${value?.toString() ?? ''}`)
+    if (next === from) return lines
+    from = next
+  }
+}
