@@ -1,0 +1,207 @@
+/** The Postgres log against the contract, and what only it promises: slices, fsync, lock order, kill -9 of the server. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createPostgresEventLog, type PostgresEventLog } from '../../adapters/postgres/event-log.ts'
+import { listSlices } from '../../adapters/postgres/log-slices.ts'
+import { migrate } from '../../adapters/postgres/migrate.ts'
+import { openDatabase, requireDurableSettings, type Database } from '../../adapters/postgres/pool.ts'
+import { systemClock } from '../../adapters/system/clock.ts'
+import { createTestDatabase, silentLogger, startTestCluster } from '../support/postgres.ts'
+import { scale } from '../support/scale.ts'
+import {
+  createTopic,
+  exerciseEventLog,
+  hasCode,
+  of,
+  readAll,
+  request,
+  textRecord,
+  type LogUnderTest,
+} from './event-log.ts'
+
+interface PostgresLogUnderTest extends LogUnderTest {
+  openBoth(retentionMs?: number): Promise<{ database: Database; log: PostgresEventLog }>
+}
+
+const DAY_MS = 86_400_000
+
+async function start(url?: string): Promise<PostgresLogUnderTest> {
+  await using undo = new AsyncDisposableStack()
+  const address = url ?? undo.use(await createTestDatabase()).url
+  await using setup = openDatabase({
+    url: address,
+    connectionsMax: 1,
+    applicationName: 'test',
+    logger: silentLogger,
+  })
+  await migrate(setup)
+  const resources = undo.move()
+  const topicPrefix = 'trail'
+  const openBoth: PostgresLogUnderTest['openBoth'] = async (retentionMs = DAY_MS) => {
+    const database = resources.use(
+      openDatabase({ url: address, connectionsMax: 4, applicationName: 'test', logger: silentLogger }),
+    )
+    const log = resources.use(
+      await createPostgresEventLog(database, {
+        topicPrefix,
+        retentionMs,
+        clock: systemClock,
+        logger: silentLogger,
+      }),
+    )
+    return { database, log }
+  }
+  return {
+    topicPrefix,
+    openBoth,
+    open: async () => (await openBoth()).log,
+    deleteTopic: async (name) => {
+      await (await openBoth()).log.deleteTopic(name)
+    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}
+
+exerciseEventLog('Postgres', start)
+
+test('appenders that name the same partitions in opposite orders do not deadlock', async () => {
+  await using under = await start()
+  const { database, log } = await under.openBoth()
+  const second = (await under.openBoth()).log
+  const topics = [await createTopic(log, 'trail.a', 2), await createTopic(log, 'trail.b', 2)]
+  const forward = topics.flatMap((topic) => [textRecord(topic, 0, 'x'), textRecord(topic, 1, 'x')])
+  const backward = forward.toReversed()
+  const rounds = scale.logBatches
+  await Promise.all(
+    [log, second, log, second].map(async (appender, index) => {
+      for (let round = 0; round < rounds; round++) await appender.append(index % 2 === 0 ? forward : backward)
+    }),
+  )
+  const [row] = await database.query<{ deadlocks: bigint }>(
+    'SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()',
+  )
+  assert.equal(row?.deadlocks, 0n)
+  for (const topic of topics) assert.equal((await log.bounds(of(topic, 1))).highWatermark, BigInt(4 * rounds))
+})
+
+test('slices below the log start are dropped whole, and only those', async () => {
+  await using under = await start()
+  const { database, log } = await under.openBoth(8_000)
+  const topic = await createTopic(log, 'trail.slices', 2)
+  await log.append([textRecord(topic, 0, 'old'), textRecord(topic, 1, 'old')])
+  const [first] = await listSlices(database)
+  assert.ok(first !== undefined)
+  await passTime(database, first.toMs)
+  await log.append([textRecord(topic, 0, 'new')])
+  await log.truncate(of(topic, 0), 1n)
+  assert.ok(
+    (await listSlices(database)).some(({ name }) => name === first.name),
+    'partition 1 still needs it',
+  )
+  assert.equal((await readAll(log, topic, 1)).length, 1)
+  await log.truncate(of(topic, 1), 1n)
+  assert.ok((await listSlices(database)).every(({ name }) => name !== first.name))
+  assert.deepEqual(
+    (await readAll(log, topic, 0)).map(({ value }) => String(value)),
+    ['new'],
+  )
+  assert.deepEqual(await database.query('SELECT FROM log_records_default'), [])
+  assert.ok((await listSlices(database)).length <= 20)
+})
+
+test('a record that no slice was made for is kept in the default slice and read like any other', async () => {
+  await using under = await start()
+  const { database, log } = await under.openBoth()
+  const topic = await createTopic(log, 'trail.stray')
+  for (const { name } of await listSlices(database)) await database.query(`DROP TABLE ${name}`)
+  await log.append([textRecord(topic, 0, 'a'), textRecord(topic, 0, 'b')])
+  await log.maintain()
+  await log.append([textRecord(topic, 0, 'c')])
+  assert.deepEqual(
+    (await readAll(log, topic, 0)).map(({ value }) => String(value)),
+    ['a', 'b', 'c'],
+  )
+  await log.truncate(of(topic, 0), 3n)
+  assert.deepEqual(await database.query('SELECT FROM log_records_default'), [])
+})
+
+test('a missing row is told as a hole, never skipped silently', async () => {
+  await using under = await start()
+  const { database, log } = await under.openBoth()
+  const topic = await createTopic(log, 'trail.hole')
+  await log.append(['a', 'b', 'c'].map((value) => textRecord(topic, 0, value)))
+  await database.query('DELETE FROM log_records WHERE record_offset = 1')
+  const { gaps, next } = await log.read(request(topic, 0))
+  assert.deepEqual(gaps, [{ from: 1n, to: 1n, reason: 'hole' }])
+  assert.equal(next, 3n)
+})
+
+test('a server with fsync off is refused', async () => {
+  await using cluster = await startTestCluster()
+  await using database = openDatabase({
+    url: cluster.postgres.url,
+    connectionsMax: 1,
+    applicationName: 'test',
+    logger: silentLogger,
+  })
+  await requireDurableSettings(database)
+  const refused = { query: () => Promise.resolve([]) }
+  await assert.rejects(requireDurableSettings(refused), hasCode('LOG_FSYNC_OFF'))
+})
+
+test('what was acknowledged survives kill -9 of the server, and the same log goes on', async () => {
+  await using cluster = await startTestCluster()
+  await using under = await start(cluster.postgres.url)
+  const { log } = await under.openBoth()
+  const topic = await createTopic(log, 'trail.kill')
+  const acknowledged: bigint[] = []
+  for (let kill = 0; kill < scale.logKills; kill++) {
+    const failed = appendUntilRefused(log, () => textRecord(topic, 0, `${kill}`), acknowledged)
+    const wanted = BigInt(acknowledged.length + 50)
+    await log.read(request(topic, 0, { from: wanted - 1n, waitMsMax: 10_000 })).catch(() => undefined)
+    process.kill(cluster.postgres.pid, 'SIGKILL')
+    assert.ok(hasCode('LOG_UNAVAILABLE')(await failed))
+    await untilAnswers(() => log.bounds(of(topic, 0)))
+  }
+  const stored = new Set((await readAll(log, topic, 0)).map(({ offset }) => offset))
+  assert.ok(acknowledged.length > 0)
+  assert.deepEqual(
+    acknowledged.filter((offset) => !stored.has(offset)),
+    [],
+  )
+})
+
+async function appendUntilRefused(
+  log: PostgresEventLog,
+  record: () => ReturnType<typeof textRecord>,
+  acknowledged: bigint[],
+): Promise<unknown> {
+  for (;;) {
+    try {
+      acknowledged.push(...(await log.append([record(), record()])).map(({ offset }) => offset))
+    } catch (error) {
+      return error
+    }
+  }
+}
+
+async function untilAnswers(ask: () => Promise<unknown>): Promise<void> {
+  const giveUpAt = systemClock.monotonic() + 20_000
+  for (;;) {
+    try {
+      await ask()
+      return
+    } catch (error) {
+      if (systemClock.monotonic() > giveUpAt) throw error
+      await systemClock.sleep(5, AbortSignal.timeout(1_000))
+    }
+  }
+}
+
+/** Waits on the database's own clock. */
+async function passTime(database: Database, untilMs: number): Promise<void> {
+  await database.query(
+    'SELECT pg_sleep(greatest(0, $1::float8 / 1000 - extract(epoch FROM clock_timestamp())))',
+    [untilMs],
+  )
+}
