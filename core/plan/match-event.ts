@@ -2,8 +2,10 @@
  * What a handler makes of one event before duplicates are known: wanted, filtered, expired, or an expression that
  * failed on it. Evaluated before the transaction, so that no filter runs while rows are locked.
  */
+import { matchesEvent } from '../match/event-pattern.ts'
+import type { FilterContext } from '../match/filter.ts'
 import type { EventRecord } from '../record/event-record.ts'
-import { filterInput, type FilterInput, type PlanHandler } from './plan-handler.ts'
+import { filterContext, type PlanHandler } from './plan-handler.ts'
 
 export type Match =
   | { readonly kind: 'matched' | 'filtered' | 'expired' }
@@ -27,22 +29,30 @@ export function matchEvent(
   handlers: readonly PlanHandler[],
   context: MatchContext,
 ): readonly Match[] {
-  const input = filterInput(event)
+  const filterVariables = filterContext(event)
   return handlers.map((handler) => {
-    if (!handler.matchesType(event.type)) return FILTERED
+    if (!matchesEvent(handler.events, event.type)) return FILTERED
     if (context.quarantined)
       return { kind: 'filter_error', detail: 'the record made its planning step fail twice' }
     if (context.eventTtlMs !== null && context.nowMs - event.receivedAtMs > context.eventTtlMs) return EXPIRED
-    return evaluate(handler, input)
+    return evaluate(handler, filterVariables)
   })
 }
 
-function evaluate(handler: PlanHandler, input: () => FilterInput): Match {
+function evaluate(handler: PlanHandler, filterVariables: () => FilterContext): Match {
   if (handler.filter === null) return MATCHED
-  try {
-    return handler.filter(input()) ? MATCHED : FILTERED
-  } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error)
-    return { kind: 'filter_error', detail: detail.replaceAll('\0', '').slice(0, DETAIL_CHARACTERS_MAX) }
+  const result = handler.filter.evaluate(filterVariables())
+  switch (result.kind) {
+    case 'match':
+      return MATCHED
+    case 'no-match':
+      return FILTERED
+    case 'error':
+      return {
+        kind: 'filter_error',
+        detail: result.detail.replaceAll('\0', '').slice(0, DETAIL_CHARACTERS_MAX),
+      }
+    default:
+      return result satisfies never
   }
 }

