@@ -1,0 +1,246 @@
+/**
+ * Builds a small, true archive in a folder through the product's own encoders and the directory store: partitions,
+ * segments, heartbeats. Tests then change it by hand and ask the verifier what it sees.
+ */
+import { generateKeyPairSync, hash } from 'node:crypto'
+import { zstdCompressSync } from 'node:zlib'
+import { openDirectoryStore } from '../../adapters/directory/directory-store.ts'
+import {
+  comparePartitions,
+  encodeDocument,
+  manifestLeaf,
+  partitionLeaf,
+} from '../../core/archive/documents.ts'
+import { dataKey, GENESIS_KEY, heartbeatKey, manifestKey } from '../../core/archive/keys.ts'
+import { leafHash } from '../../core/archive/leaf.ts'
+import type { Heartbeat, HeartbeatPartition, Manifest, ManifestGap } from '../../core/archive/manifest.ts'
+import { merkleRoot, MerkleStack } from '../../core/archive/merkle.ts'
+import { README_TEXT } from '../../core/archive/readme-text.ts'
+import { encodeRow } from '../../core/archive/row.ts'
+import { makeSigner, parseVerifierKey, signNote, type NoteSigner } from '../../core/archive/signed-note.ts'
+import type { Clock } from '../../core/clock.ts'
+import type { Logger } from '../../core/log.ts'
+import type { ArchiveStore } from '../../core/ports/archive-store.ts'
+import type { LogRecord, TopicPartition } from '../../core/ports/event-log.ts'
+
+export const ARCHIVE_START_MS = Date.UTC(2026, 0, 1)
+const HEARTBEAT_EVERY_MS = 60_000
+const TOPIC_ID = '0a1b2c3d4e5f60718293a4b5c6d7e8f9'
+
+export const fixedClock: Clock = {
+  now: () => ARCHIVE_START_MS,
+  monotonic: () => 0,
+  sleep: () => Promise.resolve(),
+}
+
+export const silentLogger: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+}
+
+interface ChainState {
+  readonly at: TopicPartition
+  next: bigint
+  head: string | null
+}
+
+export class ArchiveBuilder {
+  readonly store: ArchiveStore
+  readonly signer: NoteSigner
+  nowMs = ARCHIVE_START_MS
+  readonly #chains: ChainState[]
+  readonly #tree = new MerkleStack()
+  readonly #rows = new Map<ChainState, HeartbeatPartition>()
+  #unlisted: { key: string; sha256: string }[] = []
+  #previous = ''
+  #n = 0n
+
+  private constructor(store: ArchiveStore, signer: NoteSigner) {
+    this.store = store
+    this.signer = signer
+    this.#chains = [0, 1].map((partition) => ({
+      at: { topic: 'hooktrail.events.demo', topicId: TOPIC_ID, partition },
+      next: 0n,
+      head: null,
+    }))
+  }
+
+  static async create(folder: string): Promise<ArchiveBuilder> {
+    const { privateKey } = generateKeyPairSync('ed25519')
+    const store = await openDirectoryStore(folder, { clock: fixedClock, logger: silentLogger })
+    const builder = new ArchiveBuilder(store, makeSigner(privateKey, 'hooktrail-test'))
+    await builder.#writeGenesis()
+    return builder
+  }
+
+  get keys() {
+    return [parseVerifierKey(this.signer.vkey)]
+  }
+
+  /** One segment of `records` records on a partition. @returns keys of the manifest and the data object */
+  async addSegment(partition: number, records: number, gaps: readonly ManifestGap[] = []) {
+    const chain = this.#chains.find(({ at }) => at.partition === partition)
+    if (chain === undefined) throw new RangeError('the builder has two partitions')
+    const gapOffsets = gaps.reduce((sum, gap) => sum + BigInt(gap.to) - BigInt(gap.from) + 1n, 0n)
+    const rows = Array.from({ length: records }, (_, index) => recordAt(chain.next + BigInt(index)))
+    const data = zstdCompressSync(Buffer.concat(rows.map((row) => encodeRow(row, chain.at))))
+    const { topic, topicId } = chain.at
+    const key = dataKey({
+      topic,
+      topicId,
+      partition,
+      start: chain.next,
+      timestampMs: 0n,
+      format: 'jsonl.zst',
+    })
+    await this.put(key, data)
+    const leaves = rows.map((row) => leafHash(row, chain.at))
+    const last = chain.next + BigInt(records) + gapOffsets - 1n
+    const manifest = manifestOf(chain, { key, data, leaves, last, gaps, createdAt: this.#iso() })
+    const manifestName = manifestKey(topic, topicId, partition, chain.next)
+    chain.head = await this.#sign(manifestName, encodeDocument(manifest))
+    chain.next = last + 1n
+    this.#unlisted.push({ key: manifestName, sha256: chain.head })
+    return { manifest: manifestName, data: key }
+  }
+
+  /** @returns the heartbeat's key */
+  async addHeartbeat(): Promise<string> {
+    this.nowMs += HEARTBEAT_EVERY_MS
+    const full = this.#n % 3n === 0n
+    const ordered = this.#chains.map((chain) => this.#rowOf(chain))
+    for (const { sha256 } of this.#unlisted) this.#tree.push(manifestLeaf(sha256))
+    const heartbeat: Heartbeat = {
+      kind: 'heartbeat',
+      format_version: 1,
+      archive_id: 'test-archive',
+      n: String(this.#n),
+      created_at: this.#iso(),
+      previous: this.#previous,
+      partitions: ordered.filter((row) => full || row.from !== row.to).toSorted(comparePartitions),
+      full,
+      partition_root: merkleRoot(ordered.toSorted(comparePartitions).map(partitionLeaf)).toString('hex'),
+      manifests: this.#unlisted,
+      tree_size: String(this.#tree.size),
+      tree_root: this.#tree.root().toString('hex'),
+      tree_edge: this.#tree.edge().map((node) => node.toString('hex')),
+      worm: 'off',
+      clocks: { own: this.#iso(), log: null, store: null },
+      anchors: [],
+      writer: 'test',
+    }
+    const key = heartbeatKey(this.#n)
+    this.#previous = await this.#sign(key, encodeDocument(heartbeat))
+    this.#unlisted = []
+    this.#n += 1n
+    return key
+  }
+
+  async put(key: string, body: Buffer): Promise<void> {
+    const sha256 = hash('sha256', body, 'buffer')
+    await this.store.create({ key, body, sha256, contentType: 'application/octet-stream' })
+  }
+
+  #rowOf(chain: ChainState): HeartbeatPartition {
+    const { topic, topicId, partition } = chain.at
+    const from = this.#rows.get(chain)?.to ?? '0'
+    const to = String(chain.next)
+    const bounds = { running: null, log_start: '0', high_watermark: to }
+    const row = { topic, topic_id: topicId, partition, from, to, head: chain.head, ...bounds }
+    this.#rows.set(chain, row)
+    return row
+  }
+
+  async #writeGenesis(): Promise<void> {
+    const readme = Buffer.from(README_TEXT)
+    await this.put('README.txt', readme)
+    this.#previous = await this.#sign(
+      GENESIS_KEY,
+      encodeDocument({
+        kind: 'genesis',
+        format_version: 1,
+        archive_id: 'test-archive',
+        created_at: this.#iso(),
+        cadence: { active_seconds: 60, idle_seconds: 900 },
+        root_key: this.signer.vkey,
+        files: { 'README.txt': hash('sha256', readme, 'hex') },
+        format: 'jsonl.zst',
+      }),
+    )
+  }
+
+  async #sign(key: string, text: string): Promise<string> {
+    const note = signNote(text, this.signer)
+    await this.put(key, note)
+    return hash('sha256', note, 'hex')
+  }
+
+  #iso(): string {
+    return new Date(this.nowMs).toISOString()
+  }
+}
+
+export function recordAt(offset: bigint): LogRecord {
+  const value =
+    offset % 3n === 0n
+      ? Buffer.from([0xff, 0x00, Number(offset % 256n)])
+      : Buffer.from(`{"n":${String(offset)}}`)
+  return {
+    offset,
+    timestampMs: BigInt(ARCHIVE_START_MS) + offset,
+    timestampType: 1,
+    key: Buffer.from(`k${String(offset)}`),
+    value,
+    headers: [
+      { name: 'ce_id', value: Buffer.from(`event-${String(offset)}`) },
+      { name: 'ce_source', value: Buffer.from('/hooktrail/demo') },
+      { name: 'empty', value: null },
+      { name: 'binary', value: Buffer.from([0xfe]) },
+    ],
+  }
+}
+
+interface SegmentParts {
+  readonly key: string
+  readonly data: Buffer
+  readonly leaves: readonly Buffer[]
+  readonly last: bigint
+  readonly gaps: readonly ManifestGap[]
+  readonly createdAt: string
+}
+
+function manifestOf({ at, next, head }: ChainState, parts: SegmentParts): Manifest {
+  const { key, data, leaves, last, gaps, createdAt } = parts
+  const sha256 = hash('sha256', data, 'hex')
+  return {
+    kind: 'segment',
+    format_version: 1,
+    archive_id: 'test-archive',
+    topic: at.topic,
+    topic_id: at.topicId,
+    partition: at.partition,
+    first: String(next),
+    last: String(last),
+    next: String(last + 1n),
+    genesis: false,
+    records: leaves.length,
+    raw_bytes: '0',
+    gaps,
+    min_timestamp_ms: null,
+    max_timestamp_ms: null,
+    data: { key, version_id: null, size: data.length, sha256, format: 'jsonl.zst', schema: 'row/1' },
+    merkle_root: merkleRoot(leaves).toString('hex'),
+    leaves: leaves.length,
+    previous: head,
+    leader_epochs: [],
+    log_start: '0',
+    high_watermark: String(last + 1n),
+    retention: null,
+    encryption: null,
+    writer: 'test',
+    created_at: createdAt,
+    adopted: false,
+  }
+}
