@@ -1,0 +1,19 @@
+/** Runs one archive command as a process of its own: `node test/support/archive-cli.ts verify …`. */
+import { Command } from 'commander'
+import { archiveCatCommand } from '../../cli/archive-cat.ts'
+import { archiveLsCommand } from '../../cli/archive-ls.ts'
+import { archiveStatusCommand } from '../../cli/archive-status.ts'
+import { archiveVerifyCommand } from '../../cli/archive-verify.ts'
+import { keysShowCommand } from '../../cli/keys-show.ts'
+
+const program = new Command('archive')
+for (const command of [
+  archiveCatCommand,
+  archiveLsCommand,
+  archiveStatusCommand,
+  archiveVerifyCommand,
+  keysShowCommand,
+]) {
+  program.addCommand(command())
+}
+await program.parseAsync()
