@@ -1,4 +1,25 @@
 /** Errors of the config area. */
 import type { ErrorText } from './error-text.ts'
 
-export const configErrors = {} as const satisfies Record<string, ErrorText>
+const read = 'docs/config.md'
+
+export const configErrors = {
+  CONFIG_INVALID: {
+    what: 'the configuration has faults',
+    events: 'nothing was started or changed; no event was accepted',
+    fix: 'hooktrail validate',
+    read,
+  },
+  CONFIG_FILE_UNREADABLE: {
+    what: 'the configuration file cannot be read',
+    events: 'nothing was started or changed; no event was accepted',
+    fix: 'hooktrail init',
+    read,
+  },
+  CONFIG_FILE_EXISTS: {
+    what: 'the configuration file is there already',
+    events: 'nothing was written',
+    fix: 'name another file with -c',
+    read,
+  },
+} as const satisfies Record<string, ErrorText>

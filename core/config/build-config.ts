@@ -1,0 +1,138 @@
+/** From parsed sections to the Config that processes are handed: names, units and defaults that depend on each other. */
+import type { z } from 'zod'
+import type { Config, HandlerConfig, RetryConfig, SourceConfig, VerifyConfig } from './config.ts'
+import type { handlerSchema, retrySchema, sectionSchemas, sourceSchema, verifySchema } from './schema.ts'
+
+export type Sections = { readonly [K in keyof typeof sectionSchemas]: z.output<(typeof sectionSchemas)[K]> }
+export type RawSource = z.output<typeof sourceSchema>
+export type RawHandler = z.output<typeof handlerSchema>
+
+const IDLE_HEARTBEAT_MS = 3_600_000
+
+export type ConfigBody = Omit<Config, 'generation' | 'redacted' | 'sources' | 'handlers' | 'digestKey'>
+
+export function buildBody({
+  server,
+  log,
+  database,
+  queue,
+  archive,
+  api,
+  delivery,
+  worker,
+}: Sections): ConfigBody {
+  return {
+    server: {
+      host: server.host,
+      port: server.port,
+      bodyBytesMax: server.max_body,
+      inFlightBytesMax: server.max_inflight_bytes,
+      trustedProxies: server.trusted_proxies,
+    },
+    log: {
+      driver: log.driver,
+      topicPrefix: log.topic_prefix,
+      partitions: log.partitions,
+      retentionMs: log.retention,
+      disk: {
+        capacityBytes: log.disk.capacity ?? null,
+        alarmRatio: log.disk.alarm,
+        shedRatio: log.disk.shed,
+      },
+    },
+    database: { url: database.url ?? null, connectionsMax: database.max_connections },
+    queue,
+    archive: buildArchive(archive),
+    api: {
+      listen: api.listen ?? null,
+      authToken: api.auth_token ?? null,
+      metricsAuthToken: api.metrics_auth_token ?? null,
+      requireReason: api.require_reason,
+    },
+    delivery: {
+      signingSecrets: delivery.signing_secrets,
+      eventTtlMs: delivery.event_ttl ?? null,
+      responseBytesKept: delivery.response_bytes_kept,
+    },
+    worker: {
+      retentionHours: worker.retention_hours,
+      deadRetentionHours: worker.dead_retention_hours,
+      concurrencyMax: worker.max_concurrency,
+      drainTimeoutMs: worker.drain_timeout,
+    },
+  }
+}
+
+function buildArchive(archive: Sections['archive']): Config['archive'] {
+  return {
+    driver: archive.driver,
+    directory: archive.directory ?? null,
+    format: archive.format,
+    worm: archive.worm,
+    roll: { bytesMax: archive.roll.bytes, recordsMax: archive.roll.records, ageMsMax: archive.roll.age },
+    heartbeatMs: archive.heartbeat,
+    idleHeartbeatMs: archive.idle_heartbeat ?? Math.max(archive.heartbeat, IDLE_HEARTBEAT_MS),
+    signingKey: archive.signing_key ?? null,
+  }
+}
+
+export function buildSource(name: string, raw: RawSource, server: Sections['server']): SourceConfig {
+  return {
+    name,
+    verify: buildVerify(raw.verify),
+    secrets: raw.secrets ?? (raw.secret === undefined ? [] : [raw.secret]),
+    dedup: { key: raw.dedup.key ?? null, windowMs: raw.dedup.window, onConflict: raw.dedup.on_conflict },
+    orderBy: raw.order_by ?? null,
+    type: raw.type ?? null,
+    deadlineMs: raw.deadline,
+    bodyBytesMax: raw.max_body ?? server.max_body,
+  }
+}
+
+function buildVerify(raw: z.output<typeof verifySchema>): VerifyConfig {
+  const { scheme, header, prefix, algorithm, encoding, signed, tolerance } = raw
+  return {
+    scheme,
+    hmac:
+      scheme === 'hmac' && header !== undefined
+        ? {
+            header,
+            prefix,
+            algorithm,
+            encoding,
+            signed,
+            timestampHeader: raw.timestamp_header ?? null,
+            idHeader: raw.id_header ?? null,
+          }
+        : null,
+    toleranceSeconds: tolerance === undefined ? null : Math.ceil(tolerance / 1000),
+  }
+}
+
+export function buildHandler(name: string, raw: RawHandler, delivery: Sections['delivery']): HandlerConfig {
+  return {
+    name,
+    source: raw.source,
+    events: raw.events,
+    filter: raw.filter ?? null,
+    url: raw.url,
+    method: raw.method,
+    headers: raw.headers,
+    allowPrivate: raw.allow_private,
+    timeoutMs: raw.timeout ?? delivery.timeout,
+    retry: buildRetry(raw.retry ?? delivery.default_retry),
+    concurrency: raw.concurrency,
+    start: raw.start,
+    signingSecrets: raw.signing_secrets ?? [],
+  }
+}
+
+function buildRetry({ max, backoff, interval, max_interval }: z.output<typeof retrySchema>): RetryConfig {
+  if (backoff === 'exponential')
+    return {
+      attemptsMax: max,
+      backoff: { kind: 'exponential', intervalMs: interval, intervalMsMax: max_interval },
+    }
+  if (backoff === 'fixed') return { attemptsMax: max, backoff: { kind: 'fixed', intervalMs: interval } }
+  return { attemptsMax: max, backoff: { kind: 'list', delaysMs: backoff } }
+}

@@ -1,0 +1,64 @@
+/** What `validate` says about a configuration that works: settings whose consequences are easy to overlook. */
+import { formatDuration } from '../units.ts'
+import type { Config, RetryConfig } from './config.ts'
+
+const HOUR_MS = 3_600_000
+const SMALL_SEGMENT_BYTES = 65_536
+
+export function warningsOf(config: Config): readonly string[] {
+  const { api, server, log, archive, delivery } = config
+  const warnings: string[] = []
+  const admin = api.listen ?? `${server.host}:${server.port}`
+  if (!/^(?:127\.|localhost:|\[?::1\]?:)/.test(admin))
+    warnings.push(
+      `the management API listens on ${admin}, not on loopback alone: set api.listen or keep it behind a firewall`,
+    )
+  if (archive.driver === 'directory')
+    warnings.push('archive.worm is off: whoever can write the archive folder can delete from it')
+  if (archive.roll.bytesMax < SMALL_SEGMENT_BYTES)
+    warnings.push('archive.roll.bytes makes many small objects')
+  for (const handler of config.handlers) {
+    const horizonMs = retryHorizonMs(handler.retry)
+    if (horizonMs > log.retentionMs)
+      warnings.push(
+        `handlers.${handler.name} may retry for ${formatDuration(horizonMs)}, longer than log.retention ${formatDuration(log.retentionMs)}`,
+      )
+    if (handler.signingSecrets.length + delivery.signingSecrets.length === 0)
+      warnings.push(`handlers.${handler.name} sends unsigned requests: set signing_secrets`)
+  }
+  for (const { name, verify } of config.sources)
+    if (verify.scheme === 'none')
+      warnings.push(`sources.${name} accepts requests from anybody: verify is none`)
+  return warnings
+}
+
+/** One line for each source: how long its events can be found where. */
+export function summarizeSources({ sources, log, worker, archive }: Config): readonly string[] {
+  const retention = formatDuration(log.retentionMs)
+  const where = archive.directory ?? '$HOOKTRAIL_HOME/archive'
+  return sources.map(
+    ({ name }) =>
+      `${name}: log ${retention} → search ${formatDuration(worker.retentionHours * HOUR_MS)} → archive ${where} (not locked)`,
+  )
+}
+
+/** Sum of the delays between the first attempt and the last, without jitter. */
+function retryHorizonMs({ attemptsMax, backoff }: RetryConfig): number {
+  let sum = 0
+  for (let retry = 0; retry < attemptsMax - 1; retry++) {
+    switch (backoff.kind) {
+      case 'list':
+        sum += backoff.delaysMs[retry] ?? backoff.delaysMs.at(-1) ?? 0
+        break
+      case 'exponential':
+        sum += Math.min(backoff.intervalMs * 2 ** retry, backoff.intervalMsMax)
+        break
+      case 'fixed':
+        sum += backoff.intervalMs
+        break
+      default:
+        backoff satisfies never
+    }
+  }
+  return sum
+}

@@ -1,0 +1,88 @@
+/**
+ * CEL filters of handlers. Parsed and planned once; evaluating never throws: an expression that fails on an event
+ * (a missing field, no JSON, no boolean) is an outcome that the planner records, not a match and not silence.
+ */
+import { celEnv, CelScalar, isCelError, mapType, parse, plan, type CelInput } from '@bufbuild/cel'
+import { timestampFromMs } from '@bufbuild/protobuf/wkt'
+
+const FILTER_CHARACTERS_MAX = 4096
+
+export interface FilterEvent {
+  readonly id: string
+  readonly source: string
+  readonly type: string
+  readonly receivedAtMs: number
+}
+
+export interface FilterContext {
+  /** Parsed JSON; undefined when the body is none. Read only when the expression names `payload`. */
+  readonly payload: unknown
+  readonly event: FilterEvent
+  readonly headers: Readonly<Record<string, string>>
+}
+
+export type FilterResult =
+  { readonly kind: 'match' | 'no-match' } | { readonly kind: 'error'; readonly detail: string }
+
+export interface Filter {
+  evaluate(context: FilterContext): FilterResult
+}
+
+const MATCH: FilterResult = { kind: 'match' }
+const NO_MATCH: FilterResult = { kind: 'no-match' }
+
+const env = celEnv({
+  variables: {
+    payload: CelScalar.DYN,
+    event: mapType(CelScalar.STRING, CelScalar.DYN),
+    headers: mapType(CelScalar.STRING, CelScalar.STRING),
+  },
+})
+
+/** @throws when the expression is no CEL or longer than the limit. */
+export function compileFilter(source: string): Filter {
+  if (source.length > FILTER_CHARACTERS_MAX)
+    throw new Error(`a filter has at most ${FILTER_CHARACTERS_MAX} characters`)
+  const evaluate = plan(env, parse(source))
+  const needsPayload = /\bpayload\b/.test(source)
+  return {
+    evaluate: ({ payload, event, headers }) => {
+      if (needsPayload && payload === undefined) return failed('the payload is not JSON')
+      try {
+        return resultOf(
+          evaluate({
+            payload: needsPayload ? toCelInput(payload) : null,
+            event: eventInput(event),
+            headers: new Map(Object.entries(headers)),
+          }),
+        )
+      } catch (error) {
+        return failed(error instanceof Error ? error.message : String(error))
+      }
+    },
+  }
+}
+
+function eventInput({ id, source, type, receivedAtMs }: FilterEvent): Map<string, CelInput> {
+  return new Map<string, CelInput>([
+    ['id', id],
+    ['source', source],
+    ['type', type],
+    ['received_at', timestampFromMs(receivedAtMs)],
+  ])
+}
+
+function resultOf(value: unknown): FilterResult {
+  if (value === true) return MATCH
+  if (value === false) return NO_MATCH
+  return failed(isCelError(value) ? value.message : 'the result is not a boolean')
+}
+
+function failed(detail: string): FilterResult {
+  return { kind: 'error', detail }
+}
+
+/** JSON values are CEL inputs by construction. */
+function toCelInput(value: unknown): CelInput {
+  return value as CelInput
+}
