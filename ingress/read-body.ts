@@ -1,7 +1,8 @@
 /**
  * Reads a request's raw bytes and counts them itself: with a wrong, missing or chunked length nothing is ever cut
  * silently. How long a body may take is node's `requestTimeout`, a server option: it answers 408 and closes a connection
- * whose request has not arrived whole by then, so slow senders cannot hold connections.
+ * whose request has not arrived whole by then, so slow senders cannot hold connections. (`headersTimeout` must not be
+ * the longer of the two: node swaps them then.)
  */
 import type { IncomingMessage } from 'node:http'
 

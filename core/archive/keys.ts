@@ -74,10 +74,15 @@ export function isManifestKey(key: string): boolean {
   return MANIFEST_KEY.test(key)
 }
 
+export interface DataKeyName {
+  /** Prefix of the manifests of its chain. */
+  readonly folder: string
+  readonly manifestKey: string
+  readonly start: bigint
+}
+
 /** What a data object's name says about the manifest that must name it; null when it is no such name. */
-export function dataKeyParts(
-  key: string,
-): { readonly folder: string; readonly manifestKey: string; readonly start: bigint } | null {
+export function dataKeyParts(key: string): DataKeyName | null {
   const [, topic, incarnation, partition, start] = DATA_KEY.exec(key) ?? []
   if (topic === undefined || incarnation === undefined || partition === undefined || start === undefined)
     return null

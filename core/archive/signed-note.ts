@@ -67,6 +67,8 @@ export function signNote(text: string, signer: NoteSigner): Buffer {
 /** @throws ARCHIVE_NOTE_INVALID */
 export function openNote(bytes: Buffer, known: readonly NoteVerifier[]): OpenedNote {
   const { text, lines } = splitNote(bytes)
+  if (new Set(lines.map(({ name }) => name)).size !== lines.length)
+    throw invalid('two signatures of one name')
   const message = Buffer.from(text)
   const signedBy = lines.map((line) => {
     const key = known.find(({ name, keyHash }) => name === line.name && keyHash.equals(line.keyHash))

@@ -110,6 +110,8 @@ class RowCheck {
   readonly #stack = new MerkleStack()
   #gap = 0
   #fault: RowFault | null = null
+  #least: bigint | null = null
+  #greatest: bigint | null = null
 
   constructor(manifest: Manifest) {
     this.#manifest = manifest
@@ -128,6 +130,9 @@ class RowCheck {
       this.#fault ??= { text, offset: String(this.next) }
     }
     this.#stack.push(leafHash(record, at))
+    const { timestampMs } = record
+    if (this.#least === null || timestampMs < this.#least) this.#least = timestampMs
+    if (this.#greatest === null || timestampMs > this.#greatest) this.#greatest = timestampMs
     this.next = record.offset + 1n
     this.#skipGaps()
   }
@@ -137,8 +142,14 @@ class RowCheck {
     if (this.next !== BigInt(this.#manifest.next)) {
       return { text: `it ends before offset ${this.#manifest.next}`, offset: String(this.next) }
     }
-    if (this.#stack.root().toString('hex') === this.#manifest.merkle_root) return null
+    if (this.#stack.root().toString('hex') === this.#manifest.merkle_root) return this.#timeFault()
     return { text: 'the root over its rows is not the one in its manifest', offset: this.#manifest.first }
+  }
+
+  #timeFault(): RowFault | null {
+    const { min_timestamp_ms, max_timestamp_ms, first } = this.#manifest
+    const same = String(this.#least) === min_timestamp_ms && String(this.#greatest) === max_timestamp_ms
+    return same ? null : { text: 'its times are not those in its manifest', offset: first }
   }
 
   #skipGaps(): void {

@@ -4,8 +4,8 @@
  * that is what a crash between the two leaves.
  */
 import { parseManifest } from '../documents.ts'
-import { dataKeyParts, GENESIS_KEY, segmentPrefix } from '../keys.ts'
-import type { Genesis } from '../manifest.ts'
+import { dataKeyParts, GENESIS_KEY, segmentPrefix, type DataKeyName } from '../keys.ts'
+import type { Genesis, Manifest } from '../manifest.ts'
 import { readNoteUnverified } from '../signed-note.ts'
 import { attempt, NOTE_BYTES_MAX } from './read-note.ts'
 import type { VerifyContext } from './verify-context.ts'
@@ -17,13 +17,11 @@ export interface InventoryRequest {
 }
 
 export async function verifyInventory(context: VerifyContext, request: InventoryRequest): Promise<void> {
-  const heads = new Map(
-    [...request.ends.values()].map((end) => [segmentPrefix(end.topic, end.topic_id, end.partition), end]),
-  )
+  const waiting = new WaitingData(context, request.ends)
   for await (const { key } of context.store.list('')) {
     context.signal.throwIfAborted()
     context.counts.objects += 1
-    if (key.startsWith('data/')) await verifyNamed(context, key, heads)
+    if (key.startsWith('data/')) await verifyNamed(context, key, waiting)
     else if (!isKnown(key, request.genesis)) {
       context.findings.altered('foreign', key, 'nothing signed leads to this object')
     }
@@ -36,25 +34,64 @@ function isKnown(key: string, genesis: Genesis): boolean {
   return Object.hasOwn(genesis.files, key)
 }
 
-async function verifyNamed(
-  context: VerifyContext,
-  key: string,
-  heads: ReadonlyMap<string, ChainEnd>,
-): Promise<void> {
-  const { findings, store } = context
+async function verifyNamed(context: VerifyContext, key: string, waiting: WaitingData): Promise<void> {
   const parts = dataKeyParts(key)
   if (parts === null) {
-    findings.altered('foreign', key, 'no data object has such a name')
+    context.findings.altered('foreign', key, 'no data object has such a name')
     return
   }
-  const bytes = await store.read(parts.manifestKey, NOTE_BYTES_MAX)
-  const manifest =
-    bytes && attempt(context, parts.manifestKey, () => parseManifest(readNoteUnverified(bytes)))
-  if (manifest?.data?.key === key) return
-  const next = BigInt(heads.get(parts.folder)?.next ?? parts.start)
-  if (bytes === null && parts.start === next) {
-    findings.note('orphan', key, 'it waits for its manifest, as after a crash between the two')
+  const manifest = await readManifest(context, parts.manifestKey)
+  if (manifest !== 'absent') {
+    if (manifest?.data?.key !== key)
+      context.findings.altered('orphan', key, 'no manifest names this data object')
     return
   }
-  findings.altered('orphan', key, 'no manifest names this data object')
+  if (await waiting.admits(parts)) {
+    context.findings.note('orphan', key, 'it waits for its manifest, as after a crash between the two')
+  } else {
+    context.findings.altered('orphan', key, 'its manifest is missing')
+  }
+}
+
+/** @returns null when it is there and cannot be believed; that is reported. */
+async function readManifest(context: VerifyContext, key: string): Promise<Manifest | null | 'absent'> {
+  const bytes = await context.store.read(key, NOTE_BYTES_MAX)
+  if (bytes === null) return 'absent'
+  return attempt(context, key, () => parseManifest(readNoteUnverified(bytes)))
+}
+
+/** Which data objects may lie without a manifest: one for each chain, at its very head. */
+class WaitingData {
+  readonly #context: VerifyContext
+  /** Head of each chain by the folder of its manifests. */
+  readonly #heads: Map<string, bigint>
+  readonly #taken = new Set<string>()
+
+  constructor(context: VerifyContext, ends: ReadonlyMap<string, ChainEnd>) {
+    this.#context = context
+    this.#heads = new Map(
+      [...ends.values()].map((end) => [
+        segmentPrefix(end.topic, end.topic_id, end.partition),
+        BigInt(end.next),
+      ]),
+    )
+  }
+
+  async admits({ folder, start }: DataKeyName): Promise<boolean> {
+    if (this.#taken.has(folder) || start !== (await this.#headOf(folder, start))) return false
+    this.#taken.add(folder)
+    return true
+  }
+
+  /** Follows what a live archiver has committed since the chain was walked. A chain without any head begins here. */
+  async #headOf(folder: string, start: bigint): Promise<bigint> {
+    let head = this.#heads.get(folder) ?? start
+    while (head < start) {
+      const manifest = await readManifest(this.#context, `${folder}${String(head).padStart(20, '0')}.note`)
+      if (manifest === 'absent' || manifest === null) break
+      head = BigInt(manifest.next)
+    }
+    this.#heads.set(folder, head)
+    return head
+  }
 }

@@ -94,6 +94,8 @@ class SegmentPass {
     if (end === null) {
       if (this.#linked && manifest.previous !== null) {
         findings.altered('manifest-missing', key, 'the chain begins with a manifest that names one before it')
+      } else if (this.#linked && manifest.first !== '0' && !manifest.genesis) {
+        findings.altered('manifest-chain', key, 'the chain begins later than 0 and does not say so')
       }
       return true
     }
