@@ -257,6 +257,15 @@ test('data written just before a crash waits for its manifest without alarm', as
   assert(report.findings.some(({ code, object }) => code === 'orphan' && object === segment(8).data))
 })
 
+test('a partition whose manifests are all gone is exit 1 even without any heartbeat', async () => {
+  const folder = await copy()
+  const own = segments.filter(({ manifest }) => manifest.includes('p00001'))
+  await remove(folder, ...heartbeats, ...own.map(({ manifest }) => manifest))
+  const last = own.at(-1)
+  assert(last !== undefined)
+  assertNamed(await verifyCopy(folder), 1, last.data)
+})
+
 test('a declared loss is exit 2 and housekeeping gaps are none', async () => {
   for (const [reason, exitCode] of [
     ['retention-loss', 2],

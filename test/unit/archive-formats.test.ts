@@ -88,6 +88,7 @@ test('a note with anything foreign on it is refused', () => {
   const bad = [
     good.replace('cryptography', 'cryptographie'),
     `${good}\u2014 somebody ${LINE.slice(15)}`,
+    `${good}${LINE}`,
     good.slice(0, -1),
     `${good}\n`,
     `${good}x\n`,
