@@ -1,0 +1,21 @@
+/** Named leases: who is trying. For liveness only; what must not happen twice is fenced elsewhere. */
+import type { LeaseStore } from '../../../core/ports/job-store.ts'
+import type { Queryable } from '../pool.ts'
+
+const ACQUIRE = {
+  name: 'jobs_acquire_lease',
+  text: `INSERT INTO leases AS held (name, owner, until)
+         VALUES ($1, $2, now() + $3::float8 * interval '1 millisecond')
+         ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, until = excluded.until
+         WHERE held.owner = excluded.owner OR held.until <= now() RETURNING name`,
+}
+
+export function createLeaseStore(database: Queryable): LeaseStore {
+  return {
+    acquireLease: async (name, owner, ttlMs) =>
+      (await database.query(ACQUIRE, [name, owner, ttlMs])).length > 0,
+    releaseLease: async (name, owner) => {
+      await database.query('DELETE FROM leases WHERE name = $1 AND owner = $2', [name, owner])
+    },
+  }
+}

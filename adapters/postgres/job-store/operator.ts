@@ -1,0 +1,149 @@
+/**
+ * What operators see and do: pages of events and jobs (newest first: ids begin with their time), attempts, handlers,
+ * and the retry of a dead job, whose audit row commits with it. Pages go on by the last id of the page before.
+ */
+import type {
+  AttemptView,
+  AuditEntry,
+  EventFilter,
+  EventView,
+  HandlerView,
+  JobFilter,
+  JobView,
+  OperatorStore,
+  Page,
+} from '../../../core/ports/job-store.ts'
+import type { Database, Queryable } from '../pool.ts'
+
+const EVENT = `event_id AS "eventId", source, type, subject, received_at_ms::float8 AS "createdAtMs", topic,
+  topic_id AS "topicId", partition_no AS partition, record_offset AS offset, unique_key AS "uniqueKey",
+  size_bytes AS "sizeBytes", CASE WHEN original_id IS NULL THEN 'first' ELSE 'duplicate' END AS verdict,
+  original_id AS "originalEventId", conflict`
+
+const EVERY_JOB = `(
+  SELECT job_id, event_id, handler, source, event_type, state, attempt, max_attempts, due, last_error, created_at,
+         NULL::timestamptz AS completed_at FROM jobs
+  UNION ALL
+  SELECT job_id, event_id, handler, source, event_type, 'completed', attempt, max_attempts, NULL, NULL, created_at,
+         completed_at FROM jobs_done
+  UNION ALL
+  SELECT job_id, event_id, handler, source, event_type, 'dead', attempt, max_attempts, NULL, last_error, created_at,
+         completed_at FROM jobs_dead) AS every_job`
+
+const JOB = `job_id AS "jobId", event_id AS "eventId", handler, source, event_type AS "eventType", state, attempt,
+  max_attempts AS "maxAttempts", (extract(epoch FROM due) * 1000)::float8 AS "scheduledAtMs",
+  last_error AS "lastError", (extract(epoch FROM created_at) * 1000)::float8 AS "createdAtMs",
+  (extract(epoch FROM completed_at) * 1000)::float8 AS "completedAtMs"`
+
+const ATTEMPT = `incarnation || '.' || id AS "attemptId", job_id AS "jobId", event_id AS "eventId", handler, attempt,
+  status_code AS "statusCode", total_ms AS "durationMs", error_class AS "errorClass", error_detail AS "errorDetail",
+  json_build_object('totalMs', total_ms, 'dnsMs', dns_ms, 'connectMs', connect_ms, 'tlsMs', tls_ms,
+    'firstByteMs', first_byte_ms) AS timings, remote_address AS "remoteAddress", late,
+  response_body AS "responseBody", (extract(epoch FROM created_at) * 1000)::float8 AS "createdAtMs"`
+
+export const ATTEMPTS_MAX = 1_000
+
+type Row<T> = T & Record<string, unknown>
+
+export function createOperatorStore(database: Database): OperatorStore {
+  return {
+    listEvents: (filter) => listEvents(database, filter),
+    getEvent: async (eventId) => {
+      const rows = await database.query<Row<EventView>>(
+        `SELECT ${EVENT} FROM events WHERE event_id = $1 ORDER BY indexed_at LIMIT 1`,
+        [eventId],
+      )
+      return rows[0] ?? null
+    },
+    listJobs: (filter) => listJobs(database, filter),
+    getJob: async (jobId) => {
+      const rows = await database.query<Row<JobView>>(
+        `SELECT ${JOB} FROM ${EVERY_JOB} WHERE job_id = $1 LIMIT 1`,
+        [jobId],
+      )
+      return rows[0] ?? null
+    },
+    listAttempts: (jobId) =>
+      database.query<Row<AttemptView>>(
+        `SELECT ${ATTEMPT} FROM attempts WHERE job_id = $1 ORDER BY created_at, id LIMIT ${ATTEMPTS_MAX}`,
+        [jobId],
+      ),
+    handlers: () =>
+      database.query<Row<HandlerView>>(
+        'SELECT handler, source, status, status_reason AS "statusReason" FROM handlers ORDER BY handler',
+      ),
+    retryJob: (jobId, budget, audit) =>
+      database.transaction((transaction) => retryJob(transaction, { jobId, budget, audit })),
+    writeAudit: (entry) => writeAudit(database, entry),
+  }
+}
+
+async function listEvents(database: Queryable, filter: EventFilter): Promise<Page<EventView>> {
+  const rows = await database.query<Row<EventView>>(
+    `SELECT ${EVENT} FROM events
+      WHERE ($1::text IS NULL OR source = $1) AND ($2::text IS NULL OR type = $2)
+        AND ($3::float8 IS NULL OR received_at_ms >= $3) AND ($4::float8 IS NULL OR received_at_ms < $4)
+        AND ($5::text IS NULL OR event_id < $5) ORDER BY event_id DESC LIMIT $6::int4`,
+    [
+      filter.source ?? null,
+      filter.type ?? null,
+      filter.sinceMs ?? null,
+      filter.untilMs ?? null,
+      filter.cursor ?? null,
+      filter.limit + 1,
+    ],
+  )
+  return pageOf(rows, filter.limit, ({ eventId }) => eventId)
+}
+
+/** A job's id is its event's id, a dot and the handler: the range lets every slice use its index. */
+async function listJobs(database: Queryable, filter: JobFilter): Promise<Page<JobView>> {
+  const rows = await database.query<Row<JobView>>(
+    `SELECT ${JOB} FROM ${EVERY_JOB}
+      WHERE ($1::text IS NULL OR handler = $1) AND ($2::text IS NULL OR state = $2)
+        AND ($3::text IS NULL OR (event_id = $3 AND job_id >= $3 || '.' AND job_id < $3 || '/')) AND ($4::text IS NULL OR job_id < $4)
+      ORDER BY job_id DESC LIMIT $5::int4`,
+    [
+      filter.handler ?? null,
+      filter.state ?? null,
+      filter.eventId ?? null,
+      filter.cursor ?? null,
+      filter.limit + 1,
+    ],
+  )
+  return pageOf(rows, filter.limit, ({ jobId }) => jobId)
+}
+
+/** One row more than asked for tells whether there is a next page. */
+function pageOf<T>(rows: readonly T[], limit: number, cursorOf: (row: T) => string): Page<T> {
+  const items = rows.slice(0, limit)
+  const last = items.at(-1)
+  return { items, next: rows.length > limit && last !== undefined ? cursorOf(last) : null }
+}
+
+async function retryJob(
+  transaction: Queryable,
+  { jobId, budget, audit }: { jobId: string; budget: number; audit: AuditEntry },
+): Promise<'retried' | 'not-dead' | 'not-found'> {
+  const retried = await transaction.query(
+    `WITH dead AS (DELETE FROM jobs_dead WHERE job_id = $1 RETURNING *)
+     INSERT INTO jobs (created_at, record_offset, partition_no, attempt, max_attempts, job_id, event_id, handler,
+                       source, event_type, topic, topic_id, last_error)
+     SELECT created_at, record_offset, partition_no, attempt, max_attempts + $2::int4, job_id, event_id, handler,
+            source, event_type, topic, topic_id, last_error FROM dead RETURNING job_id`,
+    [jobId, budget],
+  )
+  if (retried.length > 0) {
+    await writeAudit(transaction, { ...audit, details: { ...audit.details, job_id: jobId, budget } })
+    return 'retried'
+  }
+  const known = await transaction.query(`SELECT 1 FROM ${EVERY_JOB} WHERE job_id = $1`, [jobId])
+  return known.length > 0 ? 'not-dead' : 'not-found'
+}
+
+async function writeAudit(database: Queryable, entry: AuditEntry): Promise<void> {
+  await database.query(
+    'INSERT INTO audit (actor, action, target, reason, details) VALUES ($1, $2, $3, $4, $5::jsonb)',
+    [entry.actor, entry.action, entry.target, entry.reason, JSON.stringify(entry.details)],
+  )
+}

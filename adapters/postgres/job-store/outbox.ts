@@ -1,0 +1,115 @@
+/**
+ * The outbox: attempts, plan steps and audit rows themselves, read behind a noted position in (incarnation, xid, id)
+ * order. Only transactions below every running one are read, so a row that commits late is never behind the position.
+ */
+import type { OutboxKind, OutboxPosition, OutboxRow, OutboxStore } from '../../../core/ports/job-store.ts'
+import type { Queryable } from '../pool.ts'
+
+interface Source {
+  readonly key: string
+  /** SQL that makes the record's own part as jsonb; identity and time are the same for all kinds. */
+  readonly record: string
+}
+
+const SOURCES: Readonly<Record<OutboxKind, Source>> = {
+  plan_steps: {
+    key: 'handler',
+    record: `jsonb_build_object('kind', 'plan_step', 'handler', handler, 'topic', topic, 'topic_id', topic_id,
+      'partition', partition_no, 'first', first_offset::text, 'next', next_offset::text, 'generation', generation,
+      'counts', counts, 'planned_offsets', planned::text[], 'dead_jobs', dead_jobs)`,
+  },
+  attempts: {
+    key: 'event_id',
+    record: `jsonb_build_object('kind', 'attempt', 'job_id', job_id, 'event_id', event_id, 'handler', handler,
+      'attempt', attempt, 'status_code', status_code, 'error', error_class, 'error_detail', error_detail,
+      'duration_ms', total_ms, 'dns_ms', dns_ms, 'connect_ms', connect_ms, 'tls_ms', tls_ms,
+      'first_byte_ms', first_byte_ms, 'remote_address', remote_address, 'late', late, 'next_state', next_state,
+      'generation', generation, 'response_body_base64', translate(encode(response_body, 'base64'), E'\\n', ''),
+      'request_digest', encode(request_digest, 'hex'))`,
+  },
+  audit: {
+    key: 'target',
+    record: `jsonb_build_object('kind', 'audit', 'actor', actor, 'action', action, 'target', target,
+      'reason', reason, 'details', details)`,
+  },
+}
+
+/** Rows of earlier incarnations have nobody left who could still commit them. */
+const READABLE = `(incarnation, xid, id) > ($1::int4, $2::xid8, $3::int8)
+  AND (incarnation < (SELECT incarnation FROM store) OR xid < pg_snapshot_xmin(pg_current_snapshot()))`
+
+interface Row extends Record<string, unknown> {
+  readonly incarnation: number
+  readonly xid: string
+  readonly number: string
+  readonly id: string
+  readonly key: string
+  readonly record: Record<string, unknown>
+}
+
+export function createOutboxStore(database: Queryable): OutboxStore {
+  return {
+    readOutbox: (kind, limit) => readOutbox(database, kind, limit),
+    advanceOutbox: async (kind, from, to) => {
+      const rows = await database.query(
+        `UPDATE relay_positions SET incarnation = $5::int4, xid = $6::xid8, id = $7::int8
+          WHERE kind = $1 AND incarnation = $2::int4 AND xid = $3::xid8 AND id = $4::int8 RETURNING kind`,
+        [kind, ...positionValues(from), ...positionValues(to)],
+      )
+      return rows.length > 0
+    },
+    outboxLag: async (kind) => {
+      const from = await notedPosition(database, kind)
+      const [row] = await database.query<{ lag: bigint }>(
+        `SELECT count(*) AS lag FROM ${kind} WHERE (incarnation, xid, id) > ($1::int4, $2::xid8, $3::int8)`,
+        positionValues(from),
+      )
+      return row?.lag ?? 0n
+    },
+  }
+}
+
+async function readOutbox(
+  database: Queryable,
+  kind: OutboxKind,
+  limit: number,
+): Promise<{ from: OutboxPosition; rows: readonly OutboxRow[] }> {
+  const from = await notedPosition(database, kind)
+  const rows = await database.query<Row>(readStatement(kind), [...positionValues(from), limit])
+  return {
+    from,
+    rows: rows.map(({ incarnation, xid, number, id, key, record }) => ({
+      position: { incarnation, xid, id: number },
+      id,
+      key,
+      record,
+    })),
+  }
+}
+
+function readStatement(kind: OutboxKind): { name: string; text: string } {
+  const { key, record } = SOURCES[kind]
+  return {
+    name: `jobs_outbox_${kind}`,
+    text: `SELECT incarnation, xid::text AS xid, id::text AS number, incarnation || '.' || id AS id, ${key} AS key,
+                  ${record} || jsonb_build_object('id', incarnation || '.' || id,
+                    'store_id', (SELECT store_id FROM store),
+                    'created_at', to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) AS record
+             FROM ${kind} WHERE ${READABLE} ORDER BY ${kind}.incarnation, ${kind}.xid, ${kind}.id LIMIT $4::int4`,
+  }
+}
+
+async function notedPosition(database: Queryable, kind: OutboxKind): Promise<OutboxPosition> {
+  const [row] = await database.query<OutboxPosition & Record<string, unknown>>(
+    {
+      name: 'jobs_outbox_position',
+      text: 'SELECT incarnation, xid::text AS xid, id::text AS id FROM relay_positions WHERE kind = $1',
+    },
+    [kind],
+  )
+  return row ?? { incarnation: 1, xid: '0', id: '0' }
+}
+
+function positionValues({ incarnation, xid, id }: OutboxPosition): readonly unknown[] {
+  return [incarnation, xid, id]
+}

@@ -1,0 +1,98 @@
+/**
+ * Outcomes of a batch in one statement: attempts are always written; a job moves on only where the attempt's lease
+ * still holds (the DELETE or UPDATE is the fence), else its attempt is late. A handler that an outcome disables is
+ * disabled with its audit row in the same statement.
+ */
+import type { AttemptOutcome } from '../../../core/ports/job-store.ts'
+import type { Queryable } from '../pool.ts'
+import { byteaArray, int4Array, textArray } from '../sql.ts'
+
+const RECORD = {
+  name: 'jobs_record_outcomes',
+  text: `WITH outcome AS (
+    SELECT * FROM unnest($1::text[], $2::text[]::uuid[], $3::text[], $4::text[], $5::int4[], $6::text[]::int4[],
+                         $7::text[], $8::text[], $9::text[]::real[], $10::text[]::real[], $11::text[]::real[],
+                         $12::text[]::real[], $13::text[]::real[], $14::text[], $15::bytea[], $16::bytea[],
+                         $17::text[], $18::text[], $19::text[]::float8[], $20::int4[])
+      WITH ORDINALITY AS o (job_id, lease, event_id, handler, attempt, status_code, error_class, error_detail,
+        total_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, remote_address, response_body, request_digest,
+        generation, next_state, delay_ms, disable, no)
+  ), ended AS (
+    DELETE FROM jobs USING outcome o
+     WHERE jobs.job_id = o.job_id AND jobs.lease = o.lease AND o.next_state <> 'retryable'
+    RETURNING jobs.*, o.no, o.next_state, o.error_class
+  ), done AS (
+    INSERT INTO jobs_done (created_at, attempt, max_attempts, job_id, event_id, handler, source, event_type)
+    SELECT created_at, attempt, max_attempts, job_id, event_id, handler, source, event_type
+      FROM ended WHERE next_state = 'completed'
+  ), dead AS (
+    INSERT INTO jobs_dead (created_at, record_offset, partition_no, attempt, max_attempts, job_id, event_id,
+                           handler, source, event_type, topic, topic_id, last_error)
+    SELECT created_at, record_offset, partition_no, attempt, max_attempts, job_id, event_id, handler, source,
+           event_type, topic, topic_id, error_class
+      FROM ended WHERE next_state = 'dead'
+  ), again AS (
+    UPDATE jobs SET state = 'retryable', due = now() + o.delay_ms * interval '1 millisecond', lease = NULL,
+                    lease_until = NULL, last_error = o.error_class
+      FROM outcome o
+     WHERE jobs.job_id = o.job_id AND jobs.lease = o.lease AND o.next_state = 'retryable'
+    RETURNING o.no
+  ), moved AS (
+    SELECT no FROM ended UNION ALL SELECT no FROM again
+  ), recorded AS (
+    INSERT INTO attempts (job_id, event_id, handler, attempt, status_code, error_class, error_detail, total_ms,
+      dns_ms, connect_ms, tls_ms, first_byte_ms, remote_address, response_body, request_digest, generation,
+      next_state, late)
+    SELECT job_id, event_id, handler, attempt, status_code, error_class, error_detail, total_ms, dns_ms,
+      connect_ms, tls_ms, first_byte_ms, remote_address, response_body, request_digest, generation,
+      CASE WHEN moved.no IS NOT NULL THEN next_state END, moved.no IS NULL
+      FROM outcome LEFT JOIN moved USING (no)
+    RETURNING job_id, late
+  ), disabled AS (
+    UPDATE handlers h SET status = 'disabled', status_reason = cause.error_class
+      FROM (SELECT DISTINCT ON (handler) handler, coalesce(error_class, 'unknown') AS error_class, job_id
+              FROM outcome JOIN moved USING (no) WHERE disable = 1 ORDER BY handler, no) AS cause
+     WHERE h.handler = cause.handler AND h.status <> 'disabled'
+    RETURNING h.handler, cause.error_class, cause.job_id
+  ), audited AS (
+    INSERT INTO audit (actor, action, target, reason, details)
+    SELECT 'hooktrail', 'handler_disabled', handler, error_class, jsonb_build_object('job_id', job_id)
+      FROM disabled
+  ) SELECT job_id AS "jobId" FROM recorded WHERE late`,
+}
+
+export async function recordOutcomes(
+  database: Queryable,
+  outcomes: readonly AttemptOutcome[],
+): Promise<ReadonlySet<string>> {
+  if (outcomes.length === 0) return new Set()
+  const rows = await database.query<{ jobId: string }>(RECORD, [
+    textArray(outcomes.map(({ job }) => job.jobId)),
+    textArray(outcomes.map(({ job }) => job.lease)),
+    textArray(outcomes.map(({ job }) => job.eventId)),
+    textArray(outcomes.map(({ job }) => job.handler)),
+    int4Array(outcomes.map(({ job }) => job.attempt)),
+    numbers(outcomes.map(({ statusCode }) => statusCode)),
+    textArray(outcomes.map(({ errorClass }) => errorClass)),
+    textArray(outcomes.map(({ errorDetail }) => errorDetail?.replaceAll('\0', '') ?? null)),
+    numbers(outcomes.map(({ timings }) => timings.totalMs)),
+    numbers(outcomes.map(({ timings }) => timings.dnsMs)),
+    numbers(outcomes.map(({ timings }) => timings.connectMs)),
+    numbers(outcomes.map(({ timings }) => timings.tlsMs)),
+    numbers(outcomes.map(({ timings }) => timings.firstByteMs)),
+    textArray(outcomes.map(({ remoteAddress }) => remoteAddress)),
+    byteaArray(outcomes.map(({ responseBody }) => responseBody)),
+    byteaArray(outcomes.map(({ requestDigest }) => requestDigest)),
+    textArray(outcomes.map(({ generation }) => generation)),
+    textArray(outcomes.map(({ next }) => next.state)),
+    numbers(outcomes.map(({ next }) => (next.state === 'retryable' ? next.delayMs : null))),
+    int4Array(
+      outcomes.map(({ next }) => (next.state !== 'completed' && next.disableHandler === true ? 1 : 0)),
+    ),
+  ])
+  return new Set(rows.map(({ jobId }) => jobId))
+}
+
+function numbers(values: readonly (number | null)[]): Buffer {
+  return textArray(values.map((value) => (value === null ? null : String(value))))
+}

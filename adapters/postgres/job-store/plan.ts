@@ -1,0 +1,128 @@
+/**
+ * Planning: handlers, positions and the one planning transaction. Exactly-once planning comes from the position rows:
+ * locked in the order of handlers, kept where they still stand at `first`, moved by compare-and-swap in the end.
+ */
+import {
+  INDEX_HANDLER,
+  type HandlerStart,
+  type LockedStep,
+  type PlanStore,
+  type Position,
+  type StepDecision,
+  type StepOutcome,
+  type StepRequest,
+} from '../../../core/ports/job-store.ts'
+import type { Database, Queryable } from '../pool.ts'
+import { int4Array, int8Array, textArray } from '../sql.ts'
+import { claimKeys, readVerdicts } from './verdicts.ts'
+import { writeStep } from './write-step.ts'
+
+const POSITION = 'handler, topic_id AS "topicId", partition_no AS partition, next_offset AS next'
+
+const LOCK_POSITIONS = {
+  name: 'jobs_lock_positions',
+  text: `SELECT handler, next_offset AS next FROM positions
+          WHERE topic_id = $1 AND partition_no = $2 AND handler = ANY ($3::text[]) ORDER BY handler FOR UPDATE`,
+}
+
+export function createPlanStore(database: Database): PlanStore {
+  return {
+    registerHandler: (start) => database.transaction((transaction) => registerHandler(transaction, start)),
+    ensureIndex: async (topicId, partition, next) => {
+      await insertPositions(database, INDEX_HANDLER, [{ topicId, partition, next }])
+    },
+    indexedBefore: async (topicId) => {
+      const rows = await database.query(
+        'SELECT 1 FROM positions WHERE handler = $1 AND topic_id = $2 AND next_offset > start_offset LIMIT 1',
+        [INDEX_HANDLER, topicId],
+      )
+      return rows.length > 0
+    },
+    positions: (topicId, partition) =>
+      database.query<Position & Record<string, unknown>>(
+        {
+          name: 'jobs_positions',
+          text: `SELECT ${POSITION} FROM positions WHERE topic_id = $1 AND partition_no = $2`,
+        },
+        [topicId, partition],
+      ),
+    allPositions: () =>
+      database.query<Position & Record<string, unknown>>(`SELECT ${POSITION} FROM positions`),
+    commitStep: (request, decide) => commitStep(database, request, decide),
+    openJobs: () => openJobs(database),
+  }
+}
+
+async function registerHandler(
+  transaction: Queryable,
+  { handler, source, positions }: HandlerStart,
+): Promise<{ created: boolean }> {
+  const rows = await transaction.query(
+    'INSERT INTO handlers (handler, source) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING handler',
+    [handler, source],
+  )
+  const created = rows.length > 0
+  // Partitions that came later start at 0, whatever the caller computed for a first start.
+  await insertPositions(
+    transaction,
+    handler,
+    created ? positions : positions.map((position) => ({ ...position, next: 0n })),
+  )
+  return { created }
+}
+
+async function insertPositions(
+  database: Queryable,
+  handler: string,
+  positions: HandlerStart['positions'],
+): Promise<void> {
+  await database.query(
+    `INSERT INTO positions (handler, topic_id, partition_no, start_offset, next_offset)
+     SELECT $1, topic_id, partition_no, next, next
+       FROM unnest($2::text[], $3::int4[], $4::int8[]) AS p (topic_id, partition_no, next)
+     ON CONFLICT DO NOTHING`,
+    [
+      handler,
+      textArray(positions.map(({ topicId }) => topicId)),
+      int4Array(positions.map(({ partition }) => partition)),
+      int8Array(positions.map(({ next }) => next)),
+    ],
+  )
+}
+
+function commitStep(
+  database: Database,
+  request: StepRequest,
+  decide: (locked: LockedStep) => StepDecision,
+): Promise<StepOutcome> {
+  return database.transaction(async (transaction) => {
+    const rows = await transaction.query<{ handler: string; next: bigint }>(LOCK_POSITIONS, [
+      request.topicId,
+      request.partition,
+      textArray(request.handlers),
+    ])
+    const handlers = new Set(rows.filter(({ next }) => next === request.first).map(({ handler }) => handler))
+    // Nothing was written so far: what ends here is a transaction that only held locks.
+    if (handlers.size === 0 || (request.handlers.includes(INDEX_HANDLER) && !handlers.has(INDEX_HANDLER)))
+      return { kind: 'lost' }
+    const verdicts = await (handlers.has(INDEX_HANDLER) ? claimKeys : readVerdicts)(transaction, request)
+    const decision = decide({ handlers, verdicts })
+    await writeStep(transaction, { request, decision, handlers: [...handlers] })
+    const planned = new Set(
+      decision.jobs.flatMap(({ state, handler }) => (state === 'available' ? [handler] : [])),
+    )
+    return { kind: 'committed', planned: [...planned] }
+  })
+}
+
+async function openJobs(
+  database: Queryable,
+): Promise<readonly { handler: string; available: number; running: number; retryable: number }[]> {
+  return database.query({
+    name: 'jobs_open',
+    text: `SELECT handler, (count(*) FILTER (WHERE state = 'available'))::int4 AS available,
+                  (count(*) FILTER (WHERE state = 'running'))::int4 AS running,
+                  (count(*) FILTER (WHERE state = 'retryable'))::int4 AS retryable
+             FROM jobs GROUP BY handler`,
+  })
+}

@@ -1,0 +1,40 @@
+/**
+ * Expired leases: whether the request was sent nobody knows, so the attempt is recorded as `unknown`, and the job is
+ * due again at once, or dead when its attempts are used up. A row that its sender is just finishing is passed over.
+ */
+import type { Queryable } from '../pool.ts'
+
+const REAP = {
+  name: 'jobs_reap',
+  text: `WITH expired AS MATERIALIZED (
+    SELECT ctid AS at, job_id, attempt >= max_attempts AS spent,
+           (extract(epoch FROM now() - lease_until) * 1000)::real AS over_ms
+      FROM jobs WHERE state = 'running' AND lease_until < now()
+     ORDER BY lease_until LIMIT $1::int4 FOR UPDATE SKIP LOCKED
+  ), ended AS (
+    DELETE FROM jobs USING expired WHERE jobs.job_id = expired.job_id AND spent RETURNING jobs.*, over_ms
+  ), dead AS (
+    INSERT INTO jobs_dead (created_at, record_offset, partition_no, attempt, max_attempts, job_id, event_id,
+                           handler, source, event_type, topic, topic_id, last_error)
+    SELECT created_at, record_offset, partition_no, attempt, max_attempts, job_id, event_id, handler, source,
+           event_type, topic, topic_id, 'unknown' FROM ended
+  ), again AS (
+    UPDATE jobs SET state = 'retryable', due = now(), lease = NULL, lease_until = NULL, last_error = 'unknown'
+      FROM expired WHERE jobs.job_id = expired.job_id AND NOT spent RETURNING jobs.*, over_ms
+  ), moved AS (
+    SELECT job_id, event_id, handler, attempt, generation, over_ms, 'dead' AS next_state FROM ended
+    UNION ALL SELECT job_id, event_id, handler, attempt, generation, over_ms, 'retryable' FROM again
+  ), recorded AS (
+    INSERT INTO attempts (job_id, event_id, handler, attempt, error_class, error_detail, total_ms, generation,
+                          next_state, late)
+    SELECT job_id, event_id, handler, attempt, 'unknown',
+           'the lease expired ' || round(over_ms) || ' ms ago without an outcome', 0,
+           coalesce(generation, ''), next_state, false FROM moved
+    RETURNING 1
+  ) SELECT count(*)::int4 AS reaped FROM recorded`,
+}
+
+export async function reapExpired(database: Queryable, limit: number): Promise<number> {
+  const [row] = await database.query<{ reaped: number }>(REAP, [limit])
+  return row?.reaped ?? 0
+}

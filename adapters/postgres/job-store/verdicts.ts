@@ -1,0 +1,150 @@
+/**
+ * Who saw a key first. The first committer wins; whoever comes second waits for it on the key's row. Claims go in
+ * sorted by (source, key), so that two partitions with the same keys in opposite order wait, and never deadlock.
+ */
+import type { DedupClaim, StepRequest, Verdict } from '../../../core/ports/job-store.ts'
+import type { Queryable } from '../pool.ts'
+import { byteaArray, int8Array, textArray } from '../sql.ts'
+
+interface SeenRow extends Record<string, unknown> {
+  readonly source: string
+  readonly key: string
+  readonly topicId: string
+  readonly partition: number
+  readonly offset: bigint
+  readonly timestampMs: bigint
+  readonly eventId: string
+  readonly bodyDigest: Buffer
+}
+
+const FIRST: Verdict = { kind: 'first' }
+
+/** Rows within the window stay as they are (and locked) and are not returned; older ones are replaced. */
+const CLAIM = {
+  name: 'jobs_claim_keys',
+  text: `INSERT INTO first_seen AS seen
+           (source, key, topic_id, partition_no, record_offset, timestamp_ms, event_id, body_digest)
+         SELECT source, key, $1, $2::int4, record_offset, timestamp_ms, event_id, body_digest
+           FROM unnest($3::text[], $4::text[], $5::int8[], $6::int8[], $7::text[], $8::bytea[])
+             AS c (source, key, record_offset, timestamp_ms, event_id, body_digest)
+         ON CONFLICT (source, key) DO UPDATE
+           SET topic_id = excluded.topic_id, partition_no = excluded.partition_no,
+               record_offset = excluded.record_offset, timestamp_ms = excluded.timestamp_ms,
+               event_id = excluded.event_id, body_digest = excluded.body_digest
+         WHERE abs(seen.timestamp_ms - excluded.timestamp_ms) > $9::int8
+         RETURNING record_offset AS offset`,
+}
+
+const READ = {
+  name: 'jobs_read_keys',
+  text: `SELECT seen.source, seen.key, topic_id AS "topicId", partition_no AS partition, record_offset AS offset,
+                timestamp_ms AS "timestampMs", event_id AS "eventId", body_digest AS "bodyDigest"
+           FROM unnest($1::text[], $2::text[]) AS c (source, key)
+           JOIN first_seen AS seen ON seen.source = c.source AND seen.key = c.key`,
+}
+
+/** Claims the step's keys for its positions. Of equal keys within the step the lowest offset claims. */
+export async function claimKeys(
+  transaction: Queryable,
+  request: StepRequest,
+): Promise<ReadonlyMap<bigint, Verdict>> {
+  const winners = winnersOf(request.claims)
+  const claims = [...winners.values()].sort(byKey)
+  const verdicts = new Map<bigint, Verdict>()
+  if (claims.length === 0) return verdicts
+  const rows = await transaction.query<{ offset: bigint }>(CLAIM, [
+    request.topicId,
+    request.partition,
+    textArray(claims.map(({ source }) => source)),
+    textArray(claims.map(({ key }) => key)),
+    int8Array(claims.map(({ offset }) => offset)),
+    int8Array(claims.map(({ timestampMs }) => timestampMs)),
+    textArray(claims.map(({ eventId }) => eventId)),
+    byteaArray(claims.map(({ bodyDigest }) => bodyDigest)),
+    windowOf(request).toString(),
+  ])
+  const claimed = new Set(rows.map(({ offset }) => offset))
+  // Their rows are locked by the claim: what is read now is what counts.
+  const seen = await readSeen(
+    transaction,
+    claims.filter(({ offset }) => !claimed.has(offset)),
+  )
+  for (const claim of request.claims) {
+    const winner = winners.get(nameOf(claim)) ?? claim
+    if (claimed.has(winner.offset))
+      verdicts.set(claim.offset, claim.offset === winner.offset ? FIRST : duplicateOf(winner, claim))
+    else verdicts.set(claim.offset, judge(seen.get(nameOf(claim)), claim, request))
+  }
+  return verdicts
+}
+
+/** For handlers behind the index: the verdict stands in first_seen already. */
+export async function readVerdicts(
+  transaction: Queryable,
+  request: StepRequest,
+): Promise<ReadonlyMap<bigint, Verdict>> {
+  const winners = winnersOf(request.claims)
+  const seen = await readSeen(transaction, [...winners.values()])
+  return new Map(
+    request.claims.map((claim) => {
+      const row = seen.get(nameOf(claim))
+      const winner = winners.get(nameOf(claim)) ?? claim
+      // Without a row (purged) the step decides within itself.
+      if (row === undefined && winner.offset !== claim.offset)
+        return [claim.offset, duplicateOf(winner, claim)]
+      return [claim.offset, judge(row, claim, request)]
+    }),
+  )
+}
+
+async function readSeen(
+  transaction: Queryable,
+  claims: readonly DedupClaim[],
+): Promise<ReadonlyMap<string, SeenRow>> {
+  if (claims.length === 0) return new Map()
+  const rows = await transaction.query<SeenRow>(READ, [
+    textArray(claims.map(({ source }) => source)),
+    textArray(claims.map(({ key }) => key)),
+  ])
+  return new Map(rows.map((row) => [nameOf(row), row]))
+}
+
+function judge(row: SeenRow | undefined, claim: DedupClaim, { topicId, partition }: StepRequest): Verdict {
+  if (row === undefined) return FIRST
+  if (row.topicId === topicId && row.partition === partition && row.offset === claim.offset) return FIRST
+  const apartMs = row.timestampMs - claim.timestampMs
+  return (apartMs < 0n ? -apartMs : apartMs) > BigInt(claim.windowMs) ? FIRST : duplicateOf(row, claim)
+}
+
+function duplicateOf(original: { eventId: string; bodyDigest: Buffer }, claim: DedupClaim): Verdict {
+  return {
+    kind: 'duplicate',
+    originalEventId: original.eventId,
+    conflict: !original.bodyDigest.equals(claim.bodyDigest),
+  }
+}
+
+function winnersOf(claims: readonly DedupClaim[]): Map<string, DedupClaim> {
+  const winners = new Map<string, DedupClaim>()
+  for (const claim of claims) {
+    const name = nameOf(claim)
+    const earlier = winners.get(name)
+    if (earlier === undefined || claim.offset < earlier.offset) winners.set(name, claim)
+  }
+  return winners
+}
+
+/** All claims of one step come from one configuration, so they share their window. */
+function windowOf({ claims }: StepRequest): number {
+  return claims[0]?.windowMs ?? 0
+}
+
+/** Sources hold no line breaks, so that the pair is unambiguous. */
+function nameOf({ source, key }: { source: string; key: string }): string {
+  return `${source}\n${key}`
+}
+
+function byKey(a: DedupClaim, b: DedupClaim): number {
+  if (a.source !== b.source) return a.source < b.source ? -1 : 1
+  return a.key < b.key ? -1 : 1
+}

@@ -1,0 +1,127 @@
+/**
+ * What one planning step writes, as one statement: events, jobs, jobs that are dead at once, plan steps, and the
+ * positions' compare-and-swap. The positions are locked by the caller; their count is checked all the same.
+ */
+import type { EventRow, NewJob, StepDecision, StepRequest } from '../../../core/ports/job-store.ts'
+import type { Queryable } from '../pool.ts'
+import { int4Array, int8Array, textArray } from '../sql.ts'
+
+export interface StepWrite {
+  readonly request: StepRequest
+  readonly decision: StepDecision
+  readonly handlers: readonly string[]
+}
+
+const WRITE = {
+  name: 'jobs_write_step',
+  text: `WITH new_events AS (
+    INSERT INTO events (topic, topic_id, partition_no, event_id, source, type, subject, received_at_ms,
+                        record_offset, timestamp_ms, unique_key, size_bytes, original_id, conflict)
+    SELECT $1, $2, $3::int4, event_id, source, type, subject, received_at_ms, record_offset, timestamp_ms,
+           unique_key, size_bytes, original_id, conflict = 1
+      FROM unnest($8::text[], $9::text[], $10::text[], $11::text[], $12::int8[], $13::int8[], $14::int8[],
+                  $15::text[], $16::int4[], $17::text[], $18::int4[])
+        AS e (event_id, source, type, subject, received_at_ms, record_offset, timestamp_ms,
+              unique_key, size_bytes, original_id, conflict)
+  ), decided AS (
+    SELECT * FROM unnest($19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::int8[],
+                         $25::int4[], $26::text[])
+      AS j (job_id, event_id, handler, source, event_type, record_offset, max_attempts, dead_error)
+  ), new_jobs AS (
+    INSERT INTO jobs (topic, topic_id, partition_no, job_id, event_id, handler, source, event_type,
+                      record_offset, max_attempts)
+    SELECT $1, $2, $3::int4, job_id, event_id, handler, source, event_type, record_offset, max_attempts
+      FROM decided WHERE dead_error IS NULL
+  ), dead_jobs AS (
+    INSERT INTO jobs_dead (topic, topic_id, partition_no, job_id, event_id, handler, source, event_type,
+                           record_offset, max_attempts, last_error)
+    SELECT $1, $2, $3::int4, job_id, event_id, handler, source, event_type, record_offset, max_attempts,
+           dead_error
+      FROM decided WHERE dead_error IS NOT NULL
+  ), new_steps AS (
+    INSERT INTO plan_steps (topic, topic_id, partition_no, first_offset, next_offset, generation, handler,
+                            counts, planned, dead_jobs)
+    SELECT $1, $2, $3::int4, $4::int8, $5::int8, $6, handler, counts::jsonb, planned::int8[],
+           dead_jobs::jsonb
+      FROM unnest($27::text[], $28::text[], $29::text[], $30::text[])
+        AS s (handler, counts, planned, dead_jobs)
+  ), moved AS (
+    UPDATE positions SET next_offset = $5::int8
+     WHERE topic_id = $2 AND partition_no = $3::int4 AND next_offset = $4::int8
+       AND handler = ANY ($7::text[])
+    RETURNING 1
+  ) SELECT count(*)::int4 AS moved FROM moved`,
+}
+
+export async function writeStep(
+  transaction: Queryable,
+  { request, decision, handlers }: StepWrite,
+): Promise<void> {
+  const { topic, topicId, partition, first, next, generation } = request
+  const [row] = await transaction.query<{ moved: number }>(WRITE, [
+    topic,
+    topicId,
+    partition,
+    first.toString(),
+    next.toString(),
+    generation,
+    textArray(handlers),
+    ...eventColumns(decision.events),
+    ...jobColumns(decision.jobs),
+    ...stepColumns(decision),
+  ])
+  if (row?.moved !== handlers.length)
+    throw new Error('positions moved although their rows were locked: the step is rolled back')
+}
+
+function eventColumns(events: readonly EventRow[]): readonly Buffer[] {
+  return [
+    textArray(events.map(({ eventId }) => eventId)),
+    textArray(events.map(({ source }) => source)),
+    textArray(events.map(({ type }) => type)),
+    textArray(events.map(({ subject }) => subject)),
+    int8Array(events.map(({ receivedAtMs }) => BigInt(Math.trunc(receivedAtMs)))),
+    int8Array(events.map(({ offset }) => offset)),
+    int8Array(events.map(({ timestampMs }) => timestampMs)),
+    textArray(events.map(({ uniqueKey }) => uniqueKey)),
+    int4Array(events.map(({ sizeBytes }) => sizeBytes)),
+    textArray(events.map(({ verdict }) => (verdict.kind === 'duplicate' ? verdict.originalEventId : null))),
+    int4Array(events.map(({ verdict }) => (verdict.kind === 'duplicate' && verdict.conflict ? 1 : 0))),
+  ]
+}
+
+function jobColumns(jobs: readonly NewJob[]): readonly Buffer[] {
+  return [
+    textArray(jobs.map(({ jobId }) => jobId)),
+    textArray(jobs.map(({ eventId }) => eventId)),
+    textArray(jobs.map(({ handler }) => handler)),
+    textArray(jobs.map(({ source }) => source)),
+    textArray(jobs.map(({ eventType }) => eventType)),
+    int8Array(jobs.map(({ offset }) => offset)),
+    int4Array(jobs.map(({ maxAttempts }) => maxAttempts)),
+    textArray(jobs.map((job) => (job.state === 'dead' ? (job.errorClass ?? 'unknown') : null))),
+  ]
+}
+
+function stepColumns({ steps, jobs }: StepDecision): readonly Buffer[] {
+  const dead = jobs.filter(({ state }) => state === 'dead')
+  return [
+    textArray(steps.map(({ handler }) => handler)),
+    textArray(steps.map(({ counts, conflicts }) => JSON.stringify({ ...counts, conflicts }))),
+    textArray(steps.map(({ plannedOffsets }) => `{${plannedOffsets.join(',')}}`)),
+    textArray(
+      steps.map(({ handler }) => JSON.stringify(dead.filter((job) => job.handler === handler).map(deadJob))),
+    ),
+  ]
+}
+
+/** The plan step is the only record of these jobs: they have no attempt. */
+function deadJob(job: NewJob): Record<string, unknown> {
+  return {
+    job_id: job.jobId,
+    event_id: job.eventId,
+    offset: job.offset.toString(),
+    error: job.errorClass,
+    error_detail: job.errorDetail,
+  }
+}
