@@ -172,7 +172,8 @@ class PostgresLog implements PostgresEventLog {
     const giveUpAt = clock.monotonic() + request.waitMsMax
     const waiter = new AppendWaiter()
     // Subscribed before the first look: an append between look and wait must not be missed.
-    using _subscription = this.#subscribe({ topicNo, partition: request.partition }, waiter)
+    using subscriptions = new DisposableStack()
+    subscriptions.defer(this.#subscribe({ topicNo, partition: request.partition }, waiter))
     for (;;) {
       const result = await this.#readOnce(topicNo, request)
       const leftMs = giveUpAt - clock.monotonic()
@@ -182,11 +183,11 @@ class PostgresLog implements PostgresEventLog {
     }
   }
 
-  #subscribe(key: { topicNo: number; partition: number }, waiter: AppendWaiter): Disposable {
-    const unsubscribe = this.#wakeup?.subscribe(key, () => {
+  #subscribe(key: { topicNo: number; partition: number }, waiter: AppendWaiter): () => void {
+    const wake = (): void => {
       waiter.wake()
-    })
-    return { [Symbol.dispose]: () => unsubscribe?.() }
+    }
+    return this.#wakeup?.subscribe(key, wake) ?? (() => undefined)
   }
 
   async #readOnce(topicNo: number, request: ReadRequest): Promise<ReadResult> {
@@ -208,16 +209,14 @@ class PostgresLog implements PostgresEventLog {
   }
 
   async #maintainForEver(): Promise<void> {
-    const { clock, logger, retentionMs } = this.#options
+    const { clock, retentionMs } = this.#options
     const everyMs = Math.min(MAINTAIN_MS_MAX, sliceWidthMs(retentionMs) / 2)
-    while (!this.#stopping.signal.aborted) {
+    for (;;) {
       await clock.sleep(everyMs, this.#stopping.signal)
       if (this.#stopping.signal.aborted) return
-      try {
-        await this.maintain()
-      } catch (error) {
-        logger.warn({ error }, 'the slices of the log were not maintained; trying again')
-      }
+      await this.maintain().catch((error: unknown) => {
+        this.#options.logger.warn({ error }, 'the slices of the log were not maintained; trying again')
+      })
     }
   }
 }

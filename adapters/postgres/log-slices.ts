@@ -104,7 +104,7 @@ async function dropIfDead(database: Database, { name }: Slice): Promise<boolean>
       )
       if (found?.exists !== true) return false
       // Waits for appends that took their timestamp before the slice's end; then it is looked at again.
-      await transaction.query(`LOCK TABLE log_records, ${name} IN ACCESS EXCLUSIVE MODE`)
+      await transaction.query(`LOCK TABLE ONLY log_records, ${name} IN ACCESS EXCLUSIVE MODE`)
       if (await hasLiveRows(transaction, name)) return false
       await transaction.query(`DROP TABLE ${name}`)
       return true

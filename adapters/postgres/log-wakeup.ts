@@ -1,9 +1,11 @@
 /**
  * Wakes readers that wait for a partition: those of this process directly, those of others by NOTIFY. The NOTIFY is
  * a statement of its own, after the append's commit, at most one in flight with all that was touched meanwhile:
- * inside the append's transaction it would make all commits of the database queue behind one lock. It may be lost
- * at any time; readers look by themselves every READ_POLL_MS (log-reader in event-log.ts).
+ * inside the append's transaction it would make all commits of the database queue behind one lock. Logs greet each
+ * other on the same channel, and one that knows of no other sends nothing. A notification may be lost at any time;
+ * readers look by themselves every READ_POLL_MS (event-log.ts).
  */
+import { randomUUID } from 'node:crypto'
 import type { Clock } from '../../core/clock.ts'
 import type { Logger } from '../../core/log.ts'
 import type { PartitionKey } from './log-append.ts'
@@ -13,6 +15,8 @@ import type { Database } from './pool.ts'
 const PAYLOAD_CHARACTERS_MAX = 7_000
 const EVERYTHING = '*'
 const RECONNECT_MS = 1_000
+/** Logs that were killed never said goodbye; beyond this many nothing changes by knowing more. */
+const OTHERS_MAX = 64
 
 export interface WakeupOptions {
   readonly database: Database
@@ -25,6 +29,9 @@ export class LogWakeup {
   readonly #channel: string
   readonly #waiters = new Map<string, Set<() => void>>()
   readonly #stopping = new AbortController()
+  readonly #self = randomUUID()
+  readonly #others = new Set<string>()
+  #hears = false
   #touched = new Set<string>()
   #sending: Promise<void> | null = null
   readonly #listening: Promise<void>
@@ -51,9 +58,9 @@ export class LogWakeup {
     for (const key of keys) {
       const name = nameOf(key)
       this.#wake(name)
-      this.#touched.add(name)
+      if (!this.#isAlone()) this.#touched.add(name)
     }
-    this.#sending ??= this.#send()
+    if (this.#touched.size > 0) this.#sending ??= this.#send()
   }
 
   async stop(): Promise<void> {
@@ -73,42 +80,70 @@ export class LogWakeup {
       const names = [...this.#touched].join(',')
       this.#touched = new Set()
       const payload = names.length > PAYLOAD_CHARACTERS_MAX ? EVERYTHING : names
-      try {
-        // Nothing to make durable: this commit need not wait for the disk.
-        await this.#options.database.query(
-          "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)",
-          [this.#channel, payload],
-        )
-      } catch (error) {
-        this.#options.logger.debug(
-          { error },
-          'readers in other processes were not woken; they look by themselves',
-        )
-      }
+      await this.#notify(payload)
     }
     this.#sending = null
   }
 
+  async #notify(payload: string): Promise<void> {
+    try {
+      // Nothing to make durable: this commit need not wait for the disk.
+      await this.#options.database.query(
+        "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)",
+        [this.#channel, payload],
+      )
+    } catch (error) {
+      this.#options.logger.debug(
+        { error },
+        'other processes were not notified; their readers look by themselves',
+      )
+    }
+  }
+
+  #isAlone(): boolean {
+    return this.#hears && this.#others.size === 0
+  }
+
+  /** `<greeting> <log>` or names of partitions. */
+  #receive(payload: string): void {
+    const [word = '', log] = payload.split(' ')
+    if (log === undefined) for (const name of payload.split(',')) this.#wake(name)
+    else if (log === this.#self) return
+    else if (word === 'bye') this.#others.delete(log)
+    else {
+      if (this.#others.size < OTHERS_MAX) this.#others.add(log)
+      if (word === 'hello') void this.#notify(`here ${this.#self}`)
+    }
+  }
+
   async #listen(): Promise<void> {
-    const { database, clock, logger } = this.#options
+    for (;;) {
+      await this.#listenOnce().catch((error: unknown) => {
+        this.#options.logger.debug({ error }, 'not listening for appends of other processes; trying again')
+      })
+      this.#hears = false
+      await this.#options.clock.sleep(RECONNECT_MS, this.#stopping.signal)
+      if (this.#stopping.signal.aborted) return
+    }
+  }
+
+  async #listenOnce(): Promise<void> {
+    const { signal } = this.#stopping
+    await using connection = await this.#options.database.connect((_channel, payload) => {
+      this.#receive(payload)
+    })
+    await connection.query(`LISTEN ${this.#channel}`)
+    // Greeted before it counts as hearing: the other logs' answers come within this same connection.
+    await this.#notify(`hello ${this.#self}`)
+    this.#hears = true
+    // What was appended while nobody listened.
+    this.#wake(EVERYTHING)
     const stopped = Promise.withResolvers<void>()
-    this.#stopping.signal.addEventListener('abort', () => {
+    signal.addEventListener('abort', () => {
       stopped.resolve()
     })
-    while (!this.#stopping.signal.aborted) {
-      try {
-        await using connection = await database.connect((_channel, payload) => {
-          for (const name of payload.split(',')) this.#wake(name)
-        })
-        await connection.query(`LISTEN ${this.#channel}`)
-        // What was appended while nobody listened.
-        this.#wake(EVERYTHING)
-        await Promise.race([connection.closed, stopped.promise])
-      } catch (error) {
-        logger.debug({ error }, 'not listening for appends of other processes; trying again')
-      }
-      await clock.sleep(RECONNECT_MS, this.#stopping.signal)
-    }
+    if (!signal.aborted) await Promise.race([connection.closed, stopped.promise])
+    if (signal.aborted) await this.#notify(`bye ${this.#self}`)
   }
 }
 

@@ -4,16 +4,28 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { access, chown, constants, mkdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import {
+  access,
+  chown,
+  constants,
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readFile,
+  rename,
+  rm,
+  stat,
+  truncate,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { mkdtemp } from 'node:fs/promises'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import { commandFor, postgresPrograms } from './own-postgres-command.ts'
 
 /** The system's limit is 108 bytes on Linux and 104 on macOS, name of the socket included. */
 const SOCKET_PATH_BYTES_MAX = 100
 const OUTPUT_KEPT = 4_000
+const LOG_BYTES_MAX = 16 * 1024 * 1024
 
 export const POSTGRES_MAJOR = 18
 export const POSTGRES_USER = 'hooktrail'
@@ -50,6 +62,18 @@ export async function socketFolder(home: string): Promise<{ path: string; tempor
   const { uid, gid } = await stat(home)
   await chown(path, uid, gid)
   return { path, temporary: true }
+}
+
+/** Keeps one earlier file. The server holds the log open for appending, so it is emptied in place, not moved. */
+export async function boundLogFile(home: string): Promise<void> {
+  const log = join(home, 'postgres.log')
+  const size = await stat(log).then(
+    (found) => found.size,
+    () => 0,
+  )
+  if (size <= LOG_BYTES_MAX) return
+  await copyFile(log, `${log}.1`)
+  await truncate(log)
 }
 
 async function majorOf(data: string): Promise<number | null> {

@@ -7,8 +7,7 @@
  */
 import { spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs'
-import { join } from 'node:path'
-import { basename } from 'node:path'
+import { basename, join } from 'node:path'
 import type { Clock } from '../../core/clock.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import { commandFor, postgresPrograms } from './own-postgres-command.ts'
@@ -24,6 +23,8 @@ export interface Postmaster {
   readonly pid: number
   /** Resolves when the process has ended. */
   readonly exited: Promise<void>
+  /** After its end the pid may be somebody else's: no signal is sent to it any more. */
+  hasExited(): boolean
 }
 
 const POLL_MS = 20
@@ -82,14 +83,18 @@ export async function startPostmaster(places: PostgresPlaces, clock: Clock): Pro
   child.once('error', () => {
     resolve()
   })
-  const postmaster = { pid: child.pid ?? 0, exited }
+  let ended = false
+  const postmaster = { pid: child.pid ?? 0, exited, hasExited: () => ended }
+  void exited.then(() => {
+    ended = true
+  })
   await untilReady(postmaster, places, clock)
   return postmaster
 }
 
 export async function stopPostmaster(postmaster: Postmaster, clock: Clock): Promise<void> {
   for (const [signal, waitMs] of STOP_STEPS) {
-    if (!sendSignal(postmaster.pid, signal)) return
+    if (postmaster.hasExited() || !sendSignal(postmaster.pid, signal)) return
     if (await endsWithin(postmaster.exited, waitMs, clock)) return
   }
 }

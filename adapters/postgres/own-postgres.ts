@@ -2,12 +2,12 @@
  * hooktrail's own Postgres, for a box where nobody runs one: made at first start below $HOOKTRAIL_HOME, on a unix
  * socket in a private folder, fsync on. It is started again when it dies, and stopped when hooktrail stops.
  */
-import { realpath, rename, rm, stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { realpath, rm } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import type { Clock } from '../../core/clock.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { Logger } from '../../core/log.ts'
-import { openDataFolder, openHome, POSTGRES_USER, socketFolder } from './own-postgres-folder.ts'
+import { boundLogFile, openDataFolder, openHome, POSTGRES_USER, socketFolder } from './own-postgres-folder.ts'
 import { lockHome } from './own-postgres-lock.ts'
 import {
   startPostmaster,
@@ -37,7 +37,7 @@ export interface OwnPostgresOptions {
 }
 
 const DATABASE = 'hooktrail'
-const LOG_BYTES_MAX = 16 * 1024 * 1024
+const LOG_CHECK_MS = 60_000
 const RESTARTS_PER_MINUTE_MAX = 10
 const RESTART_DELAY_MS = 100
 const RESTART_DELAY_MS_MAX = 5_000
@@ -49,7 +49,6 @@ export async function startOwnPostgres(options: OwnPostgresOptions): Promise<Own
   const home = await realpath(resolve(options.home))
   await using undo = new AsyncDisposableStack()
   undo.use(await lockHome(home))
-  await boundLogFile(home)
   const data = await openDataFolder(home)
   const survivor = await stopSurvivor(data, clock)
   if (survivor !== null) logger.warn({ pid: survivor }, 'stopped the Postgres of an earlier run')
@@ -81,7 +80,7 @@ class PostgresRunner {
   readonly #done = Promise.withResolvers<void>()
   #postmaster: Postmaster | null = null
   #restarts: readonly number[] = []
-  #loop: Promise<void> | null = null
+  #loop: Promise<unknown> | null = null
 
   constructor(places: PostgresPlaces, options: OwnPostgresOptions) {
     this.#places = places
@@ -100,7 +99,7 @@ class PostgresRunner {
 
   async start(): Promise<void> {
     this.#postmaster = await startPostmaster(this.#places, this.#options.clock)
-    this.#loop = this.#run().then(this.#done.resolve, this.#done.reject)
+    this.#loop = Promise.all([this.#run().then(this.#done.resolve, this.#done.reject), this.#boundLog()])
   }
 
   async stop(): Promise<void> {
@@ -118,6 +117,16 @@ class PostgresRunner {
     }
   }
 
+  async #boundLog(): Promise<void> {
+    for (;;) {
+      await boundLogFile(this.#places.home).catch((error: unknown) => {
+        this.#options.logger.warn({ error }, 'postgres.log could not be bounded')
+      })
+      await this.#options.clock.sleep(LOG_CHECK_MS, this.#stopping.signal)
+      if (this.#stopping.signal.aborted) return
+    }
+  }
+
   /** Backends that outlive a killed postmaster hold its memory for a moment, so the first tries may fail. */
   async #startAgain(): Promise<Postmaster | null> {
     const { clock, logger } = this.#options
@@ -126,14 +135,18 @@ class PostgresRunner {
       if (this.#stopping.signal.aborted) return null
       this.#countRestart(clock.monotonic())
       try {
-        const postmaster = await startPostmaster(this.#places, clock)
-        if (!this.#stopping.signal.aborted) return postmaster
-        await stopPostmaster(postmaster, clock)
-        return null
+        return await this.#startUnlessStopping()
       } catch (error) {
         logger.warn({ error }, 'Postgres did not start; trying again')
       }
     }
+  }
+
+  async #startUnlessStopping(): Promise<Postmaster | null> {
+    const postmaster = await startPostmaster(this.#places, this.#options.clock)
+    if (!this.#stopping.signal.aborted) return postmaster
+    await stopPostmaster(postmaster, this.#options.clock)
+    return null
   }
 
   #countRestart(nowMs: number): void {
@@ -156,14 +169,4 @@ async function createDatabase(socketDirectory: string, logger: Logger): Promise<
   })
   const found = await database.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE])
   if (found.length === 0) await database.query(`CREATE DATABASE ${DATABASE}`)
-}
-
-/** One earlier file is kept. */
-async function boundLogFile(home: string): Promise<void> {
-  const log = join(home, 'postgres.log')
-  const size = await stat(log).then(
-    (found) => found.size,
-    () => 0,
-  )
-  if (size > LOG_BYTES_MAX) await rename(log, `${log}.1`)
 }

@@ -3,23 +3,17 @@
  * parameters in the binary array format. The driver sends a Buffer as a binary parameter; an array built here
  * costs one copy, where the text form of a bytea[] costs two hex digits a byte on both sides.
  */
-import { types as builtin } from 'pg'
+import { TypeOverrides } from 'pg'
 
 const OID = { bytea: 17, int8: 20, int4: 23, text: 25 } as const
-
-type Parser = (value: string) => unknown
 
 /**
  * Handed to every client, so that nothing global in the driver is changed. Text only: the driver turns binary
  * results into UTF-8 strings first, which destroys them.
  */
-export const resultTypes = {
-  getTypeParser(oid: number): Parser {
-    if (oid === OID.int8) return BigInt
-    if (oid === OID.bytea) return (value) => Buffer.from(value.slice(2), 'hex')
-    return builtin.getTypeParser(oid, 'text')
-  },
-}
+export const resultTypes = new TypeOverrides()
+resultTypes.setTypeParser(OID.int8, BigInt)
+resultTypes.setTypeParser(OID.bytea, (value) => Buffer.from(value.slice(2), 'hex'))
 
 const HEADER_BYTES = 20
 

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { createPostgresEventLog, type PostgresEventLog } from '../../adapters/postgres/event-log.ts'
 import { listSlices } from '../../adapters/postgres/log-slices.ts'
 import { migrate } from '../../adapters/postgres/migrate.ts'
-import { openDatabase, requireDurableSettings, type Database } from '../../adapters/postgres/pool.ts'
+import { openDatabase, type Database } from '../../adapters/postgres/pool.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
 import { createTestDatabase, silentLogger, startTestCluster } from '../support/postgres.ts'
 import { scale } from '../support/scale.ts'
@@ -134,19 +134,6 @@ test('a missing row is told as a hole, never skipped silently', async () => {
   const { gaps, next } = await log.read(request(topic, 0))
   assert.deepEqual(gaps, [{ from: 1n, to: 1n, reason: 'hole' }])
   assert.equal(next, 3n)
-})
-
-test('a server with fsync off is refused', async () => {
-  await using cluster = await startTestCluster()
-  await using database = openDatabase({
-    url: cluster.postgres.url,
-    connectionsMax: 1,
-    applicationName: 'test',
-    logger: silentLogger,
-  })
-  await requireDurableSettings(database)
-  const refused = { query: () => Promise.resolve([]) }
-  await assert.rejects(requireDurableSettings(refused), hasCode('LOG_FSYNC_OFF'))
 })
 
 test('what was acknowledged survives kill -9 of the server, and the same log goes on', async () => {
