@@ -30,6 +30,7 @@ export function readConfigText(text: string, surroundings: Surroundings): Config
     lineCounter: lines,
     prettyErrors: false,
     uniqueKeys: true,
+    logLevel: 'error',
   })
   const faults: ConfigFault[] = []
   const faultAt = (offset: number, message: string, path = ''): void => {

@@ -111,6 +111,11 @@ export const webUrl = field('URL', 'an http or https URL without a fragment or c
   return url.username === '' && url.password === '' && url.hash === '' ? url.href : null
 })
 
+export const headerValue = field('text', 'text without control characters', (value) => {
+  const found = scalarText(value)
+  return found !== null && /^[\t\x20-\x7e\x80-\xff]{1,8192}$/.test(found) ? found : null
+})
+
 export const eventPattern = field('event pattern', 'an exact event type, * or prefix.*', (value) => {
   return typeof value === 'string' && isEventPattern(value) ? value : null
 })

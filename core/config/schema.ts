@@ -10,6 +10,7 @@ import {
   eventPattern,
   filter,
   flag,
+  headerValue,
   list,
   listen,
   ratio,
@@ -112,7 +113,7 @@ export const handlerSchema = section({
   url: webUrl.describe('required: where events go'),
   method: choice(['POST', 'PUT', 'PATCH']).prefault('POST').describe('method of the request'),
   headers: z
-    .record(z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/), text, {
+    .record(z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/), headerValue, {
       error: (issue) =>
         issue.code === 'invalid_type' ? 'must be a mapping of header names to values' : undefined,
     })

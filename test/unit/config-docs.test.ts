@@ -1,0 +1,40 @@
+/** docs/config.md says of every key what the schema says, and its examples are valid. */
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { configKeys } from '../../core/config/config-keys.ts'
+import { readConfig } from '../../core/config/read-config.ts'
+
+const page = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'config.md'), 'utf8')
+
+test('the table of docs/config.md has exactly the keys of the schema, with kind, default and meaning', () => {
+  const documented = page
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    )
+  const expected = configKeys().map(({ key, kind, default: value, meaning }) => [
+    `\`${key}\``,
+    kind,
+    value === null ? '' : `\`${value}\``,
+    meaning,
+  ])
+  assert.deepEqual(documented, expected)
+})
+
+test('every example of docs/config.md is valid', () => {
+  const examples = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map((match) => match[1] ?? '')
+  assert.equal(examples.length, 2)
+  const secret = `whsec_${Buffer.alloc(24, 1).toString('base64')}`
+  const names = ['STRIPE_NEW', 'STRIPE_OLD', 'PARTNER_SECRET', 'APP_SIGNING_SECRET']
+  const env = Object.fromEntries(names.map((name) => [name, secret]))
+  for (const text of examples) {
+    const result = readConfig({ text, file: 'config.md', env, readFile: () => '' })
+    assert.ok(result.ok, JSON.stringify(result))
+  }
+})

@@ -1,0 +1,263 @@
+/** Reading hooktrail.yaml: places of faults, expansions, defaults, cross-checks, and that no text makes it throw. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import type { ConfigFault } from '../../core/config/config-fault.ts'
+import type { Config } from '../../core/config/config.ts'
+import { readConfig, type ConfigResult } from '../../core/config/read-config.ts'
+import { starterConfig, templateConfig } from '../../core/config/starter.ts'
+import { summarizeSources } from '../../core/config/warn-config.ts'
+
+const env = { SECRET: 'secret-of-the-source', TRICKY: 'x, admin: true }' }
+const files: Readonly<Record<string, string>> = { '/run/secret': 'from-a-file\n' }
+
+function read(text: string): ConfigResult {
+  const readFile = (path: string): string => {
+    const content = files[path]
+    if (content === undefined) throw new Error('no such file')
+    return content
+  }
+  return readConfig({ text, file: 'hooktrail.yaml', env, readFile })
+}
+
+function valid(text: string): Config {
+  const result = read(text)
+  assert.ok(result.ok, JSON.stringify(result))
+  return result.config
+}
+
+function faultsOf(text: string): readonly ConfigFault[] {
+  const result = read(text)
+  assert.ok(!result.ok, 'the configuration has faults')
+  return result.faults
+}
+
+const source = 'sources: { a: { verify: github, secret: "${SECRET}" } }\n'
+
+function handler(members: string): string {
+  return `version: 1\n${source}handlers: { h: { source: a, url: 'https://example.com/', ${members} } }\n`
+}
+
+function hasFault(text: string, path: string, message: RegExp): void {
+  const faults = faultsOf(text)
+  const isFound = faults.some(
+    (fault) => fault.path === path && message.test(`${fault.message} ${fault.hint ?? ''}`),
+  )
+  assert.ok(isFound, JSON.stringify(faults))
+}
+
+test('an almost empty file gets the defaults', () => {
+  const config = valid('version: 1\n')
+  assert.equal(config.server.host, '0.0.0.0')
+  assert.equal(config.server.port, 8888)
+  assert.equal(config.server.bodyBytesMax, 5 * 2 ** 20)
+  assert.equal(config.log.retentionMs, 7 * 86_400_000)
+  assert.equal(config.worker.retentionHours, 72)
+  assert.match(config.generation, /^[0-9a-f]{16}$/)
+})
+
+test('several faults are reported at once, in order, with line and column', () => {
+  const faults = faultsOf(
+    'version: 1\nservr: {}\nserver: { prt: 1, max_body: much }\nhandlers:\n  h: { source: x }\n',
+  )
+  assert.deepEqual(
+    faults.map(({ path, line, column }) => [path, line, column]),
+    [
+      ['servr', 2, 1],
+      ['server.prt', 3, 11],
+      ['server.max_body', 3, 19],
+      ['handlers.h.url', 5, 3],
+    ],
+  )
+  assert.equal(faults[0]?.hint, 'did you mean server?')
+  assert.equal(faults[1]?.hint, 'did you mean port?')
+})
+
+test('references are expanded in values, quoted or not, and never add keys', () => {
+  const text = `version: 1
+server: { port: \${PORT:-9000} }
+sources:
+  a: { verify: github, secrets: [\${SECRET}, \${file:/run/secret}, "\${TRICKY}"] }
+  b: { verify: github, secret: 'literal-$\${SECRET}' }
+`
+  const config = valid(text)
+  assert.equal(config.server.port, 9000)
+  assert.deepEqual(config.sources[0]?.secrets.slice(0, 1), [env.SECRET])
+  assert.equal(config.sources[0]?.secrets[2], env.TRICKY)
+  assert.deepEqual(config.sources[1]?.secrets, ['literal-${SECRET}'])
+})
+
+test('a reference that leads nowhere is one fault that names it', () => {
+  const faults = faultsOf('version: 1\nserver: { port: ${ABSENT} }\ndigest_key: "${file:/gone}"\n')
+  assert.equal(faults.length, 2)
+  assert.match(faults[0]?.message ?? '', /ABSENT/)
+  assert.equal(faults[0]?.column, 17)
+  assert.match(faults[1]?.message ?? '', /\/gone/)
+})
+
+test('keys and values of later versions are refused by name', () => {
+  for (const [text, path] of [
+    ['alerts: []', 'alerts'],
+    ['log: { driver: kafka }', 'log.driver'],
+    ['queue: { driver: redis }', 'queue.driver'],
+    ['archive: { driver: s3 }', 'archive.driver'],
+    ['archive: { worm: required }', 'archive.worm'],
+    ['sources: { a: { verify: none, kind: cron } }', 'sources.a.kind'],
+    ['sources: { a: { verify: none, dedup: { on_resend: revive } } }', 'sources.a.dedup.on_resend'],
+  ] as const)
+    hasFault(`version: 1\n${text}\n`, path, /not available in this version/)
+  for (const key of ['transform', 'rate_limit', 'pool', 'tls'])
+    hasFault(handler(`${key}: 1`), `handlers.h.${key}`, /not available in this version/)
+})
+
+test('a source is never unverified by accident', () => {
+  const one = (members: string): string => `version: 1\nsources: { a: { ${members} } }\n`
+  hasFault(one('secret: some-secret'), 'sources.a.verify', /missing/)
+  hasFault(one('verify: github'), 'sources.a', /no secret/)
+  hasFault(one('verify: github, secrets: []'), 'sources.a', /no secret/)
+  hasFault(one("verify: github, secret: ''"), 'sources.a.secret', /secret/)
+  hasFault(one('verify: none, secret: some-secret'), 'sources.a.verify', /none uses no secret/)
+  hasFault(one('verify: githb, secret: some-secret'), 'sources.a.verify.scheme', /one of/)
+  hasFault(one("verify: standard-webhooks, secret: 'whsec_not base64'"), 'sources.a.secret', /base64/)
+  hasFault(one('verify: { scheme: hmac }, secret: some-secret'), 'sources.a.verify', /header/)
+  hasFault(
+    one("verify: { scheme: hmac, header: x, signed: '{timestamp}.{body}' }, secret: some-secret"),
+    'sources.a.verify',
+    /timestamp_header/,
+  )
+  hasFault(one('verify: github, secret: x1, secrets: [x2]'), 'sources.a.secret', /beside/)
+})
+
+test('no fault shows a secret', () => {
+  const text = `version: 1\nsources: { a: { verify: standard-webhooks, secret: "${env.SECRET}!" } }\n`
+  assert.ok(!JSON.stringify(faultsOf(text)).includes(env.SECRET))
+})
+
+test('what a handler cannot do is a fault', () => {
+  hasFault(handler('filter: "payload. >"'), 'handlers.h.filter', /CEL/)
+  hasFault(handler('events: ["a*b"]'), 'handlers.h.events.0', /prefix/)
+  hasFault(handler('headers: { x: "a\\nb" }'), 'handlers.h.headers.x', /control/)
+  hasFault(handler('timeout: 1h'), 'handlers.h.timeout', /5m/)
+  hasFault(handler('retry: { backoff: [] }'), 'handlers.h.retry.backoff', /list/)
+  hasFault(
+    `version: 1\n${source}handlers: { h: { source: b, url: 'https://x.org/' } }`,
+    'handlers.h.source',
+    /not configured/,
+  )
+  hasFault('version: 1\nsources: { Bad: { verify: none } }', 'sources.Bad', /name/)
+  hasFault('version: 1\nsources: { a: { verify: none, type: "$.[" } }', 'sources.a.type', /path/)
+  hasFault('version: 1\nlog: { disk: { alarm: 95% } }', 'log.disk.alarm', /shed/)
+  hasFault('version: 1\narchive: { heartbeat: 1h, idle_heartbeat: 1m }', 'archive.idle_heartbeat', /shorter/)
+})
+
+test('a private address is refused with the line to add, which then works', () => {
+  for (const host of ['127.0.0.1', 'localhost', '10.0.0.1', '[::1]', '2130706433', '169.254.169.254']) {
+    const text = (more: string): string =>
+      `version: 1\n${source}handlers: { h: { source: a, url: 'http://${host}/'${more} } }\n`
+    const fault = faultsOf(text('')).find(({ path }) => path === 'handlers.h.url')
+    const line = /^add: (allow_private: .*)$/.exec(fault?.hint ?? '')?.[1]
+    assert.ok(line !== undefined, host)
+    valid(text(`, ${line}`))
+  }
+})
+
+test('retry, allow_private and hmac keep what was written', () => {
+  const config = valid(
+    handler('retry: { max: 4, backoff: fixed, interval: 100ms }, allow_private: [10.0.0.0/8]'),
+  )
+  assert.deepEqual(config.handlers[0]?.retry, { attemptsMax: 4, backoff: { kind: 'fixed', intervalMs: 100 } })
+  assert.deepEqual(config.handlers[0]?.allowPrivate, ['10.0.0.0/8'])
+})
+
+test('a retry horizon longer than the log keeps events is a warning', () => {
+  const result = read(handler('retry: { max: 20, backoff: [1d] }'))
+  assert.ok(result.ok && result.warnings.some((warning) => warning.includes('log.retention')))
+})
+
+test('the redacted form holds no secret, and the generation follows the settings', () => {
+  const one = valid(handler('headers: { authorization: "Bearer ${SECRET}" }'))
+  assert.ok(!JSON.stringify(one.redacted).includes(env.SECRET))
+  assert.notEqual(one.generation, valid(handler('concurrency: 3')).generation)
+  assert.equal(one.generation, valid(handler('headers: { authorization: other }')).generation)
+  assert.deepEqual(summarizeSources(one), [
+    'a: log 7d → search 3d → archive $HOOKTRAIL_HOME/archive (not locked)',
+  ])
+})
+
+test('the starter and every template are valid', () => {
+  const config = valid(
+    starterConfig({ secret: 'generated-secret', echoUrl: 'http://127.0.0.1:8888/echo', port: 8888 }),
+  )
+  assert.equal(config.handlers[0]?.url, 'http://127.0.0.1:8888/echo')
+  const secret = `whsec_${Buffer.alloc(24, 1).toString('base64')}`
+  for (const scheme of ['github', 'stripe', 'standard-webhooks'] as const) {
+    const result = readConfig({
+      text: templateConfig(scheme),
+      file: '',
+      env: { GITHUB_SECRET: secret, STRIPE_SECRET: secret, PARTNER_SECRET: secret },
+      readFile: () => '',
+    })
+    assert.ok(result.ok, JSON.stringify(result))
+  }
+})
+
+test('no text makes it throw', () => {
+  const piece = fc.oneof(
+    fc.string(),
+    fc.constantFrom(
+      'version: 1\n',
+      'sources: ',
+      'handlers: ',
+      '{ ',
+      '} ',
+      '[',
+      '&a ',
+      '*a ',
+      '${X',
+      '${',
+      ': ',
+      '\n  ',
+      '__proto__: ',
+      '!!map ',
+      '<<: ',
+      '? ',
+    ),
+  )
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 20 }), (pieces) => {
+      const result = read(pieces.join(''))
+      assert.ok(result.ok || result.faults.every(({ line, column }) => line > 0 && column > 0))
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+test('a mapping of any form makes it report, not throw', () => {
+  const names = [
+    'version',
+    'server',
+    'sources',
+    'handlers',
+    'a',
+    'verify',
+    'url',
+    'source',
+    'retry',
+    'headers',
+    'scheme',
+  ]
+  const value = fc.letrec((tie) => ({
+    node: fc.oneof(
+      { maxDepth: 5 },
+      fc.jsonValue({ maxDepth: 1 }),
+      fc.dictionary(fc.constantFrom(...names), tie('node')),
+    ),
+  })).node
+  fc.assert(
+    fc.property(value, (json) => {
+      const result = read(JSON.stringify(json))
+      assert.ok(result.ok || result.faults.length > 0)
+    }),
+    { numRuns: 200 },
+  )
+})
