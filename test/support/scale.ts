@@ -12,7 +12,7 @@ export const scale = {
   /** Batches that each of several concurrent appenders writes to the log. */
   logBatches: size(40, 2_000),
   /** Times that the database of the log is killed while appends are under way. */
-  logKills: size(3, 20),
+  logKills: size(2, 20),
   /** Rounds of kill -9 over the whole process group and over the database alone. */
   killRounds: size(6, 20),
   /** Events sent in each of those rounds. */
