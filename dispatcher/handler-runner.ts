@@ -14,6 +14,8 @@ import { Slots } from './slots.ts'
 /** Beyond the handler's timeout: waiting inside a take, reading the payload, writing the outcome. */
 export const LEASE_MARGIN_MS = 30_000
 const TAKE_JOBS_MAX = 200
+/** A take that waits longer is asked again: the lease check counts from before the take, so its wait must be bounded. */
+const TAKE_WAIT_MS = 10_000
 /** Outcomes that may wait for the store before no more jobs are taken. */
 const PENDING_OUTCOMES_MIN = 256
 
@@ -54,9 +56,25 @@ export class HandlerRunner {
     const slots = Math.min(this.#sends.free, this.#jobs.free, TAKE_JOBS_MAX)
     // Read before the take leaves: whatever the clock of the database says, the lease began later than this.
     const askedAt = clock.monotonic()
-    const jobs = await queue.take({ handler: handler.name, slots, leaseMs: this.leaseMs, generation, signal })
+    using deadline = this.#deadline(signal)
+    const request = { handler: handler.name, slots, leaseMs: this.leaseMs, generation }
+    const jobs = await queue.take({ ...request, signal: deadline.signal })
     for (const job of jobs) void this.#deliver(job, askedAt)
     return jobs.length
+  }
+
+  #deadline(signal: AbortSignal): Disposable & { readonly signal: AbortSignal } {
+    const taken = new AbortController()
+    const late = new AbortController()
+    void this.#options.clock.sleep(TAKE_WAIT_MS, AbortSignal.any([signal, taken.signal])).then(() => {
+      late.abort()
+    })
+    return {
+      signal: late.signal,
+      [Symbol.dispose]: () => {
+        taken.abort()
+      },
+    }
   }
 
   /** Resolves when every job that was taken has its outcome written, or `signal` aborts. */

@@ -9,6 +9,7 @@ import type { SourceConfig } from '../core/config/config.ts'
 import { isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Logger } from '../core/log.ts'
 import type { EventLog, ReadResult, TopicPartition } from '../core/ports/event-log.ts'
+import type { JobQueue } from '../core/ports/job-queue.ts'
 import { INDEX_HANDLER, type JobStore, type StepDecision } from '../core/ports/job-store.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
 import { planBatch, type BatchPlan } from '../core/plan/plan-batch.ts'
@@ -40,6 +41,7 @@ export interface PlannerOptions {
   readonly bodyDigest: (body: Buffer) => Buffer
   readonly log: Pick<EventLog, 'read'>
   readonly store: Pick<JobStore, 'positions' | 'commitStep' | 'ping'>
+  readonly queue: Pick<JobQueue, 'offer'>
   readonly lease: Lease
   readonly backlog: Backlog
   readonly payloads: PayloadCache
@@ -174,6 +176,7 @@ export class PartitionPlanner {
         return 'lost'
       case 'committed':
         if (decision !== null) this.#committed(plan, decision, batch.next)
+        this.#offer(outcome.planned, decision)
         return 'committed'
       default:
         return outcome satisfies never
@@ -212,6 +215,18 @@ export class PartitionPlanner {
       at,
       plan.events.filter(({ offset }) => due.has(offset)),
     )
+  }
+
+  /** A lost offer costs a poll interval: the jobs are in the store. */
+  #offer(handlers: readonly string[], decision: StepDecision | null): void {
+    const { queue, logger } = this.#options
+    for (const handler of handlers) {
+      const jobs = decision?.jobs.filter((job) => job.handler === handler && job.state === 'available') ?? []
+      const hints = jobs.map(({ jobId }) => ({ jobId, attempt: 1 }))
+      queue.offer(handler, hints).catch((error: unknown) => {
+        logger.debug({ handler, err: error }, 'jobs were not offered; takers find them by themselves')
+      })
+    }
   }
 
   #measureLag({ handlers, first }: StepChoice, { highWatermark, records }: ReadResult): void {

@@ -1,0 +1,80 @@
+/** Planning on a real store: starts, filters, duplicates, holds and what is behind. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Backlog, OPEN_JOBS_MAX } from '../../dispatcher/backlog.ts'
+import { deliverOnce, openDispatcherStage, planAll } from '../support/dispatcher-stage.ts'
+
+test('an expression that fails on an event makes a dead job with its class, and no request', async () => {
+  const handlers = [{ name: 'strict', filter: 'payload.total > 5' }]
+  await using stage = await openDispatcherStage({ handlers })
+  const dispatcher = await stage.compose()
+  const [bad, good] = await stage.append([{ body: Buffer.from('{}') }, { body: Buffer.from('{"total": 6}') }])
+  assert(bad !== undefined && good !== undefined)
+  await planAll(dispatcher)
+  const job = await stage.job(bad, 'strict')
+  assert.equal(job.state, 'dead')
+  assert.match(job.lastError ?? '', /filter_error/)
+  await deliverOnce(dispatcher, 'strict')
+  assert.equal(stage.receiver.requests.length, 1)
+  assert.deepEqual(await stage.store.listAttempts(`${bad.id}.strict`), [])
+})
+
+test('the same event id twice in one step is a duplicate and delivered once', async () => {
+  await using stage = await openDispatcherStage({ handlers: [{ name: 'billing' }] })
+  const dispatcher = await stage.compose()
+  const [event] = await stage.append([{ dedupKey: 'k' }])
+  assert(event !== undefined)
+  await stage.append([event])
+  await planAll(dispatcher)
+  assert.equal(await deliverOnce(dispatcher, 'billing'), 1)
+  assert.equal(stage.receiver.requests.length, 1)
+})
+
+test('what was acknowledged before the first dispatcher ran is delivered', async () => {
+  await using stage = await openDispatcherStage({ handlers: [{ name: 'billing' }] })
+  await stage.append([{}, {}])
+  const dispatcher = await stage.compose()
+  await planAll(dispatcher)
+  assert.equal(await deliverOnce(dispatcher, 'billing'), 2)
+})
+
+test('a handler that is held stays behind and catches up for itself', async () => {
+  await using stage = await openDispatcherStage({ handlers: [{ name: 'held' }, { name: 'quick' }] })
+  const dispatcher = await stage.compose()
+  dispatcher.backlog.planned('held', OPEN_JOBS_MAX + 1)
+  await stage.append(Array.from({ length: 30 }, () => ({})))
+  await planAll(dispatcher)
+  const count = async (handler: string): Promise<number> =>
+    (await stage.store.listJobs({ handler, limit: 100 })).items.length
+  assert.deepEqual([await count('held'), await count('quick')], [0, 30])
+  await stage.append([{}])
+  await dispatcher.backlog.step()
+  await planAll(dispatcher)
+  assert.deepEqual([await count('held'), await count('quick')], [31, 31])
+})
+
+test('bounds have hysteresis: planning goes on below half', () => {
+  const { store, logger, metrics } = {
+    store: { openJobs: () => Promise.resolve([]), handlers: () => Promise.resolve([]) },
+    logger: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },
+    metrics: { count: () => undefined, set: () => undefined, observe: () => undefined },
+  }
+  const backlog = new Backlog({ store, handlers: ['billing'], logger, metrics })
+  backlog.planned('billing', OPEN_JOBS_MAX)
+  assert.equal(backlog.admits('billing', 500), false)
+  for (let n = 0; n < OPEN_JOBS_MAX / 2 - 1; n++) backlog.finished('billing')
+  assert.equal(backlog.admits('billing', 500), false)
+  backlog.finished('billing')
+  assert.equal(backlog.admits('billing', 500), true)
+})
+
+test('plan steps and attempts reach the log through the relay, each once', async () => {
+  await using stage = await openDispatcherStage({ handlers: [{ name: 'billing' }] })
+  const dispatcher = await stage.compose()
+  await stage.append([{}, {}, {}])
+  await planAll(dispatcher)
+  await deliverOnce(dispatcher, 'billing')
+  assert.equal(await dispatcher.relay.step('plan_steps'), 2)
+  assert.equal(await dispatcher.relay.step('attempts'), 3)
+  assert.equal(await dispatcher.relay.step('attempts'), 0)
+})

@@ -1,0 +1,244 @@
+/**
+ * A stage for the dispatcher: a real Postgres with log and job store, a real receiver, and one or more dispatchers
+ * that are driven step by step. Nothing runs by itself unless a test starts the service.
+ */
+import assert from 'node:assert/strict'
+import { createPostgresEventLog, type PostgresEventLog } from '../../adapters/postgres/event-log.ts'
+import { createPostgresJobQueue } from '../../adapters/postgres/job-queue.ts'
+import { createPostgresJobStore } from '../../adapters/postgres/job-store/job-store.ts'
+import { migrate } from '../../adapters/postgres/migrate.ts'
+import { openDatabase, type Database } from '../../adapters/postgres/pool.ts'
+import { systemClock } from '../../adapters/system/clock.ts'
+import type { Config, HandlerConfig, SourceConfig } from '../../core/config/config.ts'
+import type { JobQueue } from '../../core/ports/job-queue.ts'
+import type { JobStore, JobView } from '../../core/ports/job-store.ts'
+import { encodeEvent } from '../../core/record/encode-event.ts'
+import { createEventIds } from '../../core/record/event-ids.ts'
+import type { EventRecord } from '../../core/record/event-record.ts'
+import { partitionFor } from '../../core/record/partitioner.ts'
+import { composeDispatcher, type ComposeDeps, type Dispatcher } from '../../dispatcher/compose-dispatcher.ts'
+import { WaitList } from '../../dispatcher/wait-list.ts'
+import { createTestDatabase, silentLogger } from './postgres.ts'
+import { startReceiver, type Receiver } from './receiver.ts'
+
+export const SOURCE = 'shop'
+const STEP_MS_MAX = 10_000
+
+export interface DispatcherStage extends AsyncDisposable {
+  readonly config: Config
+  readonly database: Database
+  readonly log: PostgresEventLog
+  readonly store: JobStore
+  readonly queue: JobQueue
+  readonly receiver: Receiver
+  deps(overrides?: Partial<ComposeDeps>): ComposeDeps
+  /** One more dispatcher on the same stores. */
+  compose(overrides?: Partial<ComposeDeps>): Promise<Dispatcher>
+  /** Appends events; ids and everything else that is not given are made. */
+  append(events: readonly Partial<EventRecord>[]): Promise<readonly EventRecord[]>
+  job(event: EventRecord, handler: string): Promise<JobView>
+}
+
+export interface StageOptions {
+  readonly handlers: readonly (Partial<HandlerConfig> & { readonly name: string })[]
+  readonly source?: Partial<SourceConfig>
+  readonly partitions?: number
+}
+
+export async function openDispatcherStage(options: StageOptions): Promise<DispatcherStage> {
+  const testDatabase = await createTestDatabase()
+  const receiver = await startReceiver()
+  const database = openDatabase({
+    url: testDatabase.url,
+    connectionsMax: 10,
+    applicationName: 'dispatcher-test',
+    logger: silentLogger,
+  })
+  await migrate(database)
+  const config = stageConfig(options, receiver.url)
+  const common = { clock: systemClock, logger: silentLogger }
+  const log = await createPostgresEventLog(database, {
+    topicPrefix: config.log.topicPrefix,
+    retentionMs: config.log.retentionMs,
+    ...common,
+  })
+  const store = createPostgresJobStore(database, common)
+  const queue = createPostgresJobQueue(database, store, common)
+  const dispatchers: Dispatcher[] = []
+  const nextId = createEventIds(systemClock)
+
+  const deps = (overrides: Partial<ComposeDeps> = {}): ComposeDeps => ({
+    log,
+    store,
+    queue,
+    ...common,
+    metrics: { count: () => undefined, set: () => undefined, observe: () => undefined },
+    digestKey: 'test',
+    random: () => 0.5,
+    owner: 'one',
+    waits: new WaitList(),
+    giveUp: new AbortController().signal,
+    ...overrides,
+  })
+
+  return {
+    config,
+    database,
+    log,
+    store,
+    queue,
+    receiver,
+    deps,
+    compose: async (overrides) => {
+      const dispatcher = await composeDispatcher(config, deps(overrides))
+      dispatchers.push(dispatcher)
+      return dispatcher
+    },
+    append: (events) =>
+      append(
+        log,
+        config,
+        events.map((event) => completeEvent(event, nextId())),
+      ),
+    job: async (event, handler) => {
+      const job = await store.getJob(`${event.id}.${handler}`)
+      assert(job !== null, `a job of ${handler}`)
+      return job
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const dispatcher of dispatchers) await dispatcher.close()
+      await receiver[Symbol.asyncDispose]()
+      await queue[Symbol.asyncDispose]()
+      await log[Symbol.asyncDispose]()
+      await database[Symbol.asyncDispose]()
+      await testDatabase[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** Plans until every partition is idle; resolves with how many steps committed. */
+export async function planAll(dispatcher: Dispatcher): Promise<number> {
+  const signal = AbortSignal.timeout(STEP_MS_MAX)
+  let committed = 0
+  for (const planner of dispatcher.planners) {
+    for (let step = await planner.step(signal, 0); step !== 'idle'; step = await planner.step(signal, 0)) {
+      assert(!signal.aborted, 'planning comes to rest')
+      if (step === 'committed') committed++
+    }
+  }
+  return committed
+}
+
+/** One take of one handler, and everything until its outcomes are written. */
+export async function deliverOnce(dispatcher: Dispatcher, handler: string): Promise<number> {
+  const runner = runnerOf(dispatcher, handler)
+  const signal = AbortSignal.timeout(STEP_MS_MAX)
+  const taken = await runner.step(signal)
+  await runner.drained(signal)
+  assert(!signal.aborted, 'the take and its sends end')
+  return taken
+}
+
+export function runnerOf(dispatcher: Dispatcher, handler: string): Dispatcher['runners'][number] {
+  const runner = dispatcher.runners.find(({ name }) => name === `deliver ${handler}`)
+  assert(runner !== undefined)
+  return runner
+}
+
+function completeEvent(event: Partial<EventRecord>, id: string): EventRecord {
+  return {
+    id,
+    source: SOURCE,
+    type: 'order.paid',
+    subject: null,
+    receivedAtMs: Date.now(),
+    contentType: 'application/json',
+    traceparent: null,
+    dedupKey: null,
+    cloudEvent: null,
+    request: null,
+    evidence: null,
+    body: Buffer.from('{}'),
+    orderingKey: event.id ?? id,
+    ...event,
+  }
+}
+
+async function append(
+  log: PostgresEventLog,
+  config: Config,
+  events: readonly EventRecord[],
+): Promise<readonly EventRecord[]> {
+  const name = `${config.log.topicPrefix}.events.${SOURCE}`
+  const [topic] = await log.ensureTopics([{ name, partitions: config.log.partitions }])
+  assert(topic !== undefined)
+  await log.append(
+    events.map((event) => {
+      const encoded = encodeEvent(event)
+      return { topic, partition: partitionFor(encoded.key, topic.partitions), ...encoded }
+    }),
+  )
+  return events
+}
+
+function stageConfig(options: StageOptions, url: string): Config {
+  return {
+    generation: '0123456789abcdef',
+    redacted: {},
+    digestKey: 'test',
+    server: { host: '', port: 0, bodyBytesMax: 0, inFlightBytesMax: 0, trustedProxies: [] },
+    log: {
+      driver: 'postgres',
+      topicPrefix: 'hooktrail',
+      partitions: options.partitions ?? 1,
+      retentionMs: 3_600_000,
+      disk: { capacityBytes: null, alarmRatio: 0.7, shedRatio: 0.9 },
+    },
+    database: { url: null, connectionsMax: 10 },
+    queue: { driver: 'postgres' },
+    archive: {
+      driver: 'directory',
+      directory: null,
+      format: 'jsonl.zst',
+      worm: 'off',
+      roll: { bytesMax: 1, recordsMax: 1, ageMsMax: 1 },
+      heartbeatMs: 1,
+      idleHeartbeatMs: 1,
+      signingKey: null,
+    },
+    api: { listen: null, authToken: null, metricsAuthToken: null, requireReason: false },
+    delivery: { signingSecrets: [], eventTtlMs: null, responseBytesKept: { ok: 0, failed: 1_024 } },
+    worker: { retentionHours: 24, deadRetentionHours: 720, concurrencyMax: 200, drainTimeoutMs: 5_000 },
+    sources: [{ ...DEFAULT_SOURCE, ...options.source }],
+    handlers: options.handlers.map((handler) => ({
+      ...DEFAULT_HANDLER,
+      url: `${url}/${handler.name}`,
+      ...handler,
+    })),
+  }
+}
+
+const DEFAULT_SOURCE: SourceConfig = {
+  name: SOURCE,
+  verify: { scheme: 'none', hmac: null, toleranceSeconds: null },
+  secrets: [],
+  dedup: { key: null, windowMs: 3_600_000, onConflict: 'deliver' },
+  orderBy: null,
+  type: null,
+  deadlineMs: 3_000,
+  bodyBytesMax: 1_000_000,
+}
+
+const DEFAULT_HANDLER: Omit<HandlerConfig, 'name' | 'url'> = {
+  source: SOURCE,
+  events: [],
+  filter: null,
+  method: 'POST',
+  headers: {},
+  allowPrivate: true,
+  timeoutMs: 5_000,
+  retry: { attemptsMax: 3, backoff: { kind: 'fixed', intervalMs: 1 } },
+  concurrency: 20,
+  start: 'latest',
+  signingSecrets: [],
+}
