@@ -48,9 +48,7 @@ function kindOf(schema: z.core.$ZodType): string {
 function defaultOf(schema: z.core.$ZodType): string | null {
   if (!(schema instanceof z.ZodPrefault) || shapeOf(schema) !== null) return null
   const value: unknown = schema.def.defaultValue
-  return Array.isArray(value)
-    ? `[${value.join(', ')}]`
-    : typeof value === 'object'
-      ? '{}'
-      : String(value) || '(empty)'
+  if (Array.isArray(value)) return `[${value.join(', ')}]`
+  if (typeof value === 'object') return '{}'
+  return value === '' ? '(empty)' : JSON.stringify(value).replaceAll('"', '')
 }

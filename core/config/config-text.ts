@@ -85,7 +85,7 @@ function expandText(text: string, surroundings: Surroundings, onFault: (message:
     if (reference.startsWith('$$')) return reference.slice(1)
     const inner = reference.slice(2, -1)
     if (inner.startsWith('file:')) return fileText(inner.slice('file:'.length), surroundings, onFault)
-    const [name = '', fallback] = splitDefault(inner)
+    const [name, fallback] = splitDefault(inner)
     if (!NAME.test(name)) {
       onFault(`\${${name}} is no valid reference: write \${NAME}, \${NAME:-default} or \${file:/path}`)
       return ''

@@ -13,8 +13,7 @@ export function warningsOf(config: Config): readonly string[] {
     warnings.push(
       `the management API listens on ${admin}, not on loopback alone: set api.listen or keep it behind a firewall`,
     )
-  if (archive.driver === 'directory')
-    warnings.push('archive.worm is off: whoever can write the archive folder can delete from it')
+  warnings.push(`archive.worm is ${archive.worm}: whoever can write the archive folder can delete from it`)
   if (archive.roll.bytesMax < SMALL_SEGMENT_BYTES)
     warnings.push('archive.roll.bytes makes many small objects')
   for (const handler of config.handlers) {

@@ -31,15 +31,8 @@ export function compilePath(expression: string): (json: unknown) => string | nul
 }
 
 function scalarText(value: unknown): string | null {
-  switch (typeof value) {
-    case 'string':
-      return value
-    case 'number':
-    case 'boolean':
-      return String(value)
-    default:
-      return null
-  }
+  if (typeof value === 'string') return value
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : null
 }
 
 type JsonValue = Parameters<ReturnType<typeof jsonpath.compile>['lazyQuery']>[0]

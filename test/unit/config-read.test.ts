@@ -82,8 +82,7 @@ sources:
 `
   const config = valid(text)
   assert.equal(config.server.port, 9000)
-  assert.deepEqual(config.sources[0]?.secrets.slice(0, 1), [env.SECRET])
-  assert.equal(config.sources[0]?.secrets[2], env.TRICKY)
+  assert.deepEqual(config.sources[0]?.secrets, [env.SECRET, 'from-a-file', env.TRICKY])
   assert.deepEqual(config.sources[1]?.secrets, ['literal-${SECRET}'])
 })
 
