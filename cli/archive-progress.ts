@@ -25,9 +25,9 @@ export function progressLine(clock: Clock, out: NodeJS.WriteStream): ProgressLin
   }
 }
 
-function textOf({ phase, bytes, bytesTotal }: VerifyProgress, elapsedMs: number): string {
+function textOf({ bytes, bytesTotal }: VerifyProgress, elapsedMs: number): string {
   const rate = Number(bytes) / Math.max(elapsedMs, 1) / 1000
-  const done = `${phase}: ${(Number(bytes) / 1e6).toFixed(1)} MB, ${rate.toFixed(1)} MB/s`
+  const done = `verified ${(Number(bytes) / 1e6).toFixed(1)} MB, ${rate.toFixed(1)} MB/s`
   if (bytesTotal === null || rate === 0) return done
   const leftSeconds = Math.max(Number(bytesTotal - bytes), 0) / 1e6 / rate
   return `${done}, ${leftSeconds.toFixed(0)} s left`

@@ -50,15 +50,22 @@ export function archiveVerifyCommand(): Command {
 async function runVerify(directory: string, options: VerifyOptions): Promise<number> {
   try {
     const report = await verify(directory, options)
-    if (options.writeCheckpoint !== undefined && report.checkpoint !== null && report.exitCode !== 1) {
-      await writeFile(options.writeCheckpoint, `${JSON.stringify(report.checkpoint)}\n`)
-    }
+    if (options.writeCheckpoint !== undefined) await keepCheckpoint(options.writeCheckpoint, report)
     console.log(options.json === true ? JSON.stringify(report) : reportText(report))
     return report.exitCode
   } catch (error) {
     console.error(ioText(error))
     return EXIT_IO
   }
+}
+
+/** Only of what is intact and authentic: a shortened archive must not overwrite the proof of what it once held. */
+async function keepCheckpoint(file: string, { checkpoint, exitCode }: VerifyReport): Promise<void> {
+  if (checkpoint === null || exitCode === 1 || exitCode === 3 || exitCode === 64) {
+    console.error(`checkpoint not written: exit ${String(exitCode)}`)
+    return
+  }
+  await writeFile(file, `${JSON.stringify(checkpoint)}\n`)
 }
 
 async function verify(directory: string, options: VerifyOptions): Promise<VerifyReport> {

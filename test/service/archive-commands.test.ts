@@ -1,6 +1,7 @@
 /** The archive commands as processes: data on stdout, the verdict as exit code, nothing but a folder needed. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -59,6 +60,12 @@ test('verify says complete and intact and keeps a checkpoint that the next one t
   const report: unknown = JSON.parse(second.out)
   assert(typeof report === 'object' && report !== null && 'records' in report)
   assert.equal(report.records, '42')
+  const before = readFileSync(file, 'utf8')
+  assert.equal(
+    run('verify', folder, '--key', key, '--now', '2030-01-01', '--write-checkpoint', file).status,
+    3,
+  )
+  assert.equal(readFileSync(file, 'utf8'), before)
 })
 
 test('verify is 64 without a key, 3 long after the last heartbeat, 66 when there is nothing to read', () => {

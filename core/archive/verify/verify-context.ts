@@ -17,9 +17,9 @@ export interface VerifyCounts {
 }
 
 export interface VerifyProgress {
-  readonly phase: 'heartbeats' | 'segments' | 'objects'
+  /** Of data objects, read so far. */
   readonly bytes: bigint
-  /** Known after the first phase. */
+  /** Of all data objects that heartbeats name; null before they were read. */
   readonly bytesTotal: bigint | null
 }
 

@@ -57,7 +57,7 @@ class ByteDigest {
     this.#hash.update(bytes)
     this.size += bytes.length
     this.#context.counts.bytes += BigInt(bytes.length)
-    this.#context.onProgress({ phase: 'segments', bytes: this.#context.counts.bytes, bytesTotal: null })
+    this.#context.onProgress({ bytes: this.#context.counts.bytes, bytesTotal: null })
   }
 
   hex(): string {
