@@ -57,18 +57,8 @@ class PostgresJobQueue implements JobQueue, AsyncDisposable {
   async take({ signal, ...request }: TakeRequest): Promise<readonly TakenJob[]> {
     this.#listening ??= this.#listen()
     while (!signal.aborted && !this.#stopping.signal.aborted) {
-      const waiting = new AbortController()
-      // Before the look: an offer between look and wait must not be missed.
-      using _subscription = this.#subscribe(request.handler, () => {
-        waiting.abort()
-      })
-      const { jobs, nextDueMs } = await this.#store.takeDue(request)
+      const jobs = await this.#lookOrWait(request, signal)
       if (jobs.length > 0) return jobs
-      const waitMs = Math.min(SLOW_POLL_MS, Math.max(DUE_WAIT_MS_MIN, nextDueMs ?? SLOW_POLL_MS))
-      await this.#options.clock.sleep(
-        waitMs,
-        AbortSignal.any([signal, waiting.signal, this.#stopping.signal]),
-      )
     }
     return []
   }
@@ -79,15 +69,32 @@ class PostgresJobQueue implements JobQueue, AsyncDisposable {
     await this.#listening
   }
 
-  #subscribe(handler: string, wake: () => void): Disposable {
+  /** Takes what is due; resolves [] after it has waited for a reason to look again. */
+  async #lookOrWait(request: Omit<TakeRequest, 'signal'>, signal: AbortSignal): Promise<readonly TakenJob[]> {
+    const waiting = new AbortController()
+    // Before the look: an offer between look and wait must not be missed.
+    const unsubscribe = this.#subscribe(request.handler, () => {
+      waiting.abort()
+    })
+    try {
+      const { jobs, nextDueMs } = await this.#store.takeDue(request)
+      if (jobs.length > 0) return jobs
+      const waitMs = Math.min(SLOW_POLL_MS, Math.max(DUE_WAIT_MS_MIN, nextDueMs ?? SLOW_POLL_MS))
+      const reasons = AbortSignal.any([signal, waiting.signal, this.#stopping.signal])
+      await this.#options.clock.sleep(waitMs, reasons)
+      return []
+    } finally {
+      unsubscribe()
+    }
+  }
+
+  #subscribe(handler: string, wake: () => void): () => void {
     const waiters = this.#waiters.get(handler) ?? new Set()
     this.#waiters.set(handler, waiters)
     waiters.add(wake)
-    return {
-      [Symbol.dispose]: () => {
-        waiters.delete(wake)
-        if (waiters.size === 0) this.#waiters.delete(handler)
-      },
+    return () => {
+      waiters.delete(wake)
+      if (waiters.size === 0) this.#waiters.delete(handler)
     }
   }
 

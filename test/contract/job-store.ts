@@ -121,7 +121,7 @@ function delivery(create: () => Promise<JobStage>): void {
     await stage.store.giveBack([{ jobId: job.jobId, lease: job.lease, delayMs: 0, reason: 'breaker' }])
     const [again] = await take(stage.store)
     assert.equal(again?.attempt, 1)
-    assert.notEqual(again?.lease, job.lease)
+    assert.notEqual(again.lease, job.lease)
     await stage.store.giveBack([{ jobId: job.jobId, lease: job.lease, delayMs: 0, reason: 'old lease' }])
     assert.equal((await stage.store.getJob(job.jobId))?.state, 'running')
   })
@@ -149,7 +149,7 @@ function delivery(create: () => Promise<JobStage>): void {
 function operations(create: () => Promise<JobStage>): void {
   test('a retry keeps the history, goes on counting, and is audited with it', async () => {
     await using stage = await create()
-    await plan(stage.store, { claims: [claim(0)], deadOffsets: [] })
+    await plan(stage.store, { claims: [claim(0)] })
     const [job] = await take(stage.store)
     assert.ok(job)
     await stage.store.recordOutcomes([outcome(job, { state: 'dead' })])
@@ -190,6 +190,20 @@ function operations(create: () => Promise<JobStage>): void {
     assert.equal(await stage.store.advanceOutbox('audit', from, to), true)
     assert.equal(await stage.store.advanceOutbox('audit', from, to), false)
     assert.equal(await stage.store.outboxLag('audit'), 0n)
+  })
+
+  test('a job that is dead at planning is told by its plan step and can be retried', async () => {
+    await using stage = await create()
+    await plan(stage.store, { claims: [claim(0), claim(1)], deadOffsets: [1n] })
+    const dead = 'evt-000001.billing'
+    assert.equal((await stage.store.getJob(dead))?.state, 'dead')
+    const { rows } = await stage.store.readOutbox('plan_steps', 10)
+    const told = rows.find(({ key }) => key === 'billing')?.record['dead_jobs']
+    const expected = { job_id: dead, event_id: 'evt-000001', offset: '1', error: 'filter_error' }
+    assert.deepEqual(told, [{ ...expected, error_detail: null }])
+    const audit = { actor: 'ada', action: 'retry', target: dead, reason: null, details: {} }
+    assert.equal(await stage.store.retryJob(dead, 3, audit), 'retried')
+    assert.equal((await take(stage.store)).length, 2)
   })
 
   test('a lease is held by one owner until it is released', async () => {
