@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { createPostgresEventLog, type PostgresEventLog } from '../../adapters/postgres/event-log.ts'
 import { createPostgresJobQueue } from '../../adapters/postgres/job-queue.ts'
-import { createPostgresJobStore } from '../../adapters/postgres/job-store/job-store.ts'
+import { createPostgresJobStore } from '../../adapters/postgres/job-store/create.ts'
 import { migrate } from '../../adapters/postgres/migrate.ts'
 import { openDatabase, type Database } from '../../adapters/postgres/pool.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
