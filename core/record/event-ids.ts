@@ -3,7 +3,7 @@
  * a millisecond and when the wall clock steps back. A record that somebody else wrote gets an id that every reader
  * derives alike from where the record lies.
  */
-import { createHash } from 'node:crypto'
+import { createHash, randomFillSync } from 'node:crypto'
 import { encodeTime, monotonicFactory, TIME_LEN, TIME_MAX } from 'ulid'
 import type { Clock } from '../clock.ts'
 import type { TopicPartition } from '../ports/event-log.ts'
@@ -12,11 +12,25 @@ const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 const ULID_PATTERN = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/
 const RANDOM_BYTES = 10
 const RANDOM_LENGTH = 16
+const RANDOM_BLOCK_BYTES = 4096
 
 /** One for each process: two factories could give the same millisecond two orders. */
 export function createEventIds(clock: Clock): () => string {
-  const next = monotonicFactory()
+  const next = monotonicFactory(createRandom())
   return () => next(clock.now())
+}
+
+/** Cryptographic randomness in [0, 1), drawn in blocks: a call for each digit of an id costs more than the request's HMAC. */
+function createRandom(): () => number {
+  const block = Buffer.alloc(RANDOM_BLOCK_BYTES)
+  let used = block.length
+  return () => {
+    if (used === block.length) {
+      randomFillSync(block)
+      used = 0
+    }
+    return block.readUInt8(used++) / 256
+  }
 }
 
 export function isEventId(text: string): boolean {
