@@ -6,6 +6,23 @@ import { jobStoreContract } from './job-store.ts'
 
 jobStoreContract(createJobStage)
 
+test('a planner that waits for one stopped inside its transaction loses when that one commits', async () => {
+  await using stage = await createJobStage()
+  const locked = Promise.withResolvers<void>()
+  const release = Promise.withResolvers<void>()
+  const stopped = stage.database.transaction(async (transaction) => {
+    await transaction.query('UPDATE positions SET next_offset = 1 WHERE partition_no = 0')
+    locked.resolve()
+    await release.promise
+  })
+  await locked.promise
+  const second = plan(stage.store, { claims: [claim(0)] })
+  release.resolve()
+  await stopped
+  assert.deepEqual(await second, { kind: 'lost' })
+  assert.equal((await stage.store.listJobs({ limit: 1 })).items.length, 0)
+})
+
 test('old slices are dropped when they are relayed, and a job outlives the slice of its event', async () => {
   await using stage = await createJobStage()
   const retention = { doneHours: 24, deadHours: 24 }
