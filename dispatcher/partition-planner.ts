@@ -4,6 +4,7 @@
  * (held, paused or new) is planned by the same step for itself, in turns with the index.
  * A crash anywhere leaves either nothing of a step or all of it.
  */
+import assert from 'node:assert/strict'
 import type { Clock } from '../core/clock.ts'
 import type { SourceConfig } from '../core/config/config.ts'
 import { isHooktrailError } from '../core/error/hooktrail-error.ts'
@@ -163,19 +164,25 @@ export class PartitionPlanner {
     const { at, generation, store } = this.#options
     const handlers = this.#options.handlers.filter(({ name }) => choice.handlers.includes(name))
     const plan = this.#plan(choice, batch, handlers)
-    let decision: StepDecision | null = null
+    const decisions: StepDecision[] = []
     const span = { first: choice.first, next: batch.next }
     const outcome = await store.commitStep(
       { ...at, ...span, generation, handlers: choice.handlers, claims: plan.claims },
       // The store may call it again when it repeats the transaction; the last call counts.
-      (locked) => (decision = plan.decide(locked)),
+      (locked) => {
+        const decision = plan.decide(locked)
+        decisions.push(decision)
+        return decision
+      },
     )
+    const decision = decisions.at(-1)
     switch (outcome.kind) {
       case 'lost':
         this.#positions = null
         return 'lost'
       case 'committed':
-        if (decision !== null) this.#committed(plan, decision, batch.next)
+        assert(decision !== undefined, 'a committed step was decided')
+        this.#committed(plan, decision, batch.next)
         this.#offer(outcome.planned, decision)
         return 'committed'
       default:
@@ -218,10 +225,10 @@ export class PartitionPlanner {
   }
 
   /** A lost offer costs a poll interval: the jobs are in the store. */
-  #offer(handlers: readonly string[], decision: StepDecision | null): void {
+  #offer(handlers: readonly string[], decision: StepDecision): void {
     const { queue, logger } = this.#options
     for (const handler of handlers) {
-      const jobs = decision?.jobs.filter((job) => job.handler === handler && job.state === 'available') ?? []
+      const jobs = decision.jobs.filter((job) => job.handler === handler && job.state === 'available')
       const hints = jobs.map(({ jobId }) => ({ jobId, attempt: 1 }))
       queue.offer(handler, hints).catch((error: unknown) => {
         logger.debug({ handler, err: error }, 'jobs were not offered; takers find them by themselves')

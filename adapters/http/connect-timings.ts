@@ -61,7 +61,8 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
       options.connected(timings)
       callback(...result)
     }
-    const socket: unknown = connect(target, finish)
+    const open: (...call: Parameters<typeof connect>) => unknown = connect
+    const socket = open(target, finish)
     if (isSocket(socket)) watch(socket, timings, options.monotonic)
   }
 }
@@ -100,7 +101,7 @@ function pinnedLookup(
   allowPrivate: AllowPrivate,
   answer: { readonly all: boolean; readonly callback: LookupCallback },
 ): void {
-  systemLookup(host, { all: true, verbatim: true }, (error, addresses) => {
+  systemLookup(host, { all: true, order: 'verbatim' }, (error, addresses) => {
     const [pinned] = addresses
     if (error !== null || pinned === undefined) {
       answer.callback(new NameNotResolvedError(`${host}: ${error?.code ?? 'no address'}`), [])

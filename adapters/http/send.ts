@@ -68,9 +68,9 @@ class HttpSender implements Sender {
   async send(request: DeliveryRequest): Promise<SendResult> {
     const startedAt = this.#options.monotonic()
     const abort = new AbortController()
-    let timedOut = false
+    const timeout = { passed: false }
     const timer = setTimeout(() => {
-      timedOut = true
+      timeout.passed = true
       abort.abort()
     }, this.#options.timeoutMs)
     this.#open.add(abort)
@@ -95,7 +95,7 @@ class HttpSender implements Sender {
       }
     } catch (error) {
       const evidence = this.#evidence(startedAt, firstByteMs)
-      if (timedOut) {
+      if (timeout.passed) {
         const detail = `no answer within ${this.#options.timeoutMs} ms`
         return { kind: 'failed', errorClass: 'timeout', detail, ...evidence }
       }
