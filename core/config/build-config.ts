@@ -7,7 +7,7 @@ export type Sections = { readonly [K in keyof typeof sectionSchemas]: z.output<(
 export type RawSource = z.output<typeof sourceSchema>
 export type RawHandler = z.output<typeof handlerSchema>
 
-const IDLE_HEARTBEAT_MS = 3_600_000
+const IDLE_HEARTBEAT_MS = 900_000
 
 export type ConfigBody = Omit<Config, 'generation' | 'redacted' | 'sources' | 'handlers' | 'digestKey'>
 

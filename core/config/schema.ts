@@ -197,7 +197,7 @@ export const sectionSchemas = {
       .describe('signed state while something changes'),
     idle_heartbeat: duration(100, 7 * DAY_MS, 'from 100ms to 7d')
       .optional()
-      .describe('and while nothing changes; default: 1h, or heartbeat when that is longer'),
+      .describe('and while nothing changes; default: 15m, or heartbeat when that is longer'),
     signing_key: text
       .refine((value) => value.includes('-----BEGIN PRIVATE KEY-----'), {
         error: () => 'must be an Ed25519 private key as PEM, such as ${file:/path/archive.key}',
