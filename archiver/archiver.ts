@@ -26,12 +26,15 @@ const POLL_MS_MIN = 250
 const POLL_MS_MAX = 2_000
 const HEARTBEAT_TICK_MS_MAX = 5_000
 
+/** The parts of the configuration that are used here. */
+export type ArchiverConfig = Pick<Config, 'archive' | 'log'>
+
 export interface ArchiverService extends Service {
   status(): ArchiverStatus
 }
 
 /** @throws STORE_ARCHIVE_MISMATCH, ARCHIVE_NOTE_INVALID, ARCHIVE_STORE_FULL, ARCHIVE_STORE_UNAVAILABLE */
-export async function startArchiver(config: Config, deps: ArchiverDeps): Promise<ArchiverService> {
+export async function startArchiver(config: ArchiverConfig, deps: ArchiverDeps): Promise<ArchiverService> {
   const opening = { ...deps, settings: config.archive }
   const { genesis, sha256 } = await openGenesis(opening)
   const context: ArchiverContext = { ...opening, archiveId: genesis.archive_id }
@@ -44,7 +47,7 @@ export async function startArchiver(config: Config, deps: ArchiverDeps): Promise
 }
 
 export class Archiver {
-  readonly #config: Config
+  readonly #config: ArchiverConfig
   readonly #context: ArchiverContext
   readonly #chain: HeartbeatChain
   readonly #heartbeats: HeartbeatWriter
@@ -57,7 +60,7 @@ export class Archiver {
   #chainFault: string | null = null
   #waitsFor: string | null = null
 
-  constructor(config: Config, context: ArchiverContext, genesisSha256: string) {
+  constructor(config: ArchiverConfig, context: ArchiverContext, genesisSha256: string) {
     this.#config = config
     this.#context = context
     this.#chain = new HeartbeatChain(context, genesisSha256)

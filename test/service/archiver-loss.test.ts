@@ -1,0 +1,92 @@
+/**
+ * What the log may forget, and what it says when it forgot too much: the cut waits for the archive, for a heartbeat and
+ * for the slowest handler; a loss is signed; a topic that was made again gets a chain of its own.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { startArchiver } from '../../archiver/archiver.ts'
+import { cutStep } from '../../archiver/cut-log.ts'
+import { closeChain } from '../../archiver/close-chain.ts'
+import { systemClock } from '../../adapters/system/clock.ts'
+import type { LogConfig } from '../../core/config/config.ts'
+import { archiveAll, openStage, partitionOf, PREFIX, SETTINGS } from '../support/archiver-stage.ts'
+
+const LOG: LogConfig = {
+  driver: 'postgres',
+  topicPrefix: PREFIX,
+  partitions: 1,
+  retentionMs: 3_600_000,
+  disk: { capacityBytes: null, alarmRatio: 0.7, shedRatio: 0.9 },
+}
+
+test('offsets that the log forgot before they were archived are signed as a loss', async () => {
+  await using stage = await openStage()
+  const at = partitionOf(await stage.topic('hooktrail.events.lost'))
+  const seat = await stage.seat('a')
+  const writer = seat.writer(at)
+  await stage.append(at, 10)
+  await archiveAll(writer)
+  await seat.heartbeats.step(await stage.log.topics())
+  await stage.append(at, 10, 'lost')
+  await stage.log.truncate(at, 15n)
+  await archiveAll((await stage.seat('b')).writer(at))
+  const report = await stage.verify()
+  assert.equal(report.exitCode, 2)
+  assert.match(
+    report.findings.map(({ text }) => text).join(),
+    /offsets 10 to 14 are declared lost: retention-loss/,
+  )
+})
+
+test('a topic that was made again has a chain of its own, and the old one is closed', async () => {
+  await using stage = await openStage()
+  const at = partitionOf(await stage.topic('hooktrail.events.again'))
+  const seat = await stage.seat('a')
+  await stage.append(at, 4)
+  await archiveAll(seat.writer(at))
+  await stage.append(at, 3)
+  await seat.heartbeats.step(await stage.log.topics())
+  await stage.log.deleteTopic(at.topic)
+  const again = partitionOf(await stage.topic(at.topic))
+  await stage.append(again, 6, 'again')
+  const signed = seat.chain.row(at)
+  assert(signed !== null)
+  await closeChain(seat.context, signed)
+  await archiveAll(seat.writer(again))
+  seat.clock.advance(60_000)
+  assert.equal(await seat.heartbeats.step(await stage.log.topics()), 'signed')
+  const report = await stage.verify()
+  assert.equal(report.exitCode, 2)
+  assert.match(
+    report.findings.map(({ text }) => text).join(),
+    /offsets 4 to 6 are declared lost: topic-deleted/,
+  )
+})
+
+test('without a job store nothing is cut', async () => {
+  await using stage = await openStage()
+  const topic = await stage.topic('hooktrail.events.uncut')
+  const seat = await stage.seat('a')
+  await stage.append(partitionOf(topic), 4)
+  await archiveAll(seat.writer(partitionOf(topic)))
+  await seat.heartbeats.step([topic])
+  const request = { topics: [topic], chain: seat.chain, topicPrefix: PREFIX, retentionMs: 0 }
+  assert.equal(await cutStep(seat.context, request), 0)
+  assert.equal((await stage.log.bounds(partitionOf(topic))).logStart, 0n)
+})
+
+test('a whole archiver archives, and at its end flushes and signs what it has', async () => {
+  await using stage = await openStage()
+  const at = partitionOf(await stage.topic('hooktrail.events.whole'))
+  await stage.append(at, 50)
+  const seat = await stage.seat('whole')
+  const deps = stage.deps('whole', { deps: { spoolDirectory: `${stage.folder}/spool` } })
+  const archiver = await startArchiver({ archive: SETTINGS, log: LOG }, { ...deps, clock: seat.clock })
+  while (archiver.status().lagRecords === 0n) {
+    seat.clock.advance(40_000)
+    await systemClock.sleep(5, new AbortController().signal)
+  }
+  await archiver.stop()
+  await stage.check([at])
+  assert.equal((await stage.verify()).unwitnessedManifests, 0)
+})
