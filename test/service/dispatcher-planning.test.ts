@@ -86,3 +86,18 @@ test('plan steps and attempts reach the log through the relay, each once', async
     assert.equal(await dispatcher.relay.step(kind), 0)
   }
 })
+
+test("a job finishes after its event's slice was dropped", async () => {
+  await using stage = await openDispatcherStage({ handlers: [{ name: 'billing' }] })
+  const dispatcher = await stage.compose()
+  const [event] = await stage.append([{}])
+  assert(event !== undefined)
+  await planAll(dispatcher)
+  const slices = await stage.database.query<{ name: string }>(
+    "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'events'::regclass",
+  )
+  for (const { name } of slices) await stage.database.query(`DROP TABLE ${name}`)
+  assert.equal(await stage.store.getEvent(event.id), null)
+  await deliverOnce(dispatcher, 'billing')
+  assert.equal((await stage.job(event, 'billing')).state, 'completed')
+})

@@ -114,7 +114,7 @@ test('two takers of one job: one sends it', async () => {
   assert.equal(stage.receiver.requests.length, 1)
 })
 
-function bindMember<T extends object>(target: T, name: string | symbol): unknown {
+function bindMember(target: object, name: string | symbol): unknown {
   const member: unknown = Reflect.get(target, name)
   return typeof member === 'function' ? member.bind(target) : member
 }

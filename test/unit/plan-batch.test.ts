@@ -199,7 +199,7 @@ test('counts cover every offset once, over any mix of records, gaps and verdicts
       })
       for (const { counts } of decision.steps)
         assert.equal(
-          Object.values(counts).reduce((sum, count) => sum + count, 0),
+          Object.values<number>({ ...counts }).reduce((sum, count) => sum + count, 0),
           mix.length,
         )
     }),
