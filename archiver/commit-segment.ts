@@ -139,9 +139,11 @@ async function compareManifest(context: ArchiverContext, key: string, ours: Mani
   const found = await readManifest(context, key)
   if (found === null) throw new HooktrailError('ARCHIVE_STORE_UNAVAILABLE', { key })
   const theirs = found.manifest
-  const sameObject = theirs.data !== null && theirs.data.key === ours.data?.key
   const differs =
-    (sameObject && theirs.data?.sha256 !== ours.data?.sha256) ||
+    (theirs.data !== null &&
+      ours.data !== null &&
+      theirs.data.key === ours.data.key &&
+      theirs.data.sha256 !== ours.data.sha256) ||
     (theirs.last === ours.last && theirs.merkle_root !== ours.merkle_root)
   if (differs) throw new HooktrailError('ARCHIVE_DIFFERS', { key })
 }

@@ -90,3 +90,28 @@ test('a whole archiver archives, and at its end flushes and signs what it has', 
   await stage.check([at])
   assert.equal((await stage.verify()).unwitnessedManifests, 0)
 })
+
+test('the cut waits for the archive, for its heartbeat, for the retention and for the slowest handler', async () => {
+  await using stage = await openStage()
+  const topic = await stage.topic('hooktrail.events.cut')
+  const at = partitionOf(topic)
+  const seat = await stage.seat('a', { deps: { store: stage.jobs } })
+  const cut = async (retentionMs: number): Promise<bigint> => {
+    await cutStep(seat.context, { topics: [topic], chain: seat.chain, topicPrefix: PREFIX, retentionMs })
+    return (await stage.log.bounds(at)).logStart
+  }
+  await stage.append(at, 10)
+  seat.clock.advance(60_000)
+  await stage.jobs.ensureIndex(at.topicId, 0, 10n)
+  assert.equal(await cut(0), 0n, 'nothing is archived')
+  await archiveAll(seat.writer(at))
+  assert.equal(await cut(0), 0n, 'no heartbeat covers it')
+  await seat.heartbeats.step([topic])
+  assert.equal(await cut(3_600_000), 0n, 'it is not old enough')
+  await stage.jobs.registerHandler({
+    handler: 'slow',
+    source: 'cut',
+    positions: [{ topicId: at.topicId, partition: 0, next: 6n }],
+  })
+  assert.equal(await cut(0), 6n, 'the slowest handler stands at 6')
+})

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openDirectoryStore } from '../../adapters/directory/directory-store.ts'
 import { createPostgresEventLog, type PostgresEventLog } from '../../adapters/postgres/event-log.ts'
+import { createPostgresJobStore } from '../../adapters/postgres/job-store/create.ts'
 import { migrate } from '../../adapters/postgres/migrate.ts'
 import { openDatabase } from '../../adapters/postgres/pool.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
@@ -23,6 +24,7 @@ import type { VerifyReport } from '../../core/archive/verify/verify-report.ts'
 import type { ArchiveConfig } from '../../core/config/config.ts'
 import type { ArchiveStore } from '../../core/ports/archive-store.ts'
 import type { Topic, TopicPartition } from '../../core/ports/event-log.ts'
+import type { JobStore } from '../../core/ports/job-store.ts'
 import { archivedRows } from './archive-reader.ts'
 import { FaultyArchive } from './faults-archive.ts'
 import { HandClock } from './hand-clock.ts'
@@ -62,6 +64,7 @@ export interface ArchiverStage extends AsyncDisposable {
   readonly directory: string
   readonly log: PostgresEventLog
   readonly store: ArchiveStore
+  readonly jobs: JobStore
   seat(instance: string, options?: SeatOptions): Promise<ArchiverSeat>
   deps(instance: string, options?: SeatOptions): ArchiverDeps
   topic(name: string, partitions?: number): Promise<Topic>
@@ -122,6 +125,7 @@ export async function openStage(): Promise<ArchiverStage> {
     directory,
     log,
     store,
+    jobs: createPostgresJobStore(pool, { logger: silentLogger }),
     deps,
     verify,
     seat: (instance, options) => takeSeat(deps, instance, options),
