@@ -1,4 +1,79 @@
-/** Errors of the api area. */
+/** Errors of the api area: what a caller of the API is answered, and what the command line reports. */
 import type { ErrorText } from './error-text.ts'
 
-export const apiErrors = {} as const satisfies Record<string, ErrorText>
+const read = 'docs/operations.md'
+
+export const apiErrors = {
+  API_UNAUTHORIZED: {
+    what: 'the request carries no valid token',
+    events: 'nothing was read or changed',
+    fix: 'send authorization: Bearer with the token of api.auth_token, or of $HOOKTRAIL_HOME/token',
+    read,
+  },
+  API_INVALID_REQUEST: {
+    what: 'a parameter of the request is not valid',
+    events: 'nothing was changed',
+    fix: 'correct the parameter that details name',
+    read,
+  },
+  API_NOT_FOUND: {
+    what: 'there is no such object',
+    events: 'nothing was changed; what is past its retention in the store is still in the archive',
+    fix: 'look for the id with hooktrail events list or hooktrail archive cat',
+    read,
+  },
+  API_PAYLOAD_GONE: {
+    what: 'the log no longer holds the payload of this event',
+    events: 'nothing was lost: the payload is in the archive',
+    fix: 'hooktrail archive cat',
+    read,
+  },
+  API_JOB_NOT_DEAD: {
+    what: 'only a dead job can be retried',
+    events: 'nothing was changed; an open job is delivered without help',
+    fix: 'hooktrail jobs get ID',
+    read,
+  },
+  API_REASON_REQUIRED: {
+    what: 'api.require_reason is set and no reason was given',
+    events: 'nothing was changed',
+    fix: 'repeat the request with a reason',
+    read,
+  },
+  API_INTERNAL: {
+    what: 'the request failed inside hooktrail',
+    events: 'acknowledged events are unaffected',
+    fix: 'read the log of the process for the time of the request',
+    read,
+  },
+  API_UNREACHABLE: {
+    what: 'the API of hooktrail does not answer',
+    events: 'nothing was read or changed by this command',
+    fix: 'start it with hooktrail start, or name it with --url',
+    read,
+  },
+  API_REQUEST_REFUSED: {
+    what: 'the API refused the request',
+    events: 'nothing was changed by this command',
+    fix: 'see the answer in the details',
+    read,
+  },
+  PORT_IN_USE: {
+    what: 'the address to listen on is not free',
+    events: 'nothing was started and nothing accepted here',
+    fix: 'stop the process that listens there, or change server.port',
+    read: 'docs/config.md',
+  },
+  CONFIG_INVALID: {
+    what: 'the configuration has faults',
+    events: 'nothing was started and nothing accepted',
+    fix: 'hooktrail validate',
+    read: 'docs/config.md',
+  },
+  DIGEST_KEY_MISSING: {
+    what: 'digest_key is required where the database is not our own',
+    events: 'nothing was started: processes with different keys would not recognise each other’s duplicates',
+    fix: 'set digest_key to the same secret for every process',
+    read: 'docs/config.md',
+  },
+} as const satisfies Record<string, ErrorText>

@@ -1,0 +1,49 @@
+/** The Metrics port on prom-client, with the names of core/metrics-catalogue.ts and a registry of its own. */
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { metricsCatalogue, type MetricSpec } from '../../core/metrics-catalogue.ts'
+import type { Metrics } from '../../core/ports/metrics.ts'
+
+type Labels = Readonly<Record<string, string>>
+
+export interface PrometheusMetrics extends Metrics {
+  readonly contentType: string
+  /** The exposition text. */
+  text(): Promise<string>
+}
+
+export function createPrometheusMetrics(): PrometheusMetrics {
+  const registry = new Registry()
+  const counters = new Map<string, Counter>()
+  const gauges = new Map<string, Gauge>()
+  const histograms = new Map<string, Histogram>()
+  for (const [name, spec] of Object.entries(metricsCatalogue)) {
+    const options = optionsOf(name, spec, registry)
+    if (spec.kind === 'counter') counters.set(name, new Counter(options))
+    else if (spec.kind === 'gauge') gauges.set(name, new Gauge(options))
+    else histograms.set(name, new Histogram({ ...options, buckets: [...(spec.buckets ?? [])] }))
+  }
+  return {
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+    count: (name, labels: Labels = {}, by = 1) => {
+      known(counters, name).inc(labels, by)
+    },
+    set: (name, labels, value) => {
+      known(gauges, name).set(labels, value)
+    },
+    observe: (name, labels, value) => {
+      known(histograms, name).observe(labels, value)
+    },
+  }
+}
+
+function optionsOf(name: string, spec: MetricSpec, registry: Registry) {
+  return { name: `hooktrail_${name}`, help: spec.help, labelNames: [...spec.labels], registers: [registry] }
+}
+
+function known<T>(metrics: ReadonlyMap<string, T>, name: string): T {
+  const metric = metrics.get(name)
+  if (metric === undefined)
+    throw new TypeError(`core/metrics-catalogue.ts has no metric ${name} of this kind`)
+  return metric
+}

@@ -1,0 +1,39 @@
+/** A fastify server with hooktrail's bounds: body, headers, slow senders; idle connections end while it drains. */
+import fastify, { type FastifyInstance } from 'fastify'
+import type { ServerConfig } from '../../core/config/config.ts'
+import { HooktrailError } from '../../core/error/hooktrail-error.ts'
+
+const HEADERS_TIMEOUT_MS = 10_000
+const REQUEST_TIMEOUT_MS = 30_000
+const KEEP_ALIVE_MS = 72_000
+const HEADER_BYTES_MAX = 32 * 1024
+
+export function createServer(config: ServerConfig): FastifyInstance {
+  const app = fastify({
+    logger: false,
+    bodyLimit: config.bodyBytesMax,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    trustProxy: config.trustedProxies.length === 0 ? false : [...config.trustedProxies],
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: 512 },
+    http: {
+      maxHeaderSize: HEADER_BYTES_MAX,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      connectionsCheckingInterval: 5_000,
+    },
+  })
+  return app
+}
+
+/** @throws PORT_IN_USE */
+export async function listen(app: FastifyInstance, at: { host: string; port: number }): Promise<string> {
+  try {
+    return await app.listen(at)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : null
+    if (code === 'EADDRINUSE' || code === 'EACCES' || code === 'EADDRNOTAVAIL')
+      throw new HooktrailError('PORT_IN_USE', { ...at, reason: code }, error)
+    throw error
+  }
+}

@@ -1,0 +1,143 @@
+/** Everything below /api, behind the token. */
+import { Readable } from 'node:stream'
+import type { FastifyPluginCallback } from 'fastify'
+import type { Clock } from '../core/clock.ts'
+import type { Config } from '../core/config/config.ts'
+import { HooktrailError } from '../core/error/hooktrail-error.ts'
+import type { Logger } from '../core/log.ts'
+import type { EventLog } from '../core/ports/event-log.ts'
+import type { EventView, JobStore, JobView } from '../core/ports/job-store.ts'
+import type { ReportStore } from '../core/ports/report-store.ts'
+import { exportLines } from './export-lines.ts'
+import { createErrorHandler } from './problem.ts'
+import * as query from './query.ts'
+import { readPayload, requirePayload } from './read-payload.ts'
+import { createTokenCheck } from './token-check.ts'
+import { attemptJson, eventJson, jobJson } from './views.ts'
+
+export interface ApiDeps {
+  readonly config: Config
+  readonly log: EventLog
+  readonly store: JobStore
+  readonly report: ReportStore
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly apiToken: string
+}
+
+type Routes = FastifyPluginCallback<ApiDeps>
+
+const JOBS_OF_EVENT_MAX = 1000
+
+export const apiRoutes: Routes = (app, deps, registered) => {
+  const isAllowed = createTokenCheck(deps.apiToken)
+  app.setErrorHandler(createErrorHandler(deps.logger))
+  app.addHook('onRequest', (request, _reply, done) => {
+    done(isAllowed(request.headers.authorization) ? undefined : new HooktrailError('API_UNAUTHORIZED'))
+  })
+  app.setNotFoundHandler(() => {
+    throw new HooktrailError('API_NOT_FOUND')
+  })
+  eventRoutes(app, deps, () => undefined)
+  jobRoutes(app, deps, () => undefined)
+  otherRoutes(app, deps, () => undefined)
+  registered()
+}
+
+const eventRoutes: Routes = (app, { config, store, log }) => {
+  const find = async (params: unknown): Promise<EventView> =>
+    found(await store.getEvent(query.parse(query.idParams, params).id))
+  const jobsOf = async (eventId: string) =>
+    (await store.listJobs({ eventId, limit: JOBS_OF_EVENT_MAX })).items.map((job) => jobJson(job, config))
+  app.get('/events', async (request) => {
+    const { items, next } = await store.listEvents(eventFilter(query.parse(query.eventQuery, request.query)))
+    return { items: items.map(eventJson), next }
+  })
+  app.get('/events/:id', async ({ params }) => {
+    const event = await find(params)
+    const record = await readPayload(log, event)
+    return {
+      ...eventJson(event),
+      payload_base64: record?.body.toString('base64') ?? null,
+      payload: record?.body.toString('utf8') ?? null,
+      tier: record === null ? 'archive' : 'log',
+      headers: record?.request?.headers ?? null,
+      request: record?.request ?? null,
+      evidence: record?.evidence ?? null,
+      jobs: await jobsOf(event.eventId),
+    }
+  })
+  app.get('/events/:id/raw', async ({ params }, reply) => {
+    const { body } = await requirePayload(log, await find(params))
+    // Never the sender's own content type: its bytes must not become a page of this origin.
+    return reply.type('application/octet-stream').header('x-content-type-options', 'nosniff').send(body)
+  })
+  app.get('/events/:id/jobs', async ({ params }) => ({ items: await jobsOf((await find(params)).eventId) }))
+}
+
+const jobRoutes: Routes = (app, { config, store }) => {
+  const find = async (params: unknown): Promise<JobView> =>
+    found(await store.getJob(query.parse(query.idParams, params).id))
+  const attemptsOf = async ({ jobId }: JobView) => (await store.listAttempts(jobId)).map(attemptJson)
+  app.get('/jobs', async (request) => {
+    const { status, ...rest } = query.parse(query.jobQuery, request.query)
+    const { items, next } = await store.listJobs(defined({ ...rest, state: status }))
+    return { items: items.map((job) => jobJson(job, config)), next }
+  })
+  app.get('/jobs/:id', async (request) => {
+    const job = await find(request.params)
+    const attempts = query.parse(query.jobDetailQuery, request.query).include_attempts === 'true'
+    return { ...jobJson(job, config), ...(attempts ? { attempts: await attemptsOf(job) } : {}) }
+  })
+  app.get('/jobs/:id/attempts', async ({ params }) => ({ items: await attemptsOf(await find(params)) }))
+  app.post('/jobs/:id/retry', async ({ params, body }) => {
+    const { id } = query.parse(query.idParams, params)
+    const reason = query.parse(query.retryBody, body)?.reason ?? null
+    if (reason === null && config.api.requireReason) throw new HooktrailError('API_REASON_REQUIRED')
+    const { handler } = found(await store.getJob(id))
+    const budget = config.handlers.find(({ name }) => name === handler)?.retry.attemptsMax ?? 1
+    const audit = { actor: 'token', action: 'job.retry', target: id, reason, details: {} }
+    const result = await store.retryJob(id, budget, audit)
+    if (result === 'not-dead') throw new HooktrailError('API_JOB_NOT_DEAD', { id })
+    if (result === 'not-found') throw new HooktrailError('API_NOT_FOUND', { id })
+    return jobJson(found(await store.getJob(id)), config)
+  })
+}
+
+const otherRoutes: Routes = (app, { config, store, log, report, clock }) => {
+  app.get('/handlers', async () => ({ items: await store.handlers() }))
+  app.get('/config', () => ({ generation: config.generation, config: config.redacted }))
+  app.get('/report', (request) => {
+    const { since, until } = query.parse(query.windowQuery, request.query)
+    return report.sums({ sinceMs: since ?? 0, untilMs: until ?? clock.now() + 1 })
+  })
+  app.get('/export/events', (request, reply) => {
+    const { since, until, source, limit: max } = query.parse(query.exportQuery, request.query)
+    const filter = defined({ source, sinceMs: since, untilMs: until, max })
+    return reply.type('application/x-ndjson').send(Readable.from(exportLines({ log, store }, filter)))
+  })
+}
+
+function eventFilter({ source, type, since, until, cursor, limit }: ReturnType<typeof parsedEvents>) {
+  return defined({ source, type, sinceMs: since, untilMs: until, cursor, limit })
+}
+
+function parsedEvents(value: unknown) {
+  return query.parse(query.eventQuery, value)
+}
+
+type Defined<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
+  [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>
+}
+
+/** Without the keys whose value is undefined. */
+function defined<T extends object>(value: T): Defined<T>
+function defined(value: object): object {
+  return Object.fromEntries(Object.entries(value).filter(([, part]) => part !== undefined))
+}
+
+/** @throws API_NOT_FOUND */
+function found<T>(value: T | null): T {
+  if (value === null) throw new HooktrailError('API_NOT_FOUND')
+  return value
+}

@@ -1,0 +1,56 @@
+/** Parameters of the API: a time without a zone is UTC; everything has a bound. */
+import { z } from 'zod'
+import { HooktrailError } from '../core/error/hooktrail-error.ts'
+
+const LIMIT_MAX = 1000
+const ZONE = /(?:Z|[+-]\d\d:?\d\d)$/i
+const DATE_ONLY = /^\d{4}-\d\d-\d\d$/
+
+/** Milliseconds since the epoch, or null when the text is no time. */
+export function parseTime(text: string): number | null {
+  const ms = Date.parse(ZONE.test(text) || DATE_ONLY.test(text) ? text : `${text.replace(' ', 'T')}Z`)
+  return Number.isNaN(ms) ? null : ms
+}
+
+const time = z
+  .string()
+  .max(40)
+  .transform((text, context) => {
+    const ms = parseTime(text)
+    if (ms !== null) return ms
+    context.addIssue('is not a time such as 2026-03-01T12:00:00Z')
+    return z.NEVER
+  })
+const name = z.string().min(1).max(512)
+const paging = { cursor: name.optional(), limit: z.coerce.number().int().min(1).max(LIMIT_MAX).default(50) }
+
+export const eventQuery = z.object({
+  source: name.optional(),
+  type: name.optional(),
+  since: time.optional(),
+  until: time.optional(),
+  ...paging,
+})
+export const exportQuery = z.object({
+  source: name.optional(),
+  since: time.optional(),
+  until: time.optional(),
+  limit: z.coerce.number().int().min(1).optional(),
+})
+export const jobQuery = z.object({
+  handler: name.optional(),
+  status: z.enum(['available', 'running', 'retryable', 'completed', 'dead', 'discarded']).optional(),
+  ...paging,
+})
+export const windowQuery = z.object({ since: time.optional(), until: time.optional() })
+export const jobDetailQuery = z.object({ include_attempts: z.enum(['true', 'false']).default('false') })
+export const idParams = z.object({ id: name })
+export const retryBody = z.object({ reason: z.string().min(1).max(1000).optional() }).nullish()
+
+/** @throws API_INVALID_REQUEST */
+export function parse<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  const faults = result.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
+  throw new HooktrailError('API_INVALID_REQUEST', { faults })
+}

@@ -1,0 +1,65 @@
+/** Events, jobs and attempts as the API shows them: field names are a promise to scripts. Pure. */
+import type { Config } from '../core/config/config.ts'
+import type { AttemptView, EventView, JobView } from '../core/ports/job-store.ts'
+
+export function isoOf(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString()
+}
+
+export function eventJson(event: EventView) {
+  return {
+    id: event.eventId,
+    source: event.source,
+    event_type: event.type,
+    subject: event.subject,
+    created_at: isoOf(event.createdAtMs),
+    unique_key: event.uniqueKey,
+    size_bytes: event.sizeBytes,
+    duplicate: event.verdict === 'duplicate',
+    duplicate_of: event.originalEventId,
+    conflict: event.conflict,
+    log: {
+      topic: event.topic,
+      topic_id: event.topicId,
+      partition: event.partition,
+      offset: String(event.offset),
+    },
+  }
+}
+
+export function jobJson(job: JobView, { handlers }: Config) {
+  return {
+    id: job.jobId,
+    event_id: job.eventId,
+    handler: job.handler,
+    source: job.source,
+    event_type: job.eventType,
+    url: handlers.find(({ name }) => name === job.handler)?.url ?? null,
+    status: job.state,
+    attempt: job.attempt,
+    max_attempts: job.maxAttempts,
+    scheduled_at: isoOf(job.scheduledAtMs),
+    last_error: job.lastError,
+    created_at: isoOf(job.createdAtMs),
+    completed_at: isoOf(job.completedAtMs),
+  }
+}
+
+export function attemptJson(attempt: AttemptView) {
+  return {
+    id: attempt.attemptId,
+    job_id: attempt.jobId,
+    event_id: attempt.eventId,
+    handler: attempt.handler,
+    attempt: attempt.attempt,
+    status_code: attempt.statusCode,
+    duration_ms: attempt.durationMs,
+    error: attempt.errorClass,
+    error_detail: attempt.errorDetail,
+    remote_address: attempt.remoteAddress,
+    late: attempt.late,
+    timings: attempt.timings,
+    response_body: attempt.responseBody?.toString('utf8') ?? null,
+    created_at: isoOf(attempt.createdAtMs),
+  }
+}

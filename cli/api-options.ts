@@ -1,0 +1,59 @@
+/** Where the API is and with which token: --url, --token, the environment, then the configuration and the home. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { Command } from 'commander'
+import { requestApi, type ApiRequest, type ApiTarget } from '../adapters/http/client.ts'
+import { readSecretFile } from '../adapters/system/secret-file.ts'
+import { HooktrailError } from '../core/error/hooktrail-error.ts'
+import { homeOf, loadConfig } from './composition/load-config.ts'
+
+export interface ApiFlags {
+  readonly config: string
+  readonly url?: string
+  readonly token?: string
+  readonly json?: boolean
+}
+
+const DEFAULT_URL = 'http://127.0.0.1:8888'
+
+export function apiCommand(name: string, about: string, examples: string): Command {
+  return new Command(name)
+    .description(about)
+    .option('-c, --config <file>', 'configuration file, for address and token', 'hooktrail.yaml')
+    .option('--url <url>', 'address of the API', process.env['HOOKTRAIL_URL'])
+    .option('--token <token>', 'its token (default: HOOKTRAIL_TOKEN, then $HOOKTRAIL_HOME/token)')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `\nExamples:\n  ${examples}\n\nExit codes: 0 done, 64 usage, 65 refused, 69 not reachable`,
+    )
+}
+
+export async function callApi(flags: ApiFlags, path: string, request?: ApiRequest): Promise<Response> {
+  return requestApi(await targetOf(flags), path, request)
+}
+
+/** Prints JSON as it came, or the lines that `text` makes of it. */
+export async function printFrom(flags: ApiFlags, path: string, request?: ApiRequest): Promise<void> {
+  const response = await callApi(flags, path, request)
+  const value: unknown = await response.json()
+  console.log(JSON.stringify(value, null, flags.json === true ? 0 : 2))
+}
+
+async function targetOf(flags: ApiFlags): Promise<ApiTarget> {
+  const config = existsSync(flags.config) ? loadConfig(flags.config).config : null
+  const server = config?.server
+  const host = server === undefined || server.host === '0.0.0.0' ? '127.0.0.1' : server.host
+  const url = flags.url ?? (server === undefined ? DEFAULT_URL : `http://${host}:${server.port}`)
+  const given = flags.token ?? process.env['HOOKTRAIL_TOKEN'] ?? config?.api.authToken
+  const token = given ?? (await readSecretFile(join(homeOf(process.env), 'token')))
+  if (token === null) throw new HooktrailError('API_UNAUTHORIZED', { home: homeOf(process.env) })
+  return { url, token: token.trim() }
+}
+
+/** Query text of the values that are given. */
+export function queryOf(values: Readonly<Record<string, string | undefined>>): string {
+  const query = new URLSearchParams()
+  for (const [name, value] of Object.entries(values)) if (value !== undefined) query.set(name, value)
+  return query.size === 0 ? '' : `?${query.toString()}`
+}

@@ -1,0 +1,10 @@
+/** The package's folder: the same from the sources of a clone and from dist/. */
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+
+export function packageRoot(from: string = import.meta.dirname): string {
+  if (existsSync(join(from, 'package.json'))) return from
+  const parent = dirname(from)
+  if (parent === from) throw new Error('package.json of hooktrail was not found')
+  return packageRoot(parent)
+}

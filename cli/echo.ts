@@ -1,0 +1,35 @@
+/** The receiver of the starter configuration: prints each delivery in one line. Loopback only. */
+import { createServer } from 'node:http'
+import type { Config } from '../core/config/config.ts'
+
+export const ECHO_PORT = 8889
+const ECHO_PATH = '/hooktrail-echo'
+export const ECHO_URL = `http://127.0.0.1:${ECHO_PORT}${ECHO_PATH}`
+
+/** Runs where a handler of the configuration sends to it; null elsewhere. */
+export async function startEcho({ handlers }: Config): Promise<AsyncDisposable | null> {
+  if (!handlers.some(({ url }) => url === ECHO_URL)) return null
+  const server = createServer((request, response) => {
+    let bytes = 0
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length
+    })
+    request.on('end', () => {
+      process.stderr.write(`echo: delivered ${String(request.headers['webhook-id'])} (${bytes} bytes)\n`)
+      response.writeHead(200).end('ok')
+    })
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(ECHO_PORT, '127.0.0.1', resolve)
+  })
+  return {
+    [Symbol.asyncDispose]: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => {
+          resolve()
+        })
+        server.closeAllConnections()
+      }),
+  }
+}

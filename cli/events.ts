@@ -1,0 +1,36 @@
+/** `hooktrail events list|get`. */
+import { Command } from 'commander'
+import { apiCommand, printFrom, queryOf, type ApiFlags } from './api-options.ts'
+
+interface ListFlags extends ApiFlags {
+  readonly source?: string
+  readonly type?: string
+  readonly since?: string
+  readonly until?: string
+  readonly limit?: string
+  readonly cursor?: string
+}
+
+export function eventsCommand(): Command {
+  const list = apiCommand(
+    'list',
+    'newest events first',
+    'hooktrail events list --source stripe --since 2026-03-01',
+  )
+    .option('--source <name>', 'of this source')
+    .option('--type <type>', 'of this type')
+    .option('--since <time>', 'received at or after; without a zone it is UTC')
+    .option('--until <time>', 'received before')
+    .option('--limit <n>', 'how many, at most 1000')
+    .option('--cursor <cursor>', 'next of the page before')
+    .action(async (flags: ListFlags) => {
+      const { source, type, since, until, limit, cursor } = flags
+      await printFrom(flags, `/api/events${queryOf({ source, type, since, until, limit, cursor })}`)
+    })
+  const get = apiCommand('get', 'one event with payload, evidence and jobs', 'hooktrail events get 01J…')
+    .argument('<id>', 'event id')
+    .action(async (id: string, flags: ApiFlags) => {
+      await printFrom(flags, `/api/events/${encodeURIComponent(id)}`)
+    })
+  return new Command('events').description('what was received').addCommand(list).addCommand(get)
+}

@@ -1,0 +1,64 @@
+/** The command line. One file a command; errors end here, with their four parts. */
+import { Command } from 'commander'
+import { archiveCatCommand } from './archive-cat.ts'
+import { archiveLsCommand } from './archive-ls.ts'
+import { archiveStatusCommand } from './archive-status.ts'
+import { archiveVerifyCommand } from './archive-verify.ts'
+import { benchCommand } from './bench.ts'
+import { createLogger } from './composition/logger.ts'
+import { eventsCommand } from './events.ts'
+import { exportCommand } from './export-events.ts'
+import { initCommand } from './init.ts'
+import { jobsCommand } from './jobs.ts'
+import { keysShowCommand } from './keys-show.ts'
+import { reportCommand } from './report.ts'
+import { reportError } from './report-error.ts'
+import { sendCommand } from './send.ts'
+import { singleCommands, startCommand } from './start.ts'
+import { statusCommand } from './status.ts'
+import { storeMigrateCommand } from './store-migrate.ts'
+import { validateCommand } from './validate.ts'
+
+const EXIT_USAGE = 64
+
+const program = new Command('hooktrail')
+  .description(
+    'Receives webhooks, keeps them in a durable log, delivers them with retries, archives them verifiably',
+  )
+  .addHelpText(
+    'after',
+    '\nExamples:\n  hooktrail start\n  hooktrail status\n  hooktrail jobs list --status dead',
+  )
+
+const group = (name: string, about: string): Command => program.command(name).description(about)
+
+program.addCommand(startCommand())
+for (const command of singleCommands()) program.addCommand(command)
+for (const command of [initCommand(), validateCommand(), sendCommand(), statusCommand()])
+  program.addCommand(command)
+for (const command of [eventsCommand(), jobsCommand(), reportCommand(), benchCommand()])
+  program.addCommand(command)
+group('export', 'print what is stored, as JSONL').addCommand(exportCommand())
+group('keys', 'keys of the archive').addCommand(keysShowCommand())
+group('store', 'the database').addCommand(storeMigrateCommand(createLogger('warn')))
+const archive = group('archive', 'the archive: needs only its folder')
+for (const command of [
+  archiveVerifyCommand(),
+  archiveCatCommand(),
+  archiveLsCommand(),
+  archiveStatusCommand(),
+])
+  archive.addCommand(command)
+
+exitWithUsage(program)
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode = reportError(error)
+}
+
+/** What commander itself refuses is a fault of usage. */
+function exitWithUsage(command: Command): void {
+  command.exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT_USAGE))
+  for (const child of command.commands) exitWithUsage(child)
+}

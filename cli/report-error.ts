@@ -1,0 +1,46 @@
+/** How the command line says what went wrong: four parts on stderr, and an exit code of 64 and above (sysexits). */
+import { catalogue } from '../core/error/catalogue.ts'
+import { isHooktrailError, type HooktrailError } from '../core/error/hooktrail-error.ts'
+
+const EXIT_USAGE = 64
+const EXIT_DATA = 65
+const EXIT_UNAVAILABLE = 69
+const EXIT_SOFTWARE = 70
+const EXIT_CONFIG = 78
+
+export function reportError(error: unknown): number {
+  if (!isHooktrailError(error)) {
+    process.stderr.write(
+      `hooktrail: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+    )
+    return EXIT_SOFTWARE
+  }
+  process.stderr.write(`${errorText(error)}\n`)
+  return exitCodeOf(error)
+}
+
+export function errorText(error: HooktrailError): string {
+  const { what, events, fix, read } = catalogue[error.code]
+  const details = Object.entries(error.details).map(([name, value]) => `  ${name}: ${plain(value)}`)
+  const cause = error.cause instanceof Error ? [`  cause: ${error.cause.message}`] : []
+  return [
+    `hooktrail: ${what} (${error.code})`,
+    ...details,
+    ...cause,
+    `  for events: ${events}`,
+    `  to do: ${fix}`,
+    `  read on: ${read}`,
+  ].join('\n')
+}
+
+function plain(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
+}
+
+function exitCodeOf({ code }: HooktrailError): number {
+  if (code.startsWith('CONFIG_') || code === 'DIGEST_KEY_MISSING') return EXIT_CONFIG
+  if (code === 'API_INVALID_REQUEST' || code === 'API_REASON_REQUIRED') return EXIT_USAGE
+  if (code === 'API_NOT_FOUND' || code === 'API_JOB_NOT_DEAD' || code === 'API_REQUEST_REFUSED')
+    return EXIT_DATA
+  return EXIT_UNAVAILABLE
+}
