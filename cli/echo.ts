@@ -1,6 +1,7 @@
 /** The receiver of the starter configuration: prints each delivery in one line. Loopback only. */
 import { createServer } from 'node:http'
 import type { Config } from '../core/config/config.ts'
+import { HooktrailError } from '../core/error/hooktrail-error.ts'
 
 export const ECHO_PORT = 8889
 const ECHO_PATH = '/hooktrail-echo'
@@ -20,7 +21,9 @@ export async function startEcho({ handlers }: Config): Promise<AsyncDisposable |
     })
   })
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
+    server.once('error', (error) => {
+      reject(new HooktrailError('PORT_IN_USE', { host: '127.0.0.1', port: ECHO_PORT }, error))
+    })
     server.listen(ECHO_PORT, '127.0.0.1', resolve)
   })
   return {
