@@ -1,6 +1,7 @@
 /** Everything below /api, behind the token. */
 import { Readable } from 'node:stream'
 import type { FastifyPluginCallback } from 'fastify'
+import type { z } from 'zod'
 import type { Clock } from '../core/clock.ts'
 import type { Config } from '../core/config/config.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
@@ -118,12 +119,8 @@ const otherRoutes: Routes = (app, { config, store, log, report, clock }) => {
   })
 }
 
-function eventFilter({ source, type, since, until, cursor, limit }: ReturnType<typeof parsedEvents>) {
+function eventFilter({ source, type, since, until, cursor, limit }: z.output<typeof query.eventQuery>) {
   return defined({ source, type, sinceMs: since, untilMs: until, cursor, limit })
-}
-
-function parsedEvents(value: unknown) {
-  return query.parse(query.eventQuery, value)
 }
 
 type Defined<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {

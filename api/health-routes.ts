@@ -1,11 +1,24 @@
 /** /health (verdict first), /health/live, /health/ready and /metrics. */
 import type { FastifyPluginCallback } from 'fastify'
 import type { PrometheusMetrics } from '../adapters/http/metrics.ts'
-import type { ArchiverStatus } from '../archiver/archiver-status.ts'
 import type { Config } from '../core/config/config.ts'
 import type { Position, JobStore } from '../core/ports/job-store.ts'
 import { createTokenCheck } from './token-check.ts'
 import { verdictOf, type ServiceState } from './verdict.ts'
+
+/** What the archiver says about itself; null in a process without one. */
+export interface ArchiveHealth {
+  readonly archiveId: string
+  readonly location: string
+  readonly lagSeconds: number
+  readonly lastHeartbeat: {
+    readonly n: string
+    readonly createdAt: string
+    readonly ageSeconds: number
+  } | null
+  readonly halted: readonly { readonly topic: string; readonly partition: number; readonly reason: string }[]
+  readonly chainFault: string | null
+}
 
 export interface HealthDeps {
   readonly config: Config
@@ -13,7 +26,7 @@ export interface HealthDeps {
   readonly metrics: PrometheusMetrics
   readonly services: () => readonly ServiceState[]
   readonly ready: () => boolean
-  readonly archive: () => ArchiverStatus | null
+  readonly archive: () => ArchiveHealth | null
 }
 
 export const healthRoutes: FastifyPluginCallback<HealthDeps> = (app, deps, registered) => {
@@ -55,7 +68,11 @@ async function healthOf({ config, store, services, archive }: HealthDeps): Promi
     generation: config.generation,
     open_jobs: openJobs,
     positions: positions.length,
-    archive: status === null ? null : { ...status, lagRecords: undefined, topics: undefined },
+    archive: status === null ? null : archiveJson(status),
     last_heartbeat: status?.lastHeartbeat ?? null,
   }
+}
+
+function archiveJson({ archiveId, location, lagSeconds, halted, chainFault }: ArchiveHealth) {
+  return { id: archiveId, location, lag_seconds: lagSeconds, halted, chain_fault: chainFault }
 }

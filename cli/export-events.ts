@@ -25,7 +25,9 @@ export function exportCommand(): Command {
       const response = await callApi(flags, `/api/export/events${queryOf({ since, until, source, limit })}`)
       const out = new DataOutput()
       const decoder = new TextDecoder()
-      for await (const chunk of response.body ?? []) {
+      const chunks: AsyncIterable<Uint8Array> | null = response.body
+      if (chunks === null) return
+      for await (const chunk of chunks) {
         if (out.signal.aborted) break
         await out.write(decoder.decode(chunk, { stream: true }))
       }

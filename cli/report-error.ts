@@ -34,7 +34,7 @@ export function errorText(error: HooktrailError): string {
 }
 
 function plain(value: unknown): string {
-  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
+  return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
 function exitCodeOf({ code }: HooktrailError): number {
