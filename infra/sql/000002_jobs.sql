@@ -41,6 +41,8 @@ CREATE TABLE first_seen (
   body_digest    bytea NOT NULL,
   PRIMARY KEY (source, key)
 );
+-- For the purge alone; times only grow, so that its insertions stay at the right end.
+CREATE INDEX first_seen_time ON first_seen (timestamp_ms);
 
 CREATE TABLE events (
   indexed_at     timestamptz NOT NULL DEFAULT now(),
@@ -135,6 +137,8 @@ CREATE TABLE attempts (
   tls_ms         real,
   first_byte_ms  real,
   late           boolean NOT NULL,
+  -- Of the take that made the attempt: an outcome that is handed in again is known by it. Null when it was reaped.
+  lease          uuid,
   job_id         text COLLATE "C" NOT NULL,
   event_id       text COLLATE "C" NOT NULL,
   handler        text NOT NULL,

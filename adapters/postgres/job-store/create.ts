@@ -12,7 +12,7 @@ import { createPlanStore } from './plan.ts'
 export function createPostgresJobStore(database: Database, { logger }: { logger: Logger }): JobStore {
   return {
     ...createPlanStore(database),
-    ...createDeliveryStore(database),
+    ...createDeliveryStore(database, logger),
     ...createOutboxStore(database),
     ...createLeaseStore(database),
     ...createMaintenanceStore(database, logger),

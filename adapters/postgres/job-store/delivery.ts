@@ -2,10 +2,12 @@
  * Taking jobs and giving them back. The taken row, with its lease as the fencing token, is the intent to send: two
  * takers never get one job, because a row that somebody else has locked is passed over.
  */
+import type { Logger } from '../../../core/log.ts'
 import type { DeliveryStore, TakenJob, TakeResult } from '../../../core/ports/job-store.ts'
 import type { Queryable } from '../pool.ts'
-import { int4Array, textArray } from '../sql.ts'
-import { recordOutcomes } from './outcomes.ts'
+import { int4Array } from '../sql.ts'
+import { texts } from './columns.ts'
+import { recordOutcomes } from './record-outcomes.ts'
 import { reapExpired } from './reap.ts'
 
 type TakeRow = Partial<TakenJob> & Record<string, unknown> & { readonly nextDueMs: number | null }
@@ -41,22 +43,24 @@ const GIVE_BACK = {
           WHERE jobs.job_id = back.job_id AND jobs.lease = back.lease::uuid`,
 }
 
-export function createDeliveryStore(database: Queryable): DeliveryStore {
+export function createDeliveryStore(database: Queryable, logger: Logger): DeliveryStore {
   return {
     takeDue: async ({ handler, slots, leaseMs, generation }) =>
       readTake(await database.query(TAKE_DUE, [handler, leaseMs, generation, slots])),
     takeByIds: async ({ handler, jobIds, leaseMs, generation }) =>
-      readTake(await database.query(TAKE_BY_IDS, [handler, leaseMs, generation, textArray(jobIds)])),
+      readTake(
+        await database.query(TAKE_BY_IDS, [handler, leaseMs, generation, texts(jobIds, (jobId) => jobId)]),
+      ),
     giveBack: async (jobs) => {
       if (jobs.length === 0) return
       await database.query(GIVE_BACK, [
-        textArray(jobs.map(({ jobId }) => jobId)),
-        textArray(jobs.map(({ lease }) => lease)),
+        texts(jobs, ({ jobId }) => jobId),
+        texts(jobs, ({ lease }) => lease),
         int4Array(jobs.map(({ delayMs }) => Math.ceil(delayMs))),
-        textArray(jobs.map(({ reason }) => reason)),
+        texts(jobs, ({ reason }) => reason),
       ])
     },
-    recordOutcomes: (outcomes) => recordOutcomes(database, outcomes),
+    recordOutcomes: (outcomes) => recordOutcomes(database, outcomes, logger),
     reapExpired: (limit) => reapExpired(database, limit),
   }
 }

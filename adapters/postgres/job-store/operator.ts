@@ -14,6 +14,7 @@ import type {
   Page,
 } from '../../../core/ports/job-store.ts'
 import type { Database, Queryable } from '../pool.ts'
+import { cleanText, jsonText } from './columns.ts'
 
 const EVENT = `event_id AS "eventId", source, type, subject, received_at_ms::float8 AS "createdAtMs", topic,
   topic_id AS "topicId", partition_no AS partition, record_offset AS offset, unique_key AS "uniqueKey",
@@ -144,6 +145,12 @@ async function retryJob(
 async function writeAudit(database: Queryable, entry: AuditEntry): Promise<void> {
   await database.query(
     'INSERT INTO audit (actor, action, target, reason, details) VALUES ($1, $2, $3, $4, $5::jsonb)',
-    [entry.actor, entry.action, entry.target, entry.reason, JSON.stringify(entry.details)],
+    [
+      cleanText(entry.actor),
+      entry.action,
+      cleanText(entry.target),
+      entry.reason === null ? null : cleanText(entry.reason),
+      jsonText(entry.details),
+    ],
   )
 }

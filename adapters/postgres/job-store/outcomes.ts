@@ -1,11 +1,12 @@
 /**
- * Outcomes of a batch in one statement: attempts are always written; a job moves on only where the attempt's lease
- * still holds (the DELETE or UPDATE is the fence), else its attempt is late. A handler that an outcome disables is
- * disabled with its audit row in the same statement.
+ * Outcomes of a batch in one statement: a job moves on only where the attempt's lease still holds (the DELETE or UPDATE
+ * is the fence), else its attempt is late. An outcome that is handed in again writes nothing: its attempt is there, by
+ * its lease. A handler that an outcome disables is disabled with its audit row in the same statement.
  */
 import type { AttemptOutcome } from '../../../core/ports/job-store.ts'
 import type { Queryable } from '../pool.ts'
-import { byteaArray, int4Array, textArray } from '../sql.ts'
+import { byteaArray, int4Array } from '../sql.ts'
+import { texts } from './columns.ts'
 
 const RECORD = {
   name: 'jobs_record_outcomes',
@@ -42,11 +43,13 @@ const RECORD = {
   ), recorded AS (
     INSERT INTO attempts (job_id, event_id, handler, attempt, status_code, error_class, error_detail, total_ms,
       dns_ms, connect_ms, tls_ms, first_byte_ms, remote_address, response_body, request_digest, generation,
-      next_state, late)
+      next_state, late, lease)
     SELECT job_id, event_id, handler, attempt, status_code, error_class, error_detail, total_ms, dns_ms,
       connect_ms, tls_ms, first_byte_ms, remote_address, response_body, request_digest, generation,
-      CASE WHEN moved.no IS NOT NULL THEN next_state END, moved.no IS NULL
-      FROM outcome LEFT JOIN moved USING (no)
+      CASE WHEN moved.no IS NOT NULL THEN next_state END, moved.no IS NULL, lease
+      FROM outcome o LEFT JOIN moved USING (no)
+     WHERE moved.no IS NOT NULL
+        OR NOT EXISTS (SELECT FROM attempts a WHERE a.job_id = o.job_id AND a.lease = o.lease)
     RETURNING job_id, late
   ), disabled AS (
     UPDATE handlers h SET status = 'disabled', status_reason = cause.error_class
@@ -61,38 +64,43 @@ const RECORD = {
   ) SELECT job_id AS "jobId" FROM recorded WHERE late`,
 }
 
-export async function recordOutcomes(
+export async function recordBatch(
   database: Queryable,
   outcomes: readonly AttemptOutcome[],
-): Promise<ReadonlySet<string>> {
-  if (outcomes.length === 0) return new Set()
+): Promise<readonly string[]> {
   const rows = await database.query<{ jobId: string }>(RECORD, [
-    textArray(outcomes.map(({ job }) => job.jobId)),
-    textArray(outcomes.map(({ job }) => job.lease)),
-    textArray(outcomes.map(({ job }) => job.eventId)),
-    textArray(outcomes.map(({ job }) => job.handler)),
+    texts(outcomes, ({ job }) => job.jobId),
+    texts(outcomes, ({ job }) => job.lease),
+    texts(outcomes, ({ job }) => job.eventId),
+    texts(outcomes, ({ job }) => job.handler),
     int4Array(outcomes.map(({ job }) => job.attempt)),
-    numbers(outcomes.map(({ statusCode }) => statusCode)),
-    textArray(outcomes.map(({ errorClass }) => errorClass)),
-    textArray(outcomes.map(({ errorDetail }) => errorDetail?.replaceAll('\0', '') ?? null)),
-    numbers(outcomes.map(({ timings }) => timings.totalMs)),
-    numbers(outcomes.map(({ timings }) => timings.dnsMs)),
-    numbers(outcomes.map(({ timings }) => timings.connectMs)),
-    numbers(outcomes.map(({ timings }) => timings.tlsMs)),
-    numbers(outcomes.map(({ timings }) => timings.firstByteMs)),
-    textArray(outcomes.map(({ remoteAddress }) => remoteAddress)),
+    numbers(outcomes, ({ statusCode }) => statusCode),
+    texts(outcomes, ({ errorClass }) => errorClass),
+    texts(outcomes, ({ errorDetail }) => errorDetail),
+    numbers(outcomes, ({ timings }) => timings.totalMs),
+    numbers(outcomes, ({ timings }) => timings.dnsMs),
+    numbers(outcomes, ({ timings }) => timings.connectMs),
+    numbers(outcomes, ({ timings }) => timings.tlsMs),
+    numbers(outcomes, ({ timings }) => timings.firstByteMs),
+    texts(outcomes, ({ remoteAddress }) => remoteAddress),
     byteaArray(outcomes.map(({ responseBody }) => responseBody)),
     byteaArray(outcomes.map(({ requestDigest }) => requestDigest)),
-    textArray(outcomes.map(({ generation }) => generation)),
-    textArray(outcomes.map(({ next }) => next.state)),
-    numbers(outcomes.map(({ next }) => (next.state === 'retryable' ? next.delayMs : null))),
+    texts(outcomes, ({ generation }) => generation),
+    texts(outcomes, ({ next }) => next.state),
+    numbers(outcomes, ({ next }) => (next.state === 'retryable' ? next.delayMs : null)),
     int4Array(
       outcomes.map(({ next }) => (next.state !== 'completed' && next.disableHandler === true ? 1 : 0)),
     ),
   ])
-  return new Set(rows.map(({ jobId }) => jobId))
+  return rows.map(({ jobId }) => jobId)
 }
 
-function numbers(values: readonly (number | null)[]): Buffer {
-  return textArray(values.map((value) => (value === null ? null : String(value))))
+function numbers(
+  outcomes: readonly AttemptOutcome[],
+  read: (outcome: AttemptOutcome) => number | null,
+): Buffer {
+  return texts(outcomes, (outcome) => {
+    const value = read(outcome)
+    return value === null ? null : String(value)
+  })
 }

@@ -14,16 +14,10 @@ import {
 } from '../../../core/ports/job-store.ts'
 import type { Database, Queryable } from '../pool.ts'
 import { int4Array, int8Array, textArray } from '../sql.ts'
-import { claimKeys, readVerdicts } from './verdicts.ts'
+import { claimedVerdicts, lockAndClaim, readVerdicts } from './verdicts.ts'
 import { writeStep } from './write-step.ts'
 
 const POSITION = 'handler, topic_id AS "topicId", partition_no AS partition, next_offset AS next'
-
-const LOCK_POSITIONS = {
-  name: 'jobs_lock_positions',
-  text: `SELECT handler, next_offset AS next FROM positions
-          WHERE topic_id = $1 AND partition_no = $2 AND handler = ANY ($3::text[]) ORDER BY handler FOR UPDATE`,
-}
 
 export function createPlanStore(database: Database): PlanStore {
   return {
@@ -96,16 +90,13 @@ function commitStep(
   decide: (locked: LockedStep) => StepDecision,
 ): Promise<StepOutcome> {
   return database.transaction(async (transaction) => {
-    const rows = await transaction.query<{ handler: string; next: bigint }>(LOCK_POSITIONS, [
-      request.topicId,
-      request.partition,
-      textArray(request.handlers),
-    ])
-    const handlers = new Set(rows.filter(({ next }) => next === request.first).map(({ handler }) => handler))
-    // Nothing was written so far: what ends here is a transaction that only held locks.
-    if (handlers.size === 0 || (request.handlers.includes(INDEX_HANDLER) && !handlers.has(INDEX_HANDLER)))
-      return { kind: 'lost' }
-    const verdicts = await (handlers.has(INDEX_HANDLER) ? claimKeys : readVerdicts)(transaction, request)
+    const { handlers, claimed } = await lockAndClaim(transaction, request)
+    // Without the index nothing was claimed: what ends here is a transaction that only held locks.
+    const indexed = request.handlers.includes(INDEX_HANDLER)
+    if (handlers.size === 0 || (indexed && !handlers.has(INDEX_HANDLER))) return { kind: 'lost' }
+    const verdicts = indexed
+      ? await claimedVerdicts(transaction, request, claimed)
+      : await readVerdicts(transaction, request)
     const decision = decide({ handlers, verdicts })
     await writeStep(transaction, { request, decision, handlers: [...handlers] })
     const planned = new Set(

@@ -2,9 +2,16 @@
  * Who saw a key first. The first committer wins; whoever comes second waits for it on the key's row. Claims go in
  * sorted by (source, key), so that two partitions with the same keys in opposite order wait, and never deadlock.
  */
-import type { DedupClaim, StepRequest, Verdict } from '../../../core/ports/job-store.ts'
+import {
+  INDEX_HANDLER,
+  type DedupClaim,
+  type StepRequest,
+  type Verdict,
+} from '../../../core/ports/job-store.ts'
 import type { Queryable } from '../pool.ts'
 import { byteaArray, int8Array, textArray } from '../sql.ts'
+import { texts } from './columns.ts'
+import { storedKey } from './stored-key.ts'
 
 interface SeenRow extends Record<string, unknown> {
   readonly source: string
@@ -19,20 +26,37 @@ interface SeenRow extends Record<string, unknown> {
 
 const FIRST: Verdict = { kind: 'first' }
 
-/** Rows within the window stay as they are (and locked) and are not returned; older ones are replaced. */
-const CLAIM = {
-  name: 'jobs_claim_keys',
-  text: `INSERT INTO first_seen AS seen
-           (source, key, topic_id, partition_no, record_offset, timestamp_ms, event_id, body_digest)
-         SELECT source, key, $1, $2::int4, record_offset, timestamp_ms, event_id, body_digest
-           FROM unnest($3::text[], $4::text[], $5::int8[], $6::int8[], $7::text[], $8::bytea[])
-             AS c (source, key, record_offset, timestamp_ms, event_id, body_digest)
-         ON CONFLICT (source, key) DO UPDATE
-           SET topic_id = excluded.topic_id, partition_no = excluded.partition_no,
-               record_offset = excluded.record_offset, timestamp_ms = excluded.timestamp_ms,
-               event_id = excluded.event_id, body_digest = excluded.body_digest
-         WHERE abs(seen.timestamp_ms - excluded.timestamp_ms) > $9::int8
-         RETURNING record_offset AS offset`,
+/**
+ * Locks the positions in the order of handlers; only when the index is among those at `first`, claims the keys. Rows
+ * within the window stay as they are (and locked) and are not returned; older ones are replaced.
+ */
+const LOCK_AND_CLAIM = {
+  name: 'jobs_lock_and_claim',
+  text: `WITH locked AS MATERIALIZED (
+    SELECT handler FROM (
+      SELECT handler, next_offset FROM positions
+       WHERE topic_id = $1 AND partition_no = $2::int4 AND handler = ANY ($3::text[]) ORDER BY handler FOR UPDATE
+    ) AS current WHERE next_offset = $4::int8
+  ), claimed AS (
+    INSERT INTO first_seen AS seen
+      (source, key, topic_id, partition_no, record_offset, timestamp_ms, event_id, body_digest)
+    SELECT source, key, $1, $2::int4, record_offset, timestamp_ms, event_id, body_digest
+      FROM unnest($5::text[], $6::text[], $7::int8[], $8::int8[], $9::text[], $10::bytea[])
+        AS c (source, key, record_offset, timestamp_ms, event_id, body_digest)
+     WHERE (SELECT count(*) FROM locked WHERE handler = '') > 0
+    ON CONFLICT (source, key) DO UPDATE
+      SET topic_id = excluded.topic_id, partition_no = excluded.partition_no,
+          record_offset = excluded.record_offset, timestamp_ms = excluded.timestamp_ms,
+          event_id = excluded.event_id, body_digest = excluded.body_digest
+    WHERE abs(seen.timestamp_ms - excluded.timestamp_ms) > $11::int8
+    RETURNING record_offset
+  ) SELECT handler, NULL::int8 AS claimed FROM locked UNION ALL SELECT NULL, record_offset FROM claimed`,
+}
+
+export interface LockedClaims {
+  readonly handlers: ReadonlySet<string>
+  /** Offsets whose keys are the step's own now. */
+  readonly claimed: ReadonlySet<bigint>
 }
 
 const READ = {
@@ -43,39 +67,46 @@ const READ = {
            JOIN first_seen AS seen ON seen.source = c.source AND seen.key = c.key`,
 }
 
-/** Claims the step's keys for its positions. Of equal keys within the step the lowest offset claims. */
-export async function claimKeys(
-  transaction: Queryable,
-  request: StepRequest,
-): Promise<ReadonlyMap<bigint, Verdict>> {
-  const winners = winnersOf(request.claims)
-  const claims = [...winners.values()].sort(byKey)
-  const verdicts = new Map<bigint, Verdict>()
-  if (claims.length === 0) return verdicts
-  const rows = await transaction.query<{ offset: bigint }>(CLAIM, [
+/** One round trip for both; keys go in sorted order, for locks are taken one row after the other. */
+export async function lockAndClaim(transaction: Queryable, request: StepRequest): Promise<LockedClaims> {
+  const claims = request.handlers.includes(INDEX_HANDLER)
+    ? [...winnersOf(request.claims).values()].sort(byKey)
+    : []
+  const rows = await transaction.query<{ handler: string | null; claimed: bigint | null }>(LOCK_AND_CLAIM, [
     request.topicId,
     request.partition,
-    textArray(claims.map(({ source }) => source)),
-    textArray(claims.map(({ key }) => key)),
+    textArray(request.handlers),
+    request.first.toString(),
+    texts(claims, ({ source }) => source),
+    textArray(claims.map(({ key }) => storedKey(key))),
     int8Array(claims.map(({ offset }) => offset)),
     int8Array(claims.map(({ timestampMs }) => timestampMs)),
-    textArray(claims.map(({ eventId }) => eventId)),
+    texts(claims, ({ eventId }) => eventId),
     byteaArray(claims.map(({ bodyDigest }) => bodyDigest)),
     windowOf(request).toString(),
   ])
-  const claimed = new Set(rows.map(({ offset }) => offset))
-  // Their rows are locked by the claim: what is read now is what counts.
-  const seen = await readSeen(
-    transaction,
-    claims.filter(({ offset }) => !claimed.has(offset)),
-  )
-  for (const claim of request.claims) {
-    const winner = winners.get(nameOf(claim)) ?? claim
-    if (claimed.has(winner.offset))
-      verdicts.set(claim.offset, claim.offset === winner.offset ? FIRST : duplicateOf(winner, claim))
-    else verdicts.set(claim.offset, judge(seen.get(nameOf(claim)), claim, request))
+  return {
+    handlers: new Set(rows.flatMap(({ handler }) => handler ?? [])),
+    claimed: new Set(rows.flatMap(({ claimed }) => claimed ?? [])),
   }
-  return verdicts
+}
+
+/** Of equal keys within the step the lowest offset claims. Rows that the claim met are locked: what is read counts. */
+export async function claimedVerdicts(
+  transaction: Queryable,
+  request: StepRequest,
+  claimed: ReadonlySet<bigint>,
+): Promise<ReadonlyMap<bigint, Verdict>> {
+  const winners = winnersOf(request.claims)
+  const others = [...winners.values()].filter(({ offset }) => !claimed.has(offset))
+  const seen = await readSeen(transaction, others)
+  return new Map(
+    request.claims.map((claim) => {
+      const winner = winners.get(nameOf(claim)) ?? claim
+      if (!claimed.has(winner.offset)) return [claim.offset, judge(seen.get(nameOf(claim)), claim, request)]
+      return [claim.offset, claim.offset === winner.offset ? FIRST : duplicateOf(winner, claim)]
+    }),
+  )
 }
 
 /** For handlers behind the index: the verdict stands in first_seen already. */
@@ -103,8 +134,8 @@ async function readSeen(
 ): Promise<ReadonlyMap<string, SeenRow>> {
   if (claims.length === 0) return new Map()
   const rows = await transaction.query<SeenRow>(READ, [
-    textArray(claims.map(({ source }) => source)),
-    textArray(claims.map(({ key }) => key)),
+    texts(claims, ({ source }) => source),
+    textArray(claims.map(({ key }) => storedKey(key))),
   ])
   return new Map(rows.map((row) => [nameOf(row), row]))
 }
@@ -139,11 +170,12 @@ function windowOf({ claims }: StepRequest): number {
   return claims[0]?.windowMs ?? 0
 }
 
-/** Sources hold no line breaks, so that the pair is unambiguous. */
+/** As the table knows it: sources hold no line breaks, so that the pair is unambiguous. */
 function nameOf({ source, key }: { source: string; key: string }): string {
-  return `${source}\n${key}`
+  return `${source}\n${storedKey(key)}`
 }
 
+/** Any total order does, as long as every planner has the same. */
 function byKey(a: DedupClaim, b: DedupClaim): number {
   if (a.source !== b.source) return a.source < b.source ? -1 : 1
   return a.key < b.key ? -1 : 1

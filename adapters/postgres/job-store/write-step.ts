@@ -5,6 +5,7 @@
 import type { EventRow, NewJob, StepDecision, StepRequest } from '../../../core/ports/job-store.ts'
 import type { Queryable } from '../pool.ts'
 import { int4Array, int8Array, textArray } from '../sql.ts'
+import { jsonText, texts } from './columns.ts'
 
 export interface StepWrite {
   readonly request: StepRequest
@@ -76,41 +77,41 @@ export async function writeStep(
 
 function eventColumns(events: readonly EventRow[]): readonly Buffer[] {
   return [
-    textArray(events.map(({ eventId }) => eventId)),
-    textArray(events.map(({ source }) => source)),
-    textArray(events.map(({ type }) => type)),
-    textArray(events.map(({ subject }) => subject)),
+    texts(events, ({ eventId }) => eventId),
+    texts(events, ({ source }) => source),
+    texts(events, ({ type }) => type),
+    texts(events, ({ subject }) => subject),
     int8Array(events.map(({ receivedAtMs }) => BigInt(Math.trunc(receivedAtMs)))),
     int8Array(events.map(({ offset }) => offset)),
     int8Array(events.map(({ timestampMs }) => timestampMs)),
-    textArray(events.map(({ uniqueKey }) => uniqueKey)),
+    texts(events, ({ uniqueKey }) => uniqueKey),
     int4Array(events.map(({ sizeBytes }) => sizeBytes)),
-    textArray(events.map(({ verdict }) => (verdict.kind === 'duplicate' ? verdict.originalEventId : null))),
+    texts(events, ({ verdict }) => (verdict.kind === 'duplicate' ? verdict.originalEventId : null)),
     int4Array(events.map(({ verdict }) => (verdict.kind === 'duplicate' && verdict.conflict ? 1 : 0))),
   ]
 }
 
 function jobColumns(jobs: readonly NewJob[]): readonly Buffer[] {
   return [
-    textArray(jobs.map(({ jobId }) => jobId)),
-    textArray(jobs.map(({ eventId }) => eventId)),
-    textArray(jobs.map(({ handler }) => handler)),
-    textArray(jobs.map(({ source }) => source)),
-    textArray(jobs.map(({ eventType }) => eventType)),
+    texts(jobs, ({ jobId }) => jobId),
+    texts(jobs, ({ eventId }) => eventId),
+    texts(jobs, ({ handler }) => handler),
+    texts(jobs, ({ source }) => source),
+    texts(jobs, ({ eventType }) => eventType),
     int8Array(jobs.map(({ offset }) => offset)),
     int4Array(jobs.map(({ maxAttempts }) => maxAttempts)),
-    textArray(jobs.map((job) => (job.state === 'dead' ? (job.errorClass ?? 'unknown') : null))),
+    texts(jobs, (job) => (job.state === 'dead' ? (job.errorClass ?? 'unknown') : null)),
   ]
 }
 
 function stepColumns({ steps, jobs }: StepDecision): readonly Buffer[] {
   const dead = jobs.filter(({ state }) => state === 'dead')
   return [
-    textArray(steps.map(({ handler }) => handler)),
+    texts(steps, ({ handler }) => handler),
     textArray(steps.map(({ counts, conflicts }) => JSON.stringify({ ...counts, conflicts }))),
     textArray(steps.map(({ plannedOffsets }) => `{${plannedOffsets.join(',')}}`)),
     textArray(
-      steps.map(({ handler }) => JSON.stringify(dead.filter((job) => job.handler === handler).map(deadJob))),
+      steps.map(({ handler }) => jsonText(dead.filter((job) => job.handler === handler).map(deadJob))),
     ),
   ]
 }
