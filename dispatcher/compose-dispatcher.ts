@@ -79,7 +79,8 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
   const broken = Promise.withResolvers<never>()
   const runners = handlerRunners(parts, broken.reject)
   const relay = createRelay(parts)
-  const upkeep = { ...deps, worker: config.worker }
+  const windowMs = Math.max(0, ...config.sources.map(({ dedup }) => dedup.windowMs))
+  const upkeep = { ...deps, worker: config.worker, firstSeenMs: config.log.retentionMs + windowMs }
   return {
     planners,
     runners,

@@ -14,12 +14,18 @@ const SLICES_MS = 10 * 60 * 1000
 export interface UpkeepOptions {
   readonly store: Pick<JobStore, 'reapExpired' | 'maintainSlices'>
   readonly worker: WorkerConfig
+  /** What the log holds at most, plus the longest dedup window. */
+  readonly firstSeenMs: number
   readonly logger: Logger
   readonly metrics: Metrics
 }
 
 /** Resolves with how many leases had expired. */
-export async function reapStep({ store, logger, metrics }: UpkeepOptions): Promise<number> {
+export async function reapStep({
+  store,
+  logger,
+  metrics,
+}: Omit<UpkeepOptions, 'firstSeenMs'>): Promise<number> {
   const reaped = await store.reapExpired(REAP_JOBS_MAX)
   if (reaped === 0) return 0
   metrics.count('attempts_unknown_total', {}, reaped)
@@ -31,10 +37,11 @@ export async function reapRun(options: UpkeepOptions): Promise<number> {
   return (await reapStep(options)) >= REAP_JOBS_MAX ? 0 : REAP_MS
 }
 
-export async function slicesStep({ store, worker, logger }: UpkeepOptions): Promise<number> {
+export async function slicesStep({ store, worker, firstSeenMs, logger }: UpkeepOptions): Promise<number> {
   const dropped = await store.maintainSlices({
     doneHours: worker.retentionHours,
     deadHours: worker.deadRetentionHours,
+    firstSeenMs,
   })
   if (dropped.length > 0) logger.info({ slices: dropped }, 'old slices dropped')
   return SLICES_MS

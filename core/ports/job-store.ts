@@ -262,8 +262,15 @@ export interface MaintenanceStore {
   identify(digestKeyFingerprint: string): Promise<StoreIdentity>
   /** Remembers the archive id once; @throws STORE_ARCHIVE_MISMATCH when another one is remembered. */
   rememberArchive(archiveId: string): Promise<void>
-  /** Makes slices ahead and drops old ones that are relayed, under an advisory lock. Returns names dropped. */
-  maintainSlices(retention: { doneHours: number; deadHours: number }): Promise<readonly string[]>
+  /**
+   * Makes slices ahead and drops old ones that are relayed, under an advisory lock; attempts stay while a job of theirs
+   * is open or dead. Forgets keys that were seen first more than `firstSeenMs` ago. Returns names of slices dropped.
+   */
+  maintainSlices(retention: {
+    doneHours: number
+    deadHours: number
+    firstSeenMs: number
+  }): Promise<readonly string[]>
 }
 
 // ── operators ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,31 +1,16 @@
 /** The job store's contract on a real Postgres, and what only this adapter has: its time slices. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Database } from '../../adapters/postgres/pool.ts'
+import { systemClock } from '../../adapters/system/clock.ts'
 import { createJobStage, claim, outcome, plan, take } from '../support/job-stage.ts'
 import { jobStoreContract } from './job-store.ts'
 
 jobStoreContract(createJobStage)
 
-test('a planner that waits for one stopped inside its transaction loses when that one commits', async () => {
-  await using stage = await createJobStage()
-  const locked = Promise.withResolvers<void>()
-  const release = Promise.withResolvers<void>()
-  const stopped = stage.database.transaction(async (transaction) => {
-    await transaction.query('UPDATE positions SET next_offset = 1 WHERE partition_no = 0')
-    locked.resolve()
-    await release.promise
-  })
-  await locked.promise
-  const second = plan(stage.store, { claims: [claim(0)] })
-  release.resolve()
-  await stopped
-  assert.deepEqual(await second, { kind: 'lost' })
-  assert.equal((await stage.store.listJobs({ limit: 1 })).items.length, 0)
-})
-
 test('old slices are dropped when they are relayed, and a job outlives the slice of its event', async () => {
   await using stage = await createJobStage()
-  const retention = { doneHours: 24, deadHours: 24 }
+  const retention = { doneHours: 24, deadHours: 24, firstSeenMs: 86_400_000 }
   await stage.database.query(
     `CREATE TABLE events_20200101 PARTITION OF events FOR VALUES FROM ('2020-01-01Z') TO ('2020-01-02Z');
      CREATE TABLE plan_steps_20200101 PARTITION OF plan_steps FOR VALUES FROM ('2020-01-01Z') TO ('2020-01-02Z')`,
@@ -44,3 +29,65 @@ test('old slices are dropped when they are relayed, and a job outlives the slice
   await stage.store.recordOutcomes([outcome(job, { state: 'completed' })])
   assert.equal((await stage.store.getJob(job.jobId))?.state, 'completed')
 })
+
+test('attempts stay while their job is dead, longer than those of done jobs, and go after it', async () => {
+  await using stage = await createJobStage()
+  const retention = { doneHours: 24, deadHours: 24 * 365 * 1_000, firstSeenMs: 86_400_000 }
+  await stage.database.query(
+    `CREATE TABLE attempts_20200101 PARTITION OF attempts FOR VALUES FROM ('2020-01-01Z') TO ('2020-01-02Z')`,
+  )
+  await plan(stage.store, { claims: [claim(0)] })
+  const [job] = await take(stage.store)
+  assert.ok(job)
+  await stage.store.recordOutcomes([outcome(job, { state: 'dead' })])
+  await stage.database.query(`UPDATE attempts SET created_at = '2020-01-01 12:00Z'`)
+  await stage.database.query(`UPDATE jobs_dead SET created_at = '2020-01-01 11:00Z'`)
+  const { from, rows } = await stage.store.readOutbox('attempts', 10)
+  const to = rows.at(-1)?.position
+  assert.ok(to)
+  await stage.store.advanceOutbox('attempts', from, to)
+  assert.deepEqual(await stage.store.maintainSlices(retention), [])
+  assert.deepEqual(await stage.store.maintainSlices({ ...retention, deadHours: 24 }), [])
+  assert.equal((await stage.store.listAttempts(job.jobId)).length, 1)
+  await stage.database.query('DELETE FROM jobs_dead')
+  assert.deepEqual(await stage.store.maintainSlices({ ...retention, deadHours: 24 }), ['attempts_20200101'])
+})
+
+test('keys seen first are forgotten when they are old, except those that a planner holds', async () => {
+  await using stage = await createJobStage()
+  const nowMs = BigInt(Math.round(systemClock.now()))
+  const old = Array.from({ length: 6_000 }, (_, n) => claim(n, { timestampMs: nowMs - 100_000n }))
+  await plan(stage.store, { claims: [...old, claim(6_000, { timestampMs: nowMs })] })
+  const retention = { doneHours: 24, deadHours: 24, firstSeenMs: 90_000 }
+  await stage.database.transaction(async (transaction) => {
+    await transaction.query(`SELECT 1 FROM first_seen WHERE key = 'key-7' FOR UPDATE`)
+    await stage.store.maintainSlices(retention)
+  })
+  const left = await stage.database.query<{ key: string }>('SELECT key FROM first_seen ORDER BY key')
+  assert.deepEqual(
+    left.map(({ key }) => key),
+    ['key-6000', 'key-7'],
+  )
+  await stage.store.maintainSlices(retention)
+  assert.equal((await stage.database.query('SELECT 1 FROM first_seen')).length, 1)
+})
+
+test('an event that is planned at once and delivered at the first attempt costs 7 row versions', async () => {
+  await using stage = await createJobStage({ connectionsMax: 1 })
+  const before = await rowVersions(stage.database)
+  await plan(stage.store, { claims: Array.from({ length: 100 }, (_, n) => claim(n)) })
+  const jobs = await take(stage.store)
+  await stage.store.recordOutcomes(jobs.map((job) => outcome(job, { state: 'completed' })))
+  assert.equal(jobs.length, 100)
+  // 5 insertions, 1 update and 1 deletion for each event; 2 plan steps and 2 moved positions for each step.
+  assert.equal((await rowVersions(stage.database)) - before, 100n * 7n + 4n)
+})
+
+/** The statistics of a session are visible once it flushed them: one connection, so that it is the one asked. */
+async function rowVersions(database: Database): Promise<bigint> {
+  await database.query('SELECT pg_stat_force_next_flush()')
+  const [row] = await database.query<{ versions: bigint }>(
+    'SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::int8 AS versions FROM pg_stat_user_tables',
+  )
+  return row?.versions ?? 0n
+}

@@ -2,6 +2,7 @@
 import { createPostgresJobStore } from '../../adapters/postgres/job-store/create.ts'
 import { migrate } from '../../adapters/postgres/migrate.ts'
 import { openDatabase, type Database } from '../../adapters/postgres/pool.ts'
+import type { Logger } from '../../core/log.ts'
 import {
   INDEX_HANDLER,
   type AttemptOutcome,
@@ -35,16 +36,19 @@ export interface JobStage extends AsyncDisposable {
 }
 
 /** Two partitions; the index and the handler `billing` stand at 0. */
-export async function createJobStage(): Promise<JobStage> {
+export async function createJobStage({
+  connectionsMax = 6,
+  logger = silentLogger,
+}: { connectionsMax?: number; logger?: Logger } = {}): Promise<JobStage> {
   const server = await createTestDatabase()
   const database = openDatabase({
     url: server.url,
-    connectionsMax: 6,
+    connectionsMax,
     applicationName: 'test',
     logger: silentLogger,
   })
   await migrate(database)
-  const store = createPostgresJobStore(database, { logger: silentLogger })
+  const store = createPostgresJobStore(database, { logger })
   for (const partition of [0, 1]) await store.ensureIndex(TOPIC_ID, partition, 0n)
   await store.registerHandler({
     handler: 'billing',
