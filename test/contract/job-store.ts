@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { INDEX_HANDLER } from '../../core/ports/job-store.ts'
-import { claim, decide, outcome, plan, stepRequest, take, type JobStage } from '../support/job-stage.ts'
+import {
+  LEASE_MS,
+  claim,
+  decide,
+  outcome,
+  plan,
+  stepRequest,
+  take,
+  type JobStage,
+} from '../support/job-stage.ts'
 
 export function jobStoreContract(create: () => Promise<JobStage>): void {
   planning(create)
@@ -68,17 +77,6 @@ function planning(create: () => Promise<JobStage>): void {
       return decide(old, locked)
     })
   })
-
-  test('partitions that hold the same keys in opposite order both end', async () => {
-    await using stage = await create()
-    const keys = Array.from({ length: 200 }, (_, n) => `k${n}`)
-    const claims = (order: readonly string[]) => order.map((key, offset) => claim(offset, { key }))
-    await Promise.all([
-      plan(stage.store, { claims: claims(keys) }),
-      plan(stage.store, { claims: claims(keys.toReversed()), partition: 1 }),
-    ])
-    assert.equal((await stage.store.openJobs())[0]?.available, 200)
-  })
 }
 
 function delivery(create: () => Promise<JobStage>): void {
@@ -111,6 +109,42 @@ function delivery(create: () => Promise<JobStage>): void {
         [null, true],
       ],
     )
+  })
+
+  test('an expired lease at the last attempt ends the job, and the others go on', async () => {
+    await using stage = await create()
+    await plan(stage.store, { claims: [claim(0)] })
+    for (const state of ['retryable', 'retryable', 'dead']) {
+      const [job] = await take(stage.store, 1, -1)
+      assert.ok(job)
+      assert.equal(await stage.store.reapExpired(10), 1)
+      const view = await stage.store.getJob(job.jobId)
+      assert.deepEqual([view?.state, view?.lastError], [state, 'unknown'])
+    }
+    const attempts = await stage.store.listAttempts('evt-000000.billing')
+    assert.deepEqual(
+      attempts.map(({ attempt }) => attempt),
+      [1, 2, 3],
+    )
+    assert.equal((await take(stage.store)).length, 0)
+  })
+
+  test('named jobs are taken only when they are due, open and not taken', async () => {
+    await using stage = await create()
+    await plan(stage.store, { claims: [claim(0), claim(1), claim(2), claim(3)] })
+    const [running, later] = await take(stage.store, 2)
+    assert.ok(running && later)
+    await stage.store.recordOutcomes([outcome(later, { state: 'retryable', delayMs: 60_000 })])
+    const jobIds = [running.jobId, later.jobId, 'evt-000002.billing', 'nothing', 'a\0']
+    const request = { handler: 'billing', jobIds, leaseMs: LEASE_MS, generation: 'g1' }
+    const { jobs, nextDueMs } = await stage.store.takeByIds(request)
+    assert.deepEqual(
+      jobs.map(({ jobId, attempt }) => [jobId, attempt]),
+      [['evt-000002.billing', 1]],
+    )
+    assert.ok(nextDueMs !== null && nextDueMs > 50_000 && nextDueMs <= 60_000)
+    const ofAnother = await stage.store.takeByIds({ ...request, handler: 'other' })
+    assert.deepEqual(ofAnother.jobs, [])
   })
 
   test('a take that is given back costs no attempt', async () => {

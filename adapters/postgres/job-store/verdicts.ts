@@ -137,7 +137,7 @@ async function readSeen(
     texts(claims, ({ source }) => source),
     textArray(claims.map(({ key }) => storedKey(key))),
   ])
-  return new Map(rows.map((row) => [nameOf(row), row]))
+  return new Map(rows.map((row) => [`${row.source}\n${row.key}`, row]))
 }
 
 function judge(row: SeenRow | undefined, claim: DedupClaim, { topicId, partition }: StepRequest): Verdict {

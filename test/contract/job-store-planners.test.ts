@@ -1,0 +1,182 @@
+/** Two planners on one partition, the first one really stopped inside its transaction; and locks in crossed order. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createPostgresJobStore } from '../../adapters/postgres/job-store/create.ts'
+import type { Database, Queryable } from '../../adapters/postgres/pool.ts'
+import { claim, createJobStage, plan, type JobStage } from '../support/job-stage.ts'
+import { silentLogger } from '../support/postgres.ts'
+
+const INPUT = { claims: [claim(0), claim(1)] }
+const POLLS_MAX = 2_000
+
+test('a planner waits on the position row for one that is stopped in its transaction, and then loses', async () => {
+  await using stage = await createJobStage()
+  const held = await holdEvents(stage.database)
+  const first = plan(stage.store, INPUT)
+  const firstPid = await waiterFor(stage.database, held.pid)
+  const second = plan(stage.store, INPUT)
+  const secondPid = await waiterFor(stage.database, firstPid)
+  assert.match(await statementOf(stage.database, firstPid), /INSERT INTO events/)
+  assert.match(await statementOf(stage.database, secondPid), /FROM positions/)
+  await held.release()
+  assert.deepEqual(await Promise.all([first, second]), [
+    { kind: 'committed', planned: ['billing'] },
+    { kind: 'lost' },
+  ])
+  await assertPlannedOnce(stage)
+})
+
+test('when the planner that is stopped in its transaction dies, the one that waits for it plans', async () => {
+  await using stage = await createJobStage()
+  const held = await holdEvents(stage.database)
+  const first = plan(stage.store, INPUT)
+  const firstPid = await waiterFor(stage.database, held.pid)
+  const second = plan(stage.store, INPUT)
+  await waiterFor(stage.database, firstPid)
+  const died = assert.rejects(first, { code: 'STORE_UNAVAILABLE' })
+  await stage.database.query('SELECT pg_terminate_backend($1::int4)', [firstPid])
+  await died
+  await held.release()
+  assert.deepEqual(await second, { kind: 'committed', planned: ['billing'] })
+  assert.deepEqual(await plan(stage.store, INPUT), { kind: 'lost' })
+  await assertPlannedOnce(stage)
+})
+
+test('a planner that waits for the key of another partition finds a duplicate when that one commits', async () => {
+  await using stage = await createJobStage()
+  const held = await holdEvents(stage.database)
+  const first = plan(stage.store, INPUT)
+  const firstPid = await waiterFor(stage.database, held.pid)
+  const second = plan(stage.store, { ...INPUT, partition: 1 })
+  const secondPid = await waiterFor(stage.database, firstPid)
+  assert.match(await statementOf(stage.database, secondPid), /INSERT INTO first_seen/)
+  await held.release()
+  assert.deepEqual(await Promise.all([first, second]), [
+    { kind: 'committed', planned: ['billing'] },
+    { kind: 'committed', planned: [] },
+  ])
+})
+
+test('a step that Postgres ends as a deadlock is run again and commits', async () => {
+  await using stage = await createJobStage()
+  await using other = await stage.database.connect()
+  let attempts = 0
+  const counting = countTransactions(stage.database, () => attempts++)
+  const store = createPostgresJobStore(counting, { logger: silentLogger })
+  // The other one holds what the step needs last and then asks for what the step holds; the step finds out first.
+  await other.query(`SET deadlock_timeout = '60s'; BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE`)
+  const pid = await pidOf(other)
+  const step = plan(store, INPUT)
+  await waiterFor(stage.database, pid)
+  await other.query(`SELECT 1 FROM positions WHERE handler = 'billing' FOR UPDATE`)
+  await other.query('COMMIT')
+  assert.deepEqual(await step, { kind: 'committed', planned: ['billing'] })
+  assert.equal(attempts, 2)
+  await assertPlannedOnce(stage)
+})
+
+test('partitions that plan the same keys in opposite order at once make each key first once', async () => {
+  await using stage = await createJobStage()
+  const keys = Array.from({ length: 300 }, (_, n) => `key-${n}`)
+  const batches = [0, 1, 2].map((batch) => [keys, keys.toReversed()].map((order) => order.slice(batch * 100)))
+  for (const [batch, orders] of batches.entries()) {
+    const stepped = orders.map((order, partition) =>
+      plan(stage.store, {
+        partition,
+        claims: order
+          .slice(0, 100)
+          .map((key, n) => claim(batch * 100 + n, { key, eventId: `evt-${partition}-${batch}-${n}` })),
+      }),
+    )
+    for (const outcome of await Promise.all(stepped)) assert.equal(outcome.kind, 'committed')
+  }
+  const seen = await stage.database.query<{ firsts: bigint; keys: bigint }>(
+    `SELECT count(*) AS firsts, count(DISTINCT unique_key) AS keys FROM events WHERE original_id IS NULL`,
+  )
+  assert.deepEqual(seen, [{ firsts: 300n, keys: 300n }])
+  assert.equal((await stage.store.openJobs())[0]?.available, 300)
+})
+
+interface Held {
+  readonly pid: number
+  release(): Promise<void>
+}
+
+/** A third session that keeps every step from writing its events, after it locked its positions and claimed its keys. */
+async function holdEvents(database: Database): Promise<Held> {
+  const connection = await database.connect()
+  await connection.query('BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE')
+  return {
+    pid: await pidOf(connection),
+    release: async () => {
+      await connection.query('COMMIT')
+      await connection[Symbol.asyncDispose]()
+    },
+  }
+}
+
+async function pidOf(connection: Queryable): Promise<number> {
+  const [row] = await connection.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
+  assert.ok(row)
+  return row.pid
+}
+
+/** The session that waits for `pid`, asked for until there is one. */
+async function waiterFor(database: Queryable, pid: number): Promise<number> {
+  for (let poll = 0; poll < POLLS_MAX; poll++) {
+    const [row] = await database.query<{ pid: number }>(
+      `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+          AND $1::int4 = ANY (pg_blocking_pids(pid))`,
+      [pid],
+    )
+    if (row !== undefined) return row.pid
+  }
+  return assert.fail(`nobody waits for session ${pid}`)
+}
+
+async function statementOf(database: Queryable, pid: number): Promise<string> {
+  const [row] = await database.query<{ query: string }>(
+    'SELECT query FROM pg_stat_activity WHERE pid = $1::int4',
+    [pid],
+  )
+  return row?.query ?? ''
+}
+
+function countTransactions(database: Database, onTransaction: () => void): Database {
+  return {
+    schema: database.schema,
+    query: (statement, values) => database.query(statement, values),
+    connect: (onNotification) => database.connect(onNotification),
+    transaction: (run) =>
+      database.transaction((transaction) => {
+        onTransaction()
+        return run(transaction)
+      }),
+    [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
+  }
+}
+
+async function assertPlannedOnce({ store }: JobStage): Promise<void> {
+  const { items: events } = await store.listEvents({ limit: 10 })
+  assert.deepEqual(
+    events.map(({ eventId, verdict }) => [eventId, verdict]),
+    [
+      ['evt-000001', 'first'],
+      ['evt-000000', 'first'],
+    ],
+  )
+  const { items: jobs } = await store.listJobs({ limit: 10 })
+  assert.deepEqual(
+    jobs.map(({ jobId }) => jobId),
+    ['evt-000001.billing', 'evt-000000.billing'],
+  )
+  const positions = await store.allPositions()
+  assert.deepEqual(positions.map(({ partition, next }) => [partition, next]).sort(), [
+    [0, 2n],
+    [0, 2n],
+    [1, 0n],
+    [1, 0n],
+  ])
+  const { rows } = await store.readOutbox('plan_steps', 10)
+  assert.equal(rows.length, 2)
+}
