@@ -34,17 +34,27 @@ const SOURCES: Readonly<Record<OutboxKind, Source>> = {
   },
 }
 
-/** Rows of earlier incarnations have nobody left who could still commit them. */
-const READABLE = `(incarnation, xid, id) > ($1::int4, $2::xid8, $3::int8)
-  AND (incarnation < (SELECT incarnation FROM store) OR xid < pg_snapshot_xmin(pg_current_snapshot()))`
+/**
+ * Behind the noted position `p`, a row of the same statement: a value that the planner cannot see keeps it from taking
+ * statistics for what is left to read, and so from sorting a day of rows instead of walking the index. Rows of earlier
+ * incarnations have nobody left who could still commit them.
+ */
+const READABLE = `(incarnation, xid, id) > (p.incarnation, p.xid, p.id)
+  AND (incarnation < (SELECT incarnation FROM store) OR xid < (SELECT pg_snapshot_xmin(pg_current_snapshot())))`
+
+const START: OutboxPosition = { incarnation: 1, xid: '0', id: '0' }
 
 interface Row extends Record<string, unknown> {
+  readonly fromIncarnation: number
+  readonly fromXid: string
+  readonly fromId: string
   readonly incarnation: number
   readonly xid: string
   readonly number: string
   readonly id: string
   readonly key: string
-  readonly record: Record<string, unknown>
+  /** Null in the one row that only tells the noted position. */
+  readonly record: Record<string, unknown> | null
 }
 
 export function createOutboxStore(database: Queryable): OutboxStore {
@@ -74,16 +84,16 @@ async function readOutbox(
   kind: OutboxKind,
   limit: number,
 ): Promise<{ from: OutboxPosition; rows: readonly OutboxRow[] }> {
-  const from = await notedPosition(database, kind)
-  const rows = await database.query<Row>(readStatement(kind), [...positionValues(from), limit])
+  const rows = await database.query<Row>(readStatement(kind), [kind, limit])
+  const [noted] = rows
   return {
-    from,
-    rows: rows.map(({ incarnation, xid, number, id, key, record }) => ({
-      position: { incarnation, xid, id: number },
-      id,
-      key,
-      record,
-    })),
+    from:
+      noted === undefined
+        ? START
+        : { incarnation: noted.fromIncarnation, xid: noted.fromXid, id: noted.fromId },
+    rows: rows.flatMap(({ incarnation, xid, number, id, key, record }) =>
+      record === null ? [] : [{ position: { incarnation, xid, id: number }, id, key, record }],
+    ),
   }
 }
 
@@ -91,11 +101,16 @@ function readStatement(kind: OutboxKind): { name: string; text: string } {
   const { key, record } = SOURCES[kind]
   return {
     name: `jobs_outbox_${kind}`,
-    text: `SELECT incarnation, xid::text AS xid, id::text AS number, incarnation || '.' || id AS id, ${key} AS key,
-                  ${record} || jsonb_build_object('id', incarnation || '.' || id,
-                    'store_id', (SELECT store_id FROM store),
-                    'created_at', to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) AS record
-             FROM ${kind} WHERE ${READABLE} ORDER BY ${kind}.incarnation, ${kind}.xid, ${kind}.id LIMIT $4::int4`,
+    text: `SELECT p.incarnation AS "fromIncarnation", p.xid::text AS "fromXid", p.id::text AS "fromId", r.*
+             FROM relay_positions p LEFT JOIN LATERAL (
+               SELECT incarnation, xid::text AS xid, id::text AS number, incarnation || '.' || id AS id,
+                      ${key} AS key,
+                      ${record} || jsonb_build_object('id', incarnation || '.' || id,
+                        'store_id', (SELECT store_id FROM store),
+                        'created_at', to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) AS record
+                 FROM ${kind} WHERE ${READABLE}
+                ORDER BY ${kind}.incarnation, ${kind}.xid, ${kind}.id LIMIT $2::int4
+             ) AS r ON true WHERE p.kind = $1`,
   }
 }
 
@@ -107,7 +122,7 @@ async function notedPosition(database: Queryable, kind: OutboxKind): Promise<Out
     },
     [kind],
   )
-  return row ?? { incarnation: 1, xid: '0', id: '0' }
+  return row ?? START
 }
 
 function positionValues({ incarnation, xid, id }: OutboxPosition): readonly unknown[] {
