@@ -1,6 +1,7 @@
 // What `npm start` runs. Any Node since 14 can read it: it starts bin/hooktrail, which uses the pinned one, hands on
 // signals and ends with its exit code.
 import { spawn } from 'node:child_process'
+import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -12,5 +13,5 @@ child.on('error', (error) => {
   process.exitCode = 70
 })
 child.on('exit', (code, signal) => {
-  process.exitCode = code === null ? 128 + (signal === 'SIGINT' ? 2 : 15) : code
+  process.exitCode = code === null ? 128 + constants.signals[signal] : code
 })

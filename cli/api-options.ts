@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import { Command } from 'commander'
 import { requestApi, type ApiRequest, type ApiTarget } from '../adapters/http/client.ts'
 import { readSecretFile } from '../adapters/system/secret-file.ts'
+import type { Config } from '../core/config/config.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
+import { hostAndPort } from './composition/listeners.ts'
 import { homeOf, loadConfig } from './composition/load-config.ts'
 
 export interface ApiFlags {
@@ -42,13 +44,23 @@ export async function printFrom(flags: ApiFlags, path: string, request?: ApiRequ
 
 async function targetOf(flags: ApiFlags): Promise<ApiTarget> {
   const config = existsSync(flags.config) ? loadConfig(flags.config).config : null
-  const server = config?.server
-  const host = server === undefined || server.host === '0.0.0.0' ? '127.0.0.1' : server.host
-  const url = flags.url ?? (server === undefined ? DEFAULT_URL : `http://${host}:${server.port}`)
+  const url = flags.url ?? (config === null ? DEFAULT_URL : apiUrlOf(config))
   const given = flags.token ?? process.env['HOOKTRAIL_TOKEN'] ?? config?.api.authToken
   const token = given ?? (await readSecretFile(join(homeOf(process.env), 'token')))
   if (token === null) throw new HooktrailError('API_UNAUTHORIZED', { home: homeOf(process.env) })
   return { url, token: token.trim() }
+}
+
+/** Where the API of this configuration listens, as seen from this machine. */
+function apiUrlOf({ api, server }: Config): string {
+  const { host, port } = api.listen === null ? server : hostAndPort(api.listen)
+  return `http://${reachable(host)}:${port}`
+}
+
+/** An address that stands for all of them is reached by loopback. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1'
+  return host.includes(':') ? `[${host}]` : host
 }
 
 /** Query text of the values that are given. */

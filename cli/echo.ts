@@ -1,5 +1,6 @@
 /** The receiver of the starter configuration: prints each delivery in one line. Loopback only. */
 import { createServer } from 'node:http'
+import { colors } from '../adapters/system/pretty-line.ts'
 import type { Config } from '../core/config/config.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 
@@ -16,13 +17,14 @@ export async function startEcho({ handlers }: Config): Promise<AsyncDisposable |
       bytes += chunk.length
     })
     request.on('end', () => {
-      process.stderr.write(`echo: delivered ${String(request.headers['webhook-id'])} (${bytes} bytes)\n`)
+      const id = String(request.headers['webhook-id'])
+      process.stderr.write(`${colors.green('✓')} echo: delivered ${id} (${bytes} bytes)\n`)
       response.writeHead(200).end('ok')
     })
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => {
-      reject(new HooktrailError('PORT_IN_USE', { host: '127.0.0.1', port: ECHO_PORT }, error))
+      reject(new HooktrailError('PORT_IN_USE', { url: ECHO_URL, for: 'the echo receiver' }, error))
     })
     server.listen(ECHO_PORT, '127.0.0.1', resolve)
   })

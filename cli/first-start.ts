@@ -1,40 +1,44 @@
-/** The first start without a configuration: writes one, and says where to send, look and verify. */
+/** The first start without a configuration: writes one. Every start with its echo receiver says what to copy next. */
 import { createHmac, randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, relative, sep } from 'node:path'
+import { colors } from '../adapters/system/pretty-line.ts'
 import type { Config } from '../core/config/config.ts'
 import { starterConfig } from '../core/config/starter.ts'
+import { homeOf } from './composition/load-config.ts'
+import { packageRoot } from './composition/package-root.ts'
 import { ECHO_URL } from './echo.ts'
 
 const PORT = 8888
 const SAMPLE = '{"action":"opened","number":1}'
 
-export interface FirstStart {
-  readonly file: string
-}
-
-export async function prepareFirstStart(file: string): Promise<FirstStart> {
+export async function prepareFirstStart(file: string): Promise<void> {
   const secret = randomBytes(24).toString('hex')
   await writeFile(file, starterConfig({ secret, echoUrl: ECHO_URL, port: PORT }), { flag: 'wx', mode: 0o600 })
-  process.stderr.write(`wrote ${file}\n`)
-  return { file }
+  process.stderr.write(`Wrote ${file}: one source, one handler, a fresh secret.\n`)
 }
 
 export interface Welcome {
   readonly config: Config
-  readonly home: string
   readonly url: string
 }
 
-export function welcomeText({ config, home, url }: Welcome): string {
-  const archive = config.archive.directory ?? join(home, 'archive')
+export function welcomeText({ config, url }: Welcome): string {
+  const home = homeOf(process.env)
+  const archive = quoted(config.archive.directory ?? join(home, 'archive'))
+  const program = programName()
   return [
     '',
-    `hooktrail listens on ${url}`,
+    `${colors.bold('hooktrail')} listens on ${colors.cyan(url)}`,
+    '',
     ...sampleLines(config, url),
-    `Look:    curl -H "authorization: Bearer $(cat '${join(home, 'token')}')" ${url}/api/events`,
-    `Archive: ${archive}`,
-    `Verify:  bin/hooktrail archive verify '${archive}' --key '${join(home, 'keys', 'archive.pub')}'`,
+    'Look around, in another terminal:',
+    `  ${program} status`,
+    `  ${program} events list`,
+    `  ${program} archive verify ${archive} --key ${quoted(join(home, 'keys', 'archive.pub'))}`,
+    '',
+    colors.dim('Ctrl-C stops it. Settings: hooktrail.yaml and docs/config.md'),
+    '',
     '',
   ].join('\n')
 }
@@ -46,7 +50,23 @@ function sampleLines({ sources }: Config, url: string): readonly string[] {
   if (source === undefined || secret === undefined) return []
   const signature = createHmac('sha256', secret).update(SAMPLE).digest('hex')
   return [
-    `Send:    curl -X POST ${url}/webhooks/${source.name} -H 'content-type: application/json' \\`,
-    `           -H 'x-github-event: issues' -H 'x-hub-signature-256: sha256=${signature}' -d '${SAMPLE}'`,
+    'Send a signed event, and watch it arrive below:',
+    `  curl ${url}/webhooks/${source.name} -H 'content-type: application/json' -H 'x-github-event: issues' \\`,
+    `    -H 'x-hub-signature-256: sha256=${signature}' \\`,
+    `    -d '${SAMPLE}'`,
+    '',
   ]
+}
+
+/** How this program is called from here: by its path in a clone, by its name where it is installed. */
+function programName(): string {
+  const root = packageRoot()
+  if (root.split(sep).includes('node_modules')) return 'hooktrail'
+  const program = join(root, 'bin', 'hooktrail')
+  const fromHere = relative(process.cwd(), program)
+  return quoted(fromHere.startsWith('..') ? program : fromHere)
+}
+
+function quoted(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
 }

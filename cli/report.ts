@@ -1,57 +1,109 @@
-/** `hooktrail report`: the sums, and whether they agree. */
+/** `hooktrail report`: what became of every event, whether the sums agree, and the exit code that says so. */
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { apiCommand, callApi, queryOf, type ApiFlags } from './api-options.ts'
 
-const reportSchema = z.object({
+const EXIT = { agree: 0, disagree: 1, loss: 2 } as const
+
+const count = z.number()
+const reportSchema = z.looseObject({
+  verdict: z.enum(['agree', 'disagree', 'loss']),
+  compared_from: z.string().nullable(),
+  archive_read: z.boolean(),
   sources: z.array(
-    z.object({ source: z.string(), received: z.number(), duplicate: z.number(), conflict: z.number() }),
-  ),
-  handlers: z.array(
-    z.object({
-      source: z.string(),
-      handler: z.string(),
-      planned: z.number(),
-      delivered: z.number(),
-      dead: z.number(),
-      inProgress: z.number(),
+    z.looseObject({
+      ...{ source: z.string(), received: count, duplicate: count, conflict: count, lost: count },
+      ...{ unindexed: count, archived: count.nullable(), rejected: z.record(z.string(), count) },
     }),
   ),
-  disagreeing: z.array(z.object({ eventId: z.string(), reason: z.string() })),
+  handlers: z.array(
+    z.looseObject({
+      ...{ source: z.string(), handler: z.string(), planned: count, errors: count, filtered: count },
+      ...{ duplicate: count, expired: count, lost: count, delivered: count, dead: count },
+      ...{ discarded: count, in_progress: count },
+    }),
+  ),
+  losses: z.array(
+    z.object({
+      ...{ topic: z.string(), partition: count, from: z.string(), to: z.string(), reason: z.string() },
+    }),
+  ),
+  disagreeing: z.array(z.object({ event_id: z.string().nullable(), place: z.string(), reason: z.string() })),
 })
 
 type Report = z.output<typeof reportSchema>
 
 export function reportCommand(): Command {
-  return apiCommand(
-    'report',
-    'what became of every event; exit 1 where the sums disagree',
-    'hooktrail report',
-  )
+  return apiCommand('report', 'what became of every event, and whether the sums agree', 'hooktrail report')
     .option('--since <time>', 'received at or after; without a zone it is UTC')
     .option('--until <time>', 'received before')
+    .addHelpText(
+      'after',
+      '            1 the sums disagree, 2 they agree and the archive declares a loss\n\nThe checks always cover everything that is held; --since and --until choose what is counted.\nfiltered, duplicate, expired and lost are counted by plan step: of all steps that hold events of the window.',
+    )
     .action(async (flags: ApiFlags & { readonly since?: string; readonly until?: string }) => {
-      const response = await callApi(
-        flags,
-        `/api/report${queryOf({ since: flags.since, until: flags.until })}`,
-      )
-      const report = reportSchema.parse(await response.json())
+      const query = queryOf({ since: flags.since, until: flags.until })
+      const report = reportSchema.parse(await (await callApi(flags, `/api/report${query}`)).json())
       console.log(flags.json === true ? JSON.stringify(report) : textOf(report))
-      if (report.disagreeing.length > 0) process.exitCode = 1
+      process.exitCode = EXIT[report.verdict]
     })
 }
 
-function textOf({ sources, handlers, disagreeing }: Report): string {
+function textOf(report: Report): string {
+  const { disagreeing, losses, sources, handlers } = report
   return [
-    disagreeing.length === 0 ? 'the sums agree' : `${disagreeing.length} events where the sums disagree:`,
-    ...disagreeing.map(({ eventId, reason }) => `  ${eventId}: ${reason}`),
-    ...sources.map(
-      (row) =>
-        `${row.source}: received ${row.received}, duplicate ${row.duplicate}, conflict ${row.conflict}`,
+    headline(report),
+    ...disagreeing.map(({ event_id, place, reason }) => `  ${event_id ?? '-'} ${place}: ${reason}`),
+    ...losses.map(
+      (loss) => `  lost: ${loss.topic}/${loss.partition} ${loss.from} to ${loss.to}, ${loss.reason}`,
     ),
-    ...handlers.map(
-      (row) =>
-        `${row.source} → ${row.handler}: planned ${row.planned}, delivered ${row.delivered}, dead ${row.dead}, in progress ${row.inProgress}`,
-    ),
+    ...scopeLines(report),
+    ...sources.map(sourceLine),
+    ...handlers.map(handlerLine),
   ].join('\n')
+}
+
+function headline({ verdict, disagreeing, losses }: Report): string {
+  switch (verdict) {
+    case 'agree':
+      return 'the sums agree'
+    case 'disagree':
+      return `the sums disagree (${disagreeing.length}):`
+    case 'loss':
+      return `the sums agree, and ${losses.length} losses are declared in the archive:`
+    default:
+      return verdict satisfies never
+  }
+}
+
+function scopeLines({ compared_from, archive_read }: Report): readonly string[] {
+  return [
+    ...(compared_from === null
+      ? []
+      : [`compared from ${compared_from} on: older rows are past their retention`]),
+    ...(archive_read ? [] : ['the archive was not compared: this API cannot read it']),
+  ]
+}
+
+function sourceLine(row: Report['sources'][number]): string {
+  const rejected = Object.entries(row.rejected).map(([reason, n]) => `${n} ${reason}`)
+  const parts = [
+    `received ${row.received}`,
+    `rejected ${rejected.length === 0 ? 0 : rejected.join(' + ')}`,
+    `duplicate ${row.duplicate}`,
+    `conflict ${row.conflict}`,
+    `lost ${row.lost}`,
+    `not indexed yet ${row.unindexed}`,
+    `archived ${row.archived ?? '?'}`,
+  ]
+  return `${row.source}: ${parts.join(', ')}`
+}
+
+function handlerLine(row: Report['handlers'][number]): string {
+  const { planned, errors, filtered, duplicate, expired, lost } = row
+  const passed = { planned, errors, filtered, duplicate, expired, lost }
+  const { delivered, dead, discarded, in_progress: inProgress } = row
+  const ended = { delivered, dead, discarded, 'in progress': inProgress }
+  const words = [...Object.entries(passed), ...Object.entries(ended)].map(([name, n]) => `${name} ${n}`)
+  return `${row.source} → ${row.handler}: ${words.join(', ')}`
 }

@@ -1,18 +1,20 @@
-/** `hooktrail start` and each process alone: runs until SIGTERM or SIGINT, drains, and ends. A second signal forces. */
+/**
+ * `hooktrail start` and each process alone: runs until SIGTERM or SIGINT, drains, and ends. A signal stops a start, too;
+ * a later one forces. What fails on the way stops all that was started and is reported by its four parts.
+ */
 import { existsSync } from 'node:fs'
 import { Command } from 'commander'
-import type { Config } from '../core/config/config.ts'
+import { createLogger } from '../adapters/system/logger.ts'
 import type { Logger } from '../core/log.ts'
 import { openContext } from './composition/context.ts'
 import { homeOf, loadConfig } from './composition/load-config.ts'
-import { createLogger } from '../adapters/system/logger.ts'
-import { runServices, type ServiceName } from './composition/run-services.ts'
+import { runServices, type Running, type ServiceName } from './composition/run-services.ts'
 import { startEcho } from './echo.ts'
-import { prepareFirstStart, welcomeText, type FirstStart } from './first-start.ts'
+import { prepareFirstStart, welcomeText } from './first-start.ts'
+import { catchStop, type StopRequest } from './stop-request.ts'
 
 const ALL: readonly ServiceName[] = ['ingress', 'dispatcher', 'archiver', 'api']
 const EXIT_FAILED = 70
-const EXIT_FORCED = 130
 
 export function startCommand(): Command {
   return processCommand('start', ALL, 'run ingress, dispatcher, archiver and api on one listener')
@@ -28,7 +30,14 @@ function processCommand(name: string, services: readonly ServiceName[], about: s
     .option('-c, --config <file>', 'configuration file', 'hooktrail.yaml')
     .addHelpText(
       'after',
-      `\nExamples:\n  hooktrail ${name}\n  hooktrail ${name} -c /etc/hooktrail.yaml\n\nExit codes: 0 stopped by a signal, 69 a dependency or address is missing, 70 a service failed, 78 configuration`,
+      `
+Examples:
+  hooktrail ${name}
+  hooktrail ${name} -c /etc/hooktrail.yaml
+  HOOKTRAIL_LOG=debug HOOKTRAIL_LOG_FORMAT=json HOOKTRAIL_HOME=/var/lib/hooktrail hooktrail ${name}
+
+Exit codes: 0 stopped by a signal, 64 usage, 69 a dependency or address is missing, 70 a service failed,
+            78 configuration, 130 forced by a second signal`,
     )
     .action(async ({ config: file }: { config: string }) => {
       await run(file, services)
@@ -38,31 +47,11 @@ function processCommand(name: string, services: readonly ServiceName[], about: s
 async function run(file: string, services: readonly ServiceName[]): Promise<void> {
   const logger = createLogger()
   catchStrays(logger)
-  const stopping = stopSignal()
-  const isDefault = file === 'hooktrail.yaml' && services === ALL
-  const first: FirstStart | null = isDefault && !existsSync(file) ? await prepareFirstStart(file) : null
-  const { config, warnings } = loadConfig(file)
-  for (const warning of warnings) logger.warn({}, warning)
-  await using echo = await startEcho(config)
-  await serve({ config, services, logger, stopping, echoes: echo !== null, first: first !== null })
-}
-
-interface Serving {
-  readonly config: Config
-  readonly services: readonly ServiceName[]
-  readonly logger: Logger
-  readonly stopping: Promise<string>
-  readonly echoes: boolean
-  readonly first: boolean
-}
-
-async function serve({ config, services, logger, stopping, echoes }: Serving): Promise<void> {
-  const home = homeOf(process.env)
-  await using context = await openContext({ config, home, logger })
-  const running = await runServices(context, new Set(services))
-  logger.info({ url: running.url, services, generation: config.generation }, 'hooktrail is running')
-  if (echoes) process.stderr.write(welcomeText({ config, home: context.home, url: running.url }))
-  const reason = await Promise.race([stopping, running.failed.catch((error: unknown) => ({ error }))])
+  using stop = catchStop()
+  await using opened = new AsyncDisposableStack()
+  const running = await unlessStopped(stop, logger, () => begin({ file, services, logger, stop, opened }))
+  if (running === null) return
+  const reason = await Promise.race([stop.asked, running.failed.catch((error: unknown) => ({ error }))])
   if (typeof reason === 'object') {
     logger.error({ err: reason.error }, 'hooktrail stops: a service could not go on')
     process.exitCode = EXIT_FAILED
@@ -70,17 +59,44 @@ async function serve({ config, services, logger, stopping, echoes }: Serving): P
   await running.stop()
 }
 
-function stopSignal(): Promise<string> {
-  const { promise, resolve } = Promise.withResolvers<string>()
-  let asked = false
-  const onSignal = (signal: string): void => {
-    if (asked) process.exit(EXIT_FORCED)
-    asked = true
-    resolve(signal)
+interface Beginning {
+  readonly file: string
+  readonly services: readonly ServiceName[]
+  readonly logger: Logger
+  readonly stop: StopRequest
+  /** Gives everything back at the end, also of a start that failed. */
+  readonly opened: AsyncDisposableStack
+}
+
+async function begin({ file, services, logger, stop, opened }: Beginning): Promise<Running> {
+  const { signal } = stop
+  if (file === 'hooktrail.yaml' && services === ALL && !existsSync(file)) await prepareFirstStart(file)
+  const { config, warnings } = loadConfig(file)
+  for (const warning of warnings) logger.warn({}, warning)
+  const echo = await startEcho(config)
+  if (echo !== null) opened.use(echo)
+  const context = opened.use(await openContext({ config, home: homeOf(process.env), logger, signal }))
+  const running = await runServices(context, new Set(services), signal)
+  const { webhooks, api } = running.addresses
+  logger.info({ webhooks, api, services, generation: config.generation }, 'hooktrail is running')
+  if (echo !== null) process.stderr.write(welcomeText({ config, url: webhooks ?? api }))
+  return running
+}
+
+/** Null when a signal ended the start; what failed because of it is of interest to nobody but a debugger. */
+async function unlessStopped<T>(
+  stop: StopRequest,
+  logger: Logger,
+  start: () => Promise<T>,
+): Promise<T | null> {
+  try {
+    return await start()
+  } catch (error) {
+    if (!stop.signal.aborted) throw error
+    logger.debug({ err: error }, 'the start was interrupted')
+    logger.info({}, 'hooktrail was stopped while it started')
+    return null
   }
-  process.on('SIGTERM', onSignal)
-  process.on('SIGINT', onSignal)
-  return promise
 }
 
 function catchStrays(logger: Logger): void {

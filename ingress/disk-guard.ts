@@ -1,6 +1,7 @@
 /**
- * Sheds load before the log's disk is full (I11): above `log.disk.shed` requests are answered 503 without an append,
- * so the archiver can catch up and the log be cut. Asked at most every few seconds, never on a request's path.
+ * Warns above `log.disk.alarm`, and sheds load before the log's disk is full (I11): above `log.disk.shed` requests are
+ * answered 503 without an append, so the archiver can catch up and the log be cut. Asked at most every few seconds,
+ * never on a request's path.
  */
 import type { LogConfig } from '../core/config/config.ts'
 import type { Logger } from '../core/log.ts'
@@ -11,6 +12,7 @@ export class DiskGuard {
   readonly #disk: LogConfig['disk']
   readonly #logger: Logger
   #shedding = false
+  #alarmed = false
   #known = true
 
   constructor(log: EventLog, disk: LogConfig['disk'], logger: Logger) {
@@ -39,12 +41,23 @@ export class DiskGuard {
   }
 
   #note(ratio: number): void {
-    const shedding = ratio >= this.#disk.shedRatio
+    const { alarmRatio, shedRatio } = this.#disk
+    this.#alarm(ratio >= alarmRatio, ratio)
+    const shedding = ratio >= shedRatio
     if (shedding !== this.#shedding)
       this.#logger.warn(
-        { ratio, shedRatio: this.#disk.shedRatio },
+        { ratio, shedRatio },
         shedding ? 'disk of the log is too full: answering 503' : 'disk of the log has room again',
       )
     this.#shedding = shedding
+  }
+
+  #alarm(alarmed: boolean, ratio: number): void {
+    if (alarmed === this.#alarmed) return
+    this.#alarmed = alarmed
+    this.#logger.warn(
+      { ratio, alarmRatio: this.#disk.alarmRatio },
+      alarmed ? 'disk of the log fills up' : 'disk of the log is below its alarm again',
+    )
   }
 }

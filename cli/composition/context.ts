@@ -1,14 +1,14 @@
-/** Everything that services share: keys, stores, log and queue. Built in order, given back in the reverse order. */
-import { createHash } from 'node:crypto'
+/**
+ * Everything that services share: keys, database, store and queue. Opening it needs no database that answers, unless it
+ * is our own Postgres, whose failure to start is final. Given back in the reverse order.
+ */
 import { resolve } from 'node:path'
 import { createPrometheusMetrics, type PrometheusMetrics } from '../../adapters/http/metrics.ts'
-import { createPostgresEventLog, type PostgresEventLog } from '../../adapters/postgres/event-log.ts'
 import { createPostgresJobQueue } from '../../adapters/postgres/job-queue.ts'
 import { createPostgresJobStore } from '../../adapters/postgres/job-store/create.ts'
-import { migrate } from '../../adapters/postgres/migrate.ts'
 import { openHome } from '../../adapters/postgres/own-postgres-folder.ts'
 import { startOwnPostgres, type OwnPostgres } from '../../adapters/postgres/own-postgres.ts'
-import { openDatabase, requireDurableSettings, type Database } from '../../adapters/postgres/pool.ts'
+import { openDatabase, type Database } from '../../adapters/postgres/pool.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
 import { ensureApiToken, ensureDigestKey } from '../../adapters/system/key-files.ts'
 import type { Clock } from '../../core/clock.ts'
@@ -16,8 +16,8 @@ import type { Config } from '../../core/config/config.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { Logger } from '../../core/log.ts'
 import type { JobQueue } from '../../core/ports/job-queue.ts'
-import type { JobStore, StoreIdentity } from '../../core/ports/job-store.ts'
-import { topicSpecs } from '../../core/topics.ts'
+import type { JobStore } from '../../core/ports/job-store.ts'
+import { DeferredLog } from './deferred-log.ts'
 
 export interface Context extends AsyncDisposable {
   readonly config: Config
@@ -28,49 +28,40 @@ export interface Context extends AsyncDisposable {
   readonly digestKey: string
   readonly apiToken: string
   readonly database: Database
-  readonly log: PostgresEventLog
+  /** Opened by prepareStores. */
+  readonly log: DeferredLog
   readonly store: JobStore
   readonly queue: JobQueue
-  readonly identity: StoreIdentity
-  /** Rejects when our own Postgres cannot be kept alive. */
-  readonly postgresDone: Promise<void> | null
+  /** Null: the database is somebody else's. */
+  readonly postgres: OwnPostgres | null
 }
 
 export interface ContextOptions {
   readonly config: Config
   readonly home: string
   readonly logger: Logger
+  /** Asked between the steps. */
+  readonly signal: AbortSignal
 }
 
-export async function openContext({ config, home: given, logger }: ContextOptions): Promise<Context> {
+export async function openContext({ config, home: given, logger, signal }: ContextOptions): Promise<Context> {
   const home = resolve(given)
   const clock = systemClock
   await openHome(home)
   await using undo = new AsyncDisposableStack()
-  const own = config.database.url === null ? undo.use(await startOwnPostgres({ home, clock, logger })) : null
+  const postgres =
+    config.database.url === null ? undo.use(await startOwnPostgres({ home, clock, logger })) : null
+  signal.throwIfAborted()
   const digestKey = await digestKeyOf(config, home)
   const apiToken = config.api.authToken ?? (await ensureApiToken(home))
-  const database = undo.use(openDatabase(databaseOptions(config, own, logger)))
-  await requireDurableSettings(database)
-  await migrate(database)
+  const database = undo.use(openDatabase(databaseOptions(config, postgres, logger)))
   const store = createPostgresJobStore(database, { logger })
-  const identity = await store.identify(fingerprintOf(digestKey))
-  const log = undo.use(
-    await createPostgresEventLog(database, {
-      topicPrefix: config.log.topicPrefix,
-      retentionMs: config.log.retentionMs,
-      clock,
-      logger,
-      dataDirectory: own?.dataDirectory ?? null,
-    }),
-  )
-  await log.ensureTopics(topicSpecs(config))
   const queue = undo.use(createPostgresJobQueue(database, store, { clock, logger }))
-  const metrics = createPrometheusMetrics()
   const kept = undo.move()
   return {
-    ...{ config, home, clock, logger, metrics, digestKey, apiToken, database, log, store, queue, identity },
-    postgresDone: own?.done ?? null,
+    ...{ config, home, clock, logger, digestKey, apiToken, database, store, queue, postgres },
+    metrics: createPrometheusMetrics(),
+    log: new DeferredLog(),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
 }
@@ -86,8 +77,4 @@ async function digestKeyOf(config: Config, home: string): Promise<string> {
   if (config.digestKey !== null) return config.digestKey
   if (config.database.url !== null) throw new HooktrailError('DIGEST_KEY_MISSING')
   return ensureDigestKey(home)
-}
-
-function fingerprintOf(digestKey: string): string {
-  return createHash('sha256').update(`hooktrail digest key\n${digestKey}`).digest('hex').slice(0, 16)
 }

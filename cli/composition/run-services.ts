@@ -1,113 +1,80 @@
-/** Starts the named services on one listener, runs until a signal or a failure, and stops them in reverse order. */
-import { randomUUID } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { hostname } from 'node:os'
-import { join } from 'node:path'
-import type { FastifyInstance } from 'fastify'
-import { openDirectoryStore } from '../../adapters/directory/directory-store.ts'
-import { createServer, listen } from '../../adapters/http/server.ts'
+/**
+ * Starts the named services and their listeners. A failure at any step stops everything that was started, in the reverse
+ * order; so does stop(): ingress answers what it took, the listeners close, then the work on the database ends.
+ */
 import { createReportStore } from '../../adapters/postgres/report-store.ts'
-import { archiveSignerOf, ensureArchiveSigner } from '../../adapters/system/key-files.ts'
 import { apiRoutes } from '../../api/api-routes.ts'
 import { healthRoutes } from '../../api/health-routes.ts'
 import type { ServiceState } from '../../api/verdict.ts'
-import { startArchiver, type ArchiverService } from '../../archiver/archiver.ts'
-import { parseVerifierKey } from '../../core/archive/signed-note.ts'
-import type { Service } from '../../core/service.ts'
-import { startDispatcher } from '../../dispatcher/start-dispatcher.ts'
 import { startIngress, type Ingress } from '../../ingress/ingress-service.ts'
+import { archiveReader } from './archive-reader.ts'
 import type { Context } from './context.ts'
-import { packageRoot } from './package-root.ts'
+import { Listeners, type Addresses } from './listeners.ts'
+import { StoreServices } from './store-services.ts'
 
 export type ServiceName = 'ingress' | 'dispatcher' | 'archiver' | 'api'
 
 export interface Running {
-  readonly url: string
+  readonly addresses: Addresses
   /** Rejects with the reason when a service could not go on. */
   readonly failed: Promise<never>
   stop(): Promise<void>
 }
 
 interface Parts {
-  readonly named: ReadonlyMap<string, Service>
-  readonly ingress: Ingress | null
-  readonly archiver: ArchiverService | null
-}
-
-export async function runServices(context: Context, names: ReadonlySet<ServiceName>): Promise<Running> {
-  const app = createServer(context.config.server)
-  const running = await startParts(context, names)
-  const state = { stopping: false }
-  try {
-    await register(app, context, { names, running, state })
-    const url = await listen(app, context.config.server)
-    return { url, failed: firstFailure(context, running), stop: () => stopAll(app, running, state) }
-  } catch (error) {
-    await stopAll(app, running, state)
-    throw error
-  }
-}
-
-async function startParts(context: Context, names: ReadonlySet<ServiceName>): Promise<Parts> {
-  const { config } = context
-  const ingress = names.has('ingress') ? await startIngress(config, context) : null
-  const dispatcher = names.has('dispatcher') ? await startDispatcher(config, context) : null
-  const archiver = names.has('archiver') ? await openArchiver(context) : null
-  const all = Object.entries({ ingress, dispatcher, archiver })
-  const named = new Map(all.flatMap(([name, service]) => (service === null ? [] : [[name, service]])))
-  return { named, ingress, archiver }
-}
-
-async function openArchiver(context: Context): Promise<ArchiverService> {
-  const { config, home, clock, logger } = context
-  const { signingKey, directory } = config.archive
-  const signer =
-    signingKey === null ? await ensureArchiveSigner(home) : archiveSignerOf(signingKey, 'archive.signing_key')
-  const instance = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`
-  return startArchiver(config, {
-    ...context,
-    archive: await openDirectoryStore(directory ?? join(home, 'archive'), { clock, logger }),
-    signer,
-    verifiers: [parseVerifierKey(signer.vkey)],
-    spoolDirectory: join(home, 'spool', instance),
-    instance,
-    formatsText: await readFile(join(packageRoot(), 'docs', 'formats.md'), 'utf8'),
-    rememberedArchiveId: context.identity.archiveId,
-  })
-}
-
-interface Registration {
   readonly names: ReadonlySet<ServiceName>
-  readonly running: Parts
-  readonly state: { readonly stopping: boolean }
+  readonly services: StoreServices
+  readonly ingress: Ingress | null
+  readonly isStopping: () => boolean
 }
 
-async function register(app: FastifyInstance, context: Context, how: Registration): Promise<void> {
-  const { names, running, state } = how
-  const services = (): readonly ServiceState[] =>
-    [...running.named].map(([name, service]) => ({ name, waitingFor: service.waitingFor() }))
-  const deps = { ...context, report: createReportStore(context.database), services }
-  await app.register(healthRoutes, {
+export async function runServices(
+  context: Context,
+  names: ReadonlySet<ServiceName>,
+  signal: AbortSignal,
+): Promise<Running> {
+  const failure = Promise.withResolvers<never>()
+  failure.promise.catch(() => undefined)
+  context.postgres?.done.catch(failure.reject)
+  let stopping = false
+  await using undo = new AsyncDisposableStack()
+  const services = undo.use(
+    new StoreServices(context, {
+      dispatcher: names.has('dispatcher'),
+      archiver: names.has('archiver'),
+      onFailed: failure.reject,
+    }),
+  )
+  await services.begin()
+  signal.throwIfAborted()
+  const listeners = undo.use(new Listeners(context.config))
+  const ingress = names.has('ingress') ? undo.use(await startIngress(context.config, context)) : null
+  ingress?.done.catch(failure.reject)
+  await register(listeners, context, { names, services, ingress, isStopping: () => stopping })
+  const addresses = await listeners.listen(ingress !== null)
+  signal.throwIfAborted()
+  const kept = undo.move()
+  const stop = async (): Promise<void> => {
+    stopping = true
+    await kept.disposeAsync()
+  }
+  return { addresses, failed: failure.promise, stop }
+}
+
+async function register({ open, admin }: Listeners, context: Context, parts: Parts): Promise<void> {
+  const { names, services, ingress, isStopping } = parts
+  const states = (): readonly ServiceState[] =>
+    [...names].map((name) => ({
+      name,
+      waitingFor: name === 'ingress' && ingress !== null ? ingress.waitingFor() : services.waitingFor(name),
+    }))
+  const openArchive = archiveReader(context.config, context.home)
+  const deps = { ...context, report: createReportStore(context.database), services: states, openArchive }
+  await admin.register(healthRoutes, {
     ...deps,
-    ready: () => !state.stopping && (running.ingress?.ready() ?? true),
-    archive: () => running.archiver?.status() ?? null,
+    ready: () => !isStopping() && (ingress?.ready() ?? services.isPrepared),
+    archive: () => services.archiver?.status() ?? null,
   })
-  if (running.ingress !== null) await app.register(running.ingress.routes)
-  if (names.has('api')) await app.register(apiRoutes, { ...deps, prefix: '/api' })
-}
-
-function firstFailure(context: Context, { named }: Parts): Promise<never> {
-  const failed = Promise.withResolvers<never>()
-  failed.promise.catch(() => undefined)
-  for (const { done } of named.values()) done.catch(failed.reject)
-  context.postgresDone?.catch(failed.reject)
-  return failed.promise
-}
-
-async function stopAll(app: FastifyInstance, running: Parts, state: { stopping: boolean }): Promise<void> {
-  state.stopping = true
-  await running.ingress?.stop()
-  await app.close()
-  await running.named.get('dispatcher')?.stop()
-  await running.archiver?.stop()
+  if (names.has('api')) await admin.register(apiRoutes, { ...deps, prefix: '/api' })
+  if (ingress !== null) await open.register(ingress.routes)
 }

@@ -61,7 +61,7 @@ export const apiErrors = {
   PORT_IN_USE: {
     what: 'the address to listen on is not free',
     events: 'nothing was started and nothing accepted here',
-    fix: 'stop the process that listens there, or change server.port',
+    fix: 'stop the process that listens there, or name another address in hooktrail.yaml',
     read: 'docs/config.md',
   },
   CONFIG_INVALID: {

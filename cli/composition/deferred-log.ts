@@ -1,0 +1,63 @@
+/**
+ * The log as a process sees it from its first moment on: until the database has answered, every call fails as an
+ * unreachable log does. So ingress answers 503 itself instead of not being there (I1).
+ */
+import { HooktrailError } from '../../core/error/hooktrail-error.ts'
+import type {
+  AppendRecord,
+  EventLog,
+  LogBounds,
+  LogPosition,
+  ReadRequest,
+  ReadResult,
+  Topic,
+  TopicPartition,
+  TopicSpec,
+} from '../../core/ports/event-log.ts'
+
+export class DeferredLog implements EventLog {
+  readonly driver = 'postgres'
+  #log: EventLog | null = null
+
+  open(log: EventLog): void {
+    this.#log = log
+  }
+
+  ensureTopics(specs: readonly TopicSpec[]): Promise<readonly Topic[]> {
+    return this.#log?.ensureTopics(specs) ?? notYet()
+  }
+
+  topics(): Promise<readonly Topic[]> {
+    return this.#log?.topics() ?? notYet()
+  }
+
+  append(records: readonly AppendRecord[]): Promise<readonly LogPosition[]> {
+    return this.#log?.append(records) ?? notYet()
+  }
+
+  read(request: ReadRequest): Promise<ReadResult> {
+    return this.#log?.read(request) ?? notYet()
+  }
+
+  bounds(partition: TopicPartition): Promise<LogBounds> {
+    return this.#log?.bounds(partition) ?? notYet()
+  }
+
+  offsetAt(partition: TopicPartition, timestampMs: bigint): Promise<bigint> {
+    return this.#log?.offsetAt(partition, timestampMs) ?? notYet()
+  }
+
+  truncate(partition: TopicPartition, before: bigint): Promise<void> {
+    return this.#log?.truncate(partition, before) ?? notYet()
+  }
+
+  diskUsage(): Promise<{ readonly usedBytes: bigint; readonly capacityBytes: bigint | null }> {
+    return this.#log?.diskUsage() ?? notYet()
+  }
+}
+
+function notYet(): Promise<never> {
+  return Promise.reject(
+    new HooktrailError('LOG_UNAVAILABLE', { reason: 'the database has not answered since the start' }),
+  )
+}

@@ -1,0 +1,35 @@
+/** Starts the archiver on its folder, with its keys, its spool and its texts; sweeps what dead processes spooled. */
+import { randomUUID } from 'node:crypto'
+import { readFile, rm } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { openDirectoryStore } from '../../adapters/directory/directory-store.ts'
+import { archiveSignerOf, ensureArchiveSigner } from '../../adapters/system/key-files.ts'
+import { startArchiver, type ArchiverService } from '../../archiver/archiver.ts'
+import { parseVerifierKey } from '../../core/archive/signed-note.ts'
+import type { Context } from './context.ts'
+import { packageRoot } from './package-root.ts'
+
+export async function openArchiver(
+  context: Context,
+  rememberedArchiveId: string | null,
+): Promise<ArchiverService> {
+  const { config, home, clock, logger } = context
+  const { signingKey, directory } = config.archive
+  const signer =
+    signingKey === null ? await ensureArchiveSigner(home) : archiveSignerOf(signingKey, 'archive.signing_key')
+  const instance = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`
+  const spool = join(home, 'spool')
+  // Our own Postgres locks the home: nobody else can be spooling there. Nothing in it is needed, the log has it all.
+  if (context.postgres !== null) await rm(spool, { recursive: true, force: true })
+  return startArchiver(config, {
+    ...context,
+    archive: await openDirectoryStore(directory ?? join(home, 'archive'), { clock, logger }),
+    signer,
+    verifiers: [parseVerifierKey(signer.vkey)],
+    spoolDirectory: join(spool, instance),
+    instance,
+    formatsText: await readFile(join(packageRoot(), 'docs', 'formats.md'), 'utf8'),
+    rememberedArchiveId,
+  })
+}
