@@ -9,7 +9,7 @@ const REAP = {
   text: `WITH expired AS MATERIALIZED (
     SELECT ctid AS at, job_id, attempt >= max_attempts AS spent,
            (extract(epoch FROM now() - lease_until) * 1000)::real AS over_ms
-      FROM jobs WHERE state = 'running' AND lease_until < now()
+      FROM jobs WHERE state = 'running' AND due <= now() AND lease_until < now()
      ORDER BY lease_until LIMIT $1::int4 FOR UPDATE SKIP LOCKED
   ), ended AS (
     DELETE FROM jobs USING expired WHERE jobs.job_id = expired.job_id AND spent RETURNING jobs.*, over_ms
