@@ -27,13 +27,16 @@ export function createServer(config: ServerConfig): FastifyInstance {
 }
 
 /** @throws PORT_IN_USE */
-export async function listen(app: FastifyInstance, at: { host: string; port: number }): Promise<string> {
+export async function listen(
+  app: FastifyInstance,
+  { host, port }: { readonly host: string; readonly port: number },
+): Promise<string> {
   try {
-    return await app.listen(at)
+    return await app.listen({ host, port })
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : null
     if (code === 'EADDRINUSE' || code === 'EACCES' || code === 'EADDRNOTAVAIL')
-      throw new HooktrailError('PORT_IN_USE', { ...at, reason: code }, error)
+      throw new HooktrailError('PORT_IN_USE', { host, port, reason: code }, error)
     throw error
   }
 }

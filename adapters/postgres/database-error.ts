@@ -1,6 +1,6 @@
 /**
- * Sorts what the driver throws: unreachable or restarting (STORE_UNAVAILABLE), disk full (STORE_FULL), and the rest
- * as it is. A caller that sees STORE_UNAVAILABLE does not know whether its statement took effect.
+ * Sorts what the driver throws: unreachable or restarting (STORE_UNAVAILABLE), disk full (STORE_FULL), refused
+ * (STORE_REFUSED), and the rest as it is. A caller that sees STORE_UNAVAILABLE does not know whether its statement took effect.
  */
 import { DatabaseError } from 'pg'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
@@ -20,6 +20,8 @@ const UNAVAILABLE = new Set([
   '53200',
 ])
 const FULL = new Set(['53100'])
+/** Wrong user or password, or no right to do it: waiting does not help. */
+const REFUSED = new Set(['28000', '28P01', '42501'])
 const REPEATABLE = new Set(['40001', '40P01'])
 
 export function mapDatabaseError(error: unknown): unknown {
@@ -28,6 +30,8 @@ export function mapDatabaseError(error: unknown): unknown {
   if (error instanceof DatabaseError) {
     const state = error.code ?? ''
     if (FULL.has(state)) return new HooktrailError('STORE_FULL', { sqlState: state }, error)
+    if (REFUSED.has(state))
+      return new HooktrailError('STORE_REFUSED', { sqlState: state, reason: error.message }, error)
     if (UNAVAILABLE.has(state) || state.startsWith('08'))
       return new HooktrailError('STORE_UNAVAILABLE', { sqlState: state, reason: error.message }, error)
     return error

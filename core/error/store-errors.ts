@@ -15,6 +15,12 @@ export const storeErrors = {
     fix: 'free space on the disk of the database; a shorter log.retention frees the log sooner',
     read: 'docs/operations.md',
   },
+  STORE_REFUSED: {
+    what: 'the database refuses this user',
+    events: 'nothing was started and nothing accepted; events that are stored stay as they are',
+    fix: 'correct user and password in database.url; the user must own the database, or its schema hooktrail',
+    read: 'docs/config.md',
+  },
   STORE_DIGEST_KEY_MISMATCH: {
     what: 'the store was made with another digest key',
     events: 'nothing was started: with another key duplicates of earlier events would not be recognised',
