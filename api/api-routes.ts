@@ -2,17 +2,20 @@
 import { Readable } from 'node:stream'
 import type { FastifyPluginCallback } from 'fastify'
 import type { z } from 'zod'
-import type { Clock } from '../core/clock.ts'
 import type { Config } from '../core/config/config.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Logger } from '../core/log.ts'
+import type { ArchiveStore } from '../core/ports/archive-store.ts'
 import type { EventLog } from '../core/ports/event-log.ts'
 import type { EventView, JobStore, JobView } from '../core/ports/job-store.ts'
 import type { ReportStore } from '../core/ports/report-store.ts'
+import { ArchiveChains } from './archive-chains.ts'
 import { exportLines } from './export-lines.ts'
 import { createErrorHandler } from './problem.ts'
 import * as query from './query.ts'
 import { readPayload, requirePayload } from './read-payload.ts'
+import { makeReport } from './report.ts'
+import { reportJson } from './report-json.ts'
 import { createTokenCheck } from './token-check.ts'
 import { attemptJson, eventJson, jobJson } from './views.ts'
 
@@ -21,7 +24,8 @@ export interface ApiDeps {
   readonly log: EventLog
   readonly store: JobStore
   readonly report: ReportStore
-  readonly clock: Clock
+  /** Null while there is no archive that this process can read. */
+  readonly openArchive: () => Promise<ArchiveStore | null>
   readonly logger: Logger
   readonly apiToken: string
 }
@@ -105,12 +109,14 @@ const jobRoutes: Routes = (app, { config, store }) => {
   })
 }
 
-const otherRoutes: Routes = (app, { config, store, log, report, clock }) => {
+const otherRoutes: Routes = (app, { config, store, log, report, openArchive }) => {
+  const chains = new ArchiveChains()
   app.get('/handlers', async () => ({ items: await store.handlers() }))
   app.get('/config', () => ({ generation: config.generation, config: config.redacted }))
-  app.get('/report', (request) => {
+  app.get('/report', async (request) => {
     const { since, until } = query.parse(query.windowQuery, request.query)
-    return report.sums({ sinceMs: since ?? 0, untilMs: until ?? clock.now() + 1 })
+    const window = { sinceMs: since ?? null, untilMs: until ?? null }
+    return reportJson(await makeReport({ report, chains, openArchive }, window))
   })
   app.get('/export/events', (request, reply) => {
     const { since, until, source, limit: max } = query.parse(query.exportQuery, request.query)

@@ -1,68 +1,78 @@
-/** The report's sums, read in one snapshot: plan steps, jobs and attempts, and the jobs where they do not agree. */
-import type { ReportSums, ReportStore, ReportWindow } from '../../core/ports/report-store.ts'
+/**
+ * The report's sums and checks in one read-only snapshot. All tables are locked (shared) before the snapshot is taken:
+ * no slice can be dropped in between, or what the snapshot still counts could not be found any more.
+ */
+import type { Disagreement, ReportSums, ReportStore, ReportWindow } from '../../core/ports/report-store.ts'
 import type { Database, Queryable } from './pool.ts'
+import { CHECKS } from './report-checks.ts'
+import { BY_SOURCE, BY_STEP, byHandler, PARTITIONS, REJECTED } from './report-sums.ts'
 
-const BY_HANDLER = `
-  WITH every_job AS (
-    SELECT job_id, event_id, handler, source, state AS state FROM jobs
-    UNION ALL SELECT job_id, event_id, handler, source, 'completed' FROM jobs_done
-    UNION ALL SELECT job_id, event_id, handler, source, 'dead' FROM jobs_dead)
-  SELECT j.source, j.handler, count(*)::float8 AS planned,
-         count(*) FILTER (WHERE j.state = 'completed')::float8 AS delivered,
-         count(*) FILTER (WHERE j.state = 'dead')::float8 AS dead,
-         count(*) FILTER (WHERE j.state NOT IN ('completed', 'dead'))::float8 AS "inProgress"
-    FROM every_job j JOIN (SELECT DISTINCT event_id, received_at_ms FROM events) e USING (event_id)
-   WHERE e.received_at_ms >= $1::float8 AND e.received_at_ms < $2::float8
-   GROUP BY 1, 2 ORDER BY 1, 2`
+const TABLES = ['events', 'jobs', 'jobs_done', 'jobs_dead', 'attempts', 'plan_steps', 'log_records'] as const
+const STATEMENT_TIMEOUT_MS = 600_000
+/** Times of a step and of what it leads to are the starts of their transactions: they may differ by a transaction. */
+const MARGIN_SECONDS = 120
 
-const BY_SOURCE = `
-  SELECT source, count(*)::float8 AS received,
-         count(*) FILTER (WHERE original_id IS NOT NULL)::float8 AS duplicate,
-         count(*) FILTER (WHERE conflict)::float8 AS conflict
-    FROM events WHERE received_at_ms >= $1::float8 AND received_at_ms < $2::float8 GROUP BY 1 ORDER BY 1`
+/** Null while the oldest slice of every table is the one that the installation began with: nothing was dropped. */
+const HELD_FROM = `
+  WITH oldest AS (
+    SELECT i.inhparent, min(to_date(right(c.relname, 8), 'YYYYMMDD')) AS day
+      FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+     WHERE i.inhparent = ANY (ARRAY['events', 'jobs_done', 'jobs_dead', 'attempts', 'plan_steps']::regclass[])
+       AND c.relname ~ '_[0-9]{8}$' GROUP BY 1)
+  SELECT (extract(epoch FROM max(day)) * 1000)::float8 AS "heldFromMs"
+    FROM oldest WHERE day > (SELECT max(applied_at)::date FROM schema_migrations WHERE version = 2)`
 
-/** A planned offset whose job is in no table, a completed job without a clean attempt, a job in two tables. */
-const DISAGREEING = `
-  WITH every_job AS (
-    SELECT job_id, event_id FROM jobs UNION ALL SELECT job_id, event_id FROM jobs_done
-    UNION ALL SELECT job_id, event_id FROM jobs_dead),
-  planned AS (
-    SELECT s.handler, e.event_id FROM plan_steps s CROSS JOIN LATERAL unnest(s.planned) AS o(record_offset)
-      JOIN events e ON e.topic_id = s.topic_id AND e.partition_no = s.partition_no
-                   AND e.record_offset = o.record_offset
-     WHERE s.handler <> '' AND e.received_at_ms >= $1::float8 AND e.received_at_ms < $2::float8)
-  SELECT event_id AS "eventId", 'planned for ' || handler || ', and there is no job' AS reason FROM planned p
-   WHERE NOT EXISTS (SELECT FROM every_job j WHERE j.job_id = p.event_id || '.' || p.handler)
-  UNION ALL
-  SELECT d.event_id, 'delivered to ' || d.handler || ', and no attempt says so' FROM jobs_done d
-   WHERE NOT EXISTS (SELECT FROM attempts a WHERE a.job_id = d.job_id AND a.next_state = 'completed')
-  UNION ALL
-  SELECT min(event_id), 'job ' || job_id || ' is in two states' FROM every_job GROUP BY job_id HAVING count(*) > 1
-  LIMIT 100`
+type Row<T> = T & Record<string, unknown>
 
 export function createReportStore(database: Database): ReportStore {
+  let last: Promise<unknown> = Promise.resolve()
   return {
-    sums: (window) =>
-      database.transaction(async (transaction) => {
-        await transaction.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY')
-        return readSums(transaction, window)
-      }),
+    // One at a time: a report reads everything that there is.
+    sums: (window) => {
+      const sums = last.then(
+        () => readSnapshot(database, window),
+        () => readSnapshot(database, window),
+      )
+      last = sums
+      return sums
+    },
   }
 }
 
-async function readSums(transaction: Queryable, { sinceMs, untilMs }: ReportWindow): Promise<ReportSums> {
-  const window = [sinceMs, untilMs]
-  const sources = await transaction.query<ReportSums['sources'][number] & Record<string, unknown>>(
-    BY_SOURCE,
-    window,
-  )
-  const handlers = await transaction.query<ReportSums['handlers'][number] & Record<string, unknown>>(
-    BY_HANDLER,
-    window,
-  )
-  const disagreeing = await transaction.query<ReportSums['disagreeing'][number] & Record<string, unknown>>(
-    DISAGREEING,
-    window,
-  )
-  return { sources, handlers, disagreeing }
+function readSnapshot(database: Database, window: ReportWindow): Promise<ReportSums> {
+  return database.transaction(async (transaction) => {
+    await transaction.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY')
+    await transaction.query(`SET LOCAL statement_timeout = ${STATEMENT_TIMEOUT_MS}`)
+    await transaction.query(`LOCK TABLE ${TABLES.join(', ')} IN ACCESS SHARE MODE`)
+    const comparedFromMs = await readComparedFrom(transaction)
+    const sums = await readSums(transaction, window)
+    return { ...sums, comparedFromMs, disagreeing: await readDisagreeing(transaction, comparedFromMs) }
+  })
+}
+
+async function readComparedFrom(transaction: Queryable): Promise<number | null> {
+  const [row] = await transaction.query<{ heldFromMs: number | null }>(HELD_FROM)
+  const ms = row?.heldFromMs ?? null
+  return ms === null ? null : ms + MARGIN_SECONDS * 1000
+}
+
+async function readSums(transaction: Queryable, { sinceMs, untilMs }: ReportWindow) {
+  const window = [sinceMs ?? '-infinity', untilMs ?? 'infinity']
+  const isOpen = sinceMs === null && untilMs === null
+  const sources = await transaction.query<Row<ReportSums['sources'][number]>>(BY_SOURCE, window)
+  const rejected = await transaction.query<Row<ReportSums['rejected'][number]>>(REJECTED, window)
+  const steps = await transaction.query<Row<ReportSums['steps'][number]>>(BY_STEP, window)
+  const jobs = await transaction.query<Row<ReportSums['jobs'][number]>>(byHandler(isOpen), window)
+  const partitions = await transaction.query<Row<ReportSums['partitions'][number]>>(PARTITIONS)
+  return { sources, rejected, steps, jobs, partitions }
+}
+
+async function readDisagreeing(
+  transaction: Queryable,
+  comparedFromMs: number | null,
+): Promise<readonly Disagreement[]> {
+  const from = comparedFromMs === null ? '-infinity' : new Date(comparedFromMs).toISOString()
+  const found: Disagreement[] = []
+  for (const check of CHECKS) found.push(...(await transaction.query<Row<Disagreement>>(check, [from])))
+  return found
 }

@@ -1,8 +1,14 @@
-/** Port: the sums of the report. One snapshot, so that they can be compared. Adapter: adapters/postgres. */
+/**
+ * Port: the sums of the report and the checks between them, read in one snapshot, so that traffic that flows meanwhile
+ * is "in progress" and never a disagreement. What was dropped after its retention is not compared, and is said.
+ * Adapter: adapters/postgres.
+ */
+import type { TopicId } from './event-log.ts'
+
 export interface ReportWindow {
-  /** Of the event's receipt; `untilMs` is exclusive. */
-  readonly sinceMs: number
-  readonly untilMs: number
+  /** Of the event's receipt; null: open. `untilMs` is exclusive. */
+  readonly sinceMs: number | null
+  readonly untilMs: number | null
 }
 
 export interface SourceSums {
@@ -12,20 +18,65 @@ export interface SourceSums {
   readonly conflict: number
 }
 
-export interface HandlerSums {
+export interface RejectedSum {
+  readonly source: string
+  readonly reason: string
+  /** Recorded ones and those that their records count as left out; of what the log still holds. */
+  readonly rejected: number
+}
+
+/** What the plan steps say; for a window, of the steps that hold its offsets. */
+export interface StepSums {
+  readonly source: string
+  readonly handler: string
+  readonly filtered: number
+  readonly duplicate: number
+  readonly expired: number
+  readonly lost: number
+}
+
+/** What became of the handler's jobs, and what it has not reached yet. */
+export interface JobSums {
   readonly source: string
   readonly handler: string
   readonly planned: number
+  /** Jobs that were made dead while they were planned: filter errors. */
+  readonly errors: number
   readonly delivered: number
   readonly dead: number
-  readonly inProgress: number
+  readonly discarded: number
+  readonly open: number
+  /** Indexed events behind which the handler still stands. */
+  readonly waiting: number
+}
+
+export interface LogPartitionSums {
+  readonly topic: string
+  readonly topicId: TopicId
+  readonly partition: number
+  readonly logStart: bigint
+  readonly highWatermark: bigint
+  /** Where the index stands, null on topics that are not planned. */
+  readonly indexed: bigint | null
+}
+
+export interface Disagreement {
+  /** Null where the place is all that is known. */
+  readonly eventId: string | null
+  readonly place: string
+  readonly reason: string
 }
 
 export interface ReportSums {
   readonly sources: readonly SourceSums[]
-  readonly handlers: readonly HandlerSums[]
-  /** Events whose plan steps, jobs and attempts contradict each other; at most 100. */
-  readonly disagreeing: readonly { readonly eventId: string; readonly reason: string }[]
+  readonly rejected: readonly RejectedSum[]
+  readonly steps: readonly StepSums[]
+  readonly jobs: readonly JobSums[]
+  readonly partitions: readonly LogPartitionSums[]
+  /** What was planned before was dropped after its retention and is not compared; null: everything is held. */
+  readonly comparedFromMs: number | null
+  /** At most 100 of each check. */
+  readonly disagreeing: readonly Disagreement[]
 }
 
 export interface ReportStore {

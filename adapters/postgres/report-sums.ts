@@ -1,0 +1,83 @@
+/** SQL of the report's sums. $1 and $2 are the window of the event's receipt; infinite where it is open. */
+export const EVERY_JOB = `
+  SELECT job_id, event_id, handler, source, state FROM jobs
+  UNION ALL SELECT job_id, event_id, handler, source, 'completed' FROM jobs_done
+  UNION ALL SELECT job_id, event_id, handler, source, 'dead' FROM jobs_dead`
+
+const IN_WINDOW = 'e.received_at_ms >= $1::float8 AND e.received_at_ms < $2::float8'
+
+export const BY_SOURCE = `
+  SELECT source, count(*)::float8 AS received,
+         count(*) FILTER (WHERE original_id IS NOT NULL)::float8 AS duplicate,
+         count(*) FILTER (WHERE conflict)::float8 AS conflict
+    FROM events e WHERE ${IN_WINDOW} GROUP BY 1 ORDER BY 1`
+
+/** Read from the bytes by their fixed beginning and end: a record that somebody else wrote is only not counted. */
+export const REJECTED = `
+  SELECT source, reason, sum(1 + left_out)::float8 AS rejected FROM (
+    SELECT said[1] AS source, said[2] AS reason,
+           coalesce(substring(encode(r.value, 'escape') FROM '"left_out":([0-9]{1,9})\\}$'), '0')::int8 AS left_out
+      FROM log_topics t
+      JOIN log_partitions p USING (topic_no)
+      JOIN log_records r ON r.topic_no = p.topic_no AND r.partition_no = p.partition_no
+                        AND r.record_offset >= p.log_start
+     CROSS JOIN LATERAL regexp_match(encode(substring(r.value FOR 700), 'escape'),
+       '^\\{"id":"[^"]*","source":"([^"]*)","reason":"([a-z_]{1,40})"') AS said
+     WHERE t.name LIKE '%.rejected' AND r.timestamp_ms >= $1::float8 AND r.timestamp_ms < $2::float8
+       AND said IS NOT NULL) AS rejection
+  GROUP BY 1, 2 ORDER BY 1, 2`
+
+/** Of all steps, or with a window of those between the first and the last offset of its events in each partition. */
+export const BY_STEP = `
+  WITH span AS (
+    SELECT topic_id, partition_no, min(record_offset) AS low, max(record_offset) AS high
+      FROM events e WHERE ${IN_WINDOW} GROUP BY 1, 2)
+  SELECT substr(s.topic, strpos(s.topic, '.events.') + 8) AS source, s.handler,
+         sum((counts->>'filtered')::int8)::float8 AS filtered,
+         sum((counts->>'duplicate')::int8)::float8 AS duplicate,
+         sum((counts->>'expired')::int8)::float8 AS expired,
+         sum((counts->>'lost')::int8)::float8 AS lost
+    FROM plan_steps s
+   WHERE ($1::float8 = '-infinity' AND $2::float8 = 'infinity')
+      OR EXISTS (SELECT FROM span WHERE span.topic_id = s.topic_id AND span.partition_no = s.partition_no
+                    AND s.next_offset > span.low AND s.first_offset <= span.high)
+   GROUP BY 1, 2 ORDER BY 1, 2`
+
+/** A window needs the event's time, and so its row; without one every job counts, however old its event is. */
+export function byHandler(isOpen: boolean): string {
+  const known = isOpen
+    ? '$1::float8 <= $2::float8'
+    : `EXISTS (SELECT FROM events e WHERE e.event_id = j.event_id AND ${IN_WINDOW})`
+  const within = isOpen
+    ? ''
+    : `JOIN events e ON e.topic_id = s.topic_id AND e.partition_no = s.partition_no AND e.record_offset = o.planned_at AND ${IN_WINDOW}`
+  return `
+  WITH every_job AS (${EVERY_JOB}), parts AS (
+    SELECT source, handler, 0 AS planned, 0 AS errors, (state = 'completed')::int AS delivered,
+           (state = 'dead')::int AS dead, (state = 'discarded')::int AS discarded,
+           (state IN ('available', 'running', 'retryable'))::int AS open, 0 AS waiting
+      FROM every_job j WHERE ${known}
+    UNION ALL
+    SELECT substr(s.topic, strpos(s.topic, '.events.') + 8), s.handler, o.planned, 1 - o.planned, 0, 0, 0, 0, 0
+      FROM plan_steps s CROSS JOIN LATERAL (
+        SELECT u AS planned_at, 1 AS planned FROM unnest(s.planned) AS u
+        UNION ALL SELECT (d->>'offset')::int8, 0 FROM jsonb_array_elements(s.dead_jobs) AS d) AS o ${within}
+     WHERE s.handler <> ''
+    UNION ALL
+    SELECT e.source, p.handler, 0, 0, 0, 0, 0, 0, 1
+      FROM positions p JOIN events e ON e.topic_id = p.topic_id AND e.partition_no = p.partition_no
+       AND e.record_offset >= p.next_offset AND ${IN_WINDOW}
+     WHERE p.handler <> '')
+  SELECT source, handler, sum(planned)::float8 AS planned, sum(errors)::float8 AS errors,
+         sum(delivered)::float8 AS delivered, sum(dead)::float8 AS dead, sum(discarded)::float8 AS discarded,
+         sum(open)::float8 AS open, sum(waiting)::float8 AS waiting
+    FROM parts GROUP BY 1, 2 ORDER BY 1, 2`
+}
+
+export const PARTITIONS = `
+  SELECT t.name AS topic, replace(t.topic_id::text, '-', '') AS "topicId", p.partition_no AS partition,
+         p.log_start AS "logStart", p.next_offset AS "highWatermark", i.next_offset AS indexed
+    FROM log_topics t JOIN log_partitions p USING (topic_no)
+    LEFT JOIN positions i ON i.handler = '' AND i.topic_id = replace(t.topic_id::text, '-', '')
+                         AND i.partition_no = p.partition_no
+   ORDER BY t.name COLLATE "C", p.partition_no`
