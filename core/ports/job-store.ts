@@ -134,7 +134,7 @@ export interface PlanStore {
    * jobs and plan steps, then moves each position from `first` to `next` by compare-and-swap.
    */
   commitStep(request: StepRequest, decide: (locked: LockedStep) => StepDecision): Promise<StepOutcome>
-  /** Jobs in each open state, by handler; feeds the bounds. */
+  /** Jobs in each open state, by handler; one that waits for its time counts as retryable. Feeds the bounds. */
   openJobs(): Promise<readonly { handler: string; available: number; running: number; retryable: number }[]>
 }
 

@@ -12,7 +12,7 @@ CREATE TABLE store (
 INSERT INTO store DEFAULT VALUES;
 
 CREATE TABLE handlers (
-  handler        text PRIMARY KEY CHECK (handler <> ''),
+  handler        text COLLATE "C" PRIMARY KEY CHECK (handler <> ''),
   source         text NOT NULL,
   status         text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'paused', 'disabled')),
   status_reason  text,
@@ -21,8 +21,8 @@ CREATE TABLE handlers (
 
 -- Handler '' is the index itself. Moved only by compare-and-swap, in the transaction of what was planned.
 CREATE TABLE positions (
-  handler        text NOT NULL,
-  topic_id       text NOT NULL,
+  handler        text COLLATE "C" NOT NULL,
+  topic_id       text COLLATE "C" NOT NULL,
   partition_no   integer NOT NULL,
   start_offset   bigint NOT NULL,
   next_offset    bigint NOT NULL,
@@ -31,8 +31,8 @@ CREATE TABLE positions (
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 
 CREATE TABLE first_seen (
-  source         text NOT NULL,
-  key            text NOT NULL,
+  source         text COLLATE "C" NOT NULL,
+  key            text COLLATE "C" NOT NULL,
   topic_id       text NOT NULL,
   partition_no   integer NOT NULL,
   record_offset  bigint NOT NULL,
@@ -77,7 +77,7 @@ CREATE TABLE jobs (
   state          text NOT NULL DEFAULT 'available' CHECK (state IN ('available', 'running', 'retryable')),
   job_id         text COLLATE "C" NOT NULL PRIMARY KEY,
   event_id       text COLLATE "C" NOT NULL,
-  handler        text NOT NULL,
+  handler        text COLLATE "C" NOT NULL,
   source         text NOT NULL,
   event_type     text NOT NULL,
   topic          text NOT NULL,
@@ -99,7 +99,7 @@ CREATE TABLE jobs_done (
   max_attempts   integer NOT NULL,
   job_id         text COLLATE "C" NOT NULL,
   event_id       text COLLATE "C" NOT NULL,
-  handler        text NOT NULL,
+  handler        text COLLATE "C" NOT NULL,
   source         text NOT NULL,
   event_type     text NOT NULL
 ) PARTITION BY RANGE (completed_at);
@@ -115,7 +115,7 @@ CREATE TABLE jobs_dead (
   max_attempts   integer NOT NULL,
   job_id         text COLLATE "C" NOT NULL,
   event_id       text COLLATE "C" NOT NULL,
-  handler        text NOT NULL,
+  handler        text COLLATE "C" NOT NULL,
   source         text NOT NULL,
   event_type     text NOT NULL,
   topic          text NOT NULL,
@@ -141,7 +141,7 @@ CREATE TABLE attempts (
   lease          uuid,
   job_id         text COLLATE "C" NOT NULL,
   event_id       text COLLATE "C" NOT NULL,
-  handler        text NOT NULL,
+  handler        text COLLATE "C" NOT NULL,
   -- What became of the job; null when the attempt came late and changed nothing.
   next_state     text,
   error_class    text,
@@ -162,7 +162,7 @@ CREATE TABLE plan_steps (
   partition_no   integer NOT NULL,
   first_offset   bigint NOT NULL,
   next_offset    bigint NOT NULL,
-  handler        text NOT NULL,
+  handler        text COLLATE "C" NOT NULL,
   topic          text NOT NULL,
   topic_id       text NOT NULL,
   generation     text NOT NULL,

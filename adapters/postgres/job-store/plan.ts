@@ -17,7 +17,24 @@ import { int4Array, int8Array, textArray } from '../sql.ts'
 import { claimedVerdicts, lockAndClaim, readVerdicts } from './verdicts.ts'
 import { writeStep } from './write-step.ts'
 
+type OpenJobs = Awaited<ReturnType<PlanStore['openJobs']>>[number]
+
 const POSITION = 'handler, topic_id AS "topicId", partition_no AS partition, next_offset AS next'
+
+/** Asked for often: waiting jobs, perhaps very many, are counted in the index alone, and only due ones by their rows. */
+const OPEN_JOBS = {
+  name: 'jobs_open',
+  text: `SELECT h.handler, due.available, due.running, (due.retryable + waiting.jobs)::int4 AS retryable
+           FROM handlers h
+          CROSS JOIN LATERAL (
+            SELECT (count(*) FILTER (WHERE state = 'available'))::int4 AS available,
+                   (count(*) FILTER (WHERE state = 'running'))::int4 AS running,
+                   (count(*) FILTER (WHERE state = 'retryable'))::int4 AS retryable
+              FROM jobs WHERE jobs.handler = h.handler AND due <= now()) AS due
+          CROSS JOIN LATERAL (
+            SELECT count(*)::int4 AS jobs FROM jobs WHERE jobs.handler = h.handler AND due > now()) AS waiting
+          WHERE due.available + due.running + due.retryable + waiting.jobs > 0`,
+}
 
 export function createPlanStore(database: Database): PlanStore {
   return {
@@ -43,7 +60,7 @@ export function createPlanStore(database: Database): PlanStore {
     allPositions: () =>
       database.query<Position & Record<string, unknown>>(`SELECT ${POSITION} FROM positions`),
     commitStep: (request, decide) => commitStep(database, request, decide),
-    openJobs: () => openJobs(database),
+    openJobs: () => database.query<OpenJobs & Record<string, unknown>>(OPEN_JOBS),
   }
 }
 
@@ -103,17 +120,5 @@ function commitStep(
       decision.jobs.flatMap(({ state, handler }) => (state === 'available' ? [handler] : [])),
     )
     return { kind: 'committed', planned: [...planned] }
-  })
-}
-
-async function openJobs(
-  database: Queryable,
-): Promise<readonly { handler: string; available: number; running: number; retryable: number }[]> {
-  return database.query({
-    name: 'jobs_open',
-    text: `SELECT handler, (count(*) FILTER (WHERE state = 'available'))::int4 AS available,
-                  (count(*) FILTER (WHERE state = 'running'))::int4 AS running,
-                  (count(*) FILTER (WHERE state = 'retryable'))::int4 AS retryable
-             FROM jobs GROUP BY handler`,
   })
 }

@@ -1,16 +1,19 @@
 /**
  * Expired leases: whether the request was sent nobody knows, so the attempt is recorded as `unknown`, and the job is
- * due again at once, or dead when its attempts are used up. A row that its sender is just finishing is passed over.
+ * due again at once, or dead when its attempts are used up. A row that its sender is just finishing is passed over. A
+ * running job is found by its due time, which is past: there is no index of leases that each take would have to keep.
  */
 import type { Queryable } from '../pool.ts'
 
 const REAP = {
   name: 'jobs_reap',
   text: `WITH expired AS MATERIALIZED (
-    SELECT ctid AS at, job_id, attempt >= max_attempts AS spent,
-           (extract(epoch FROM now() - lease_until) * 1000)::real AS over_ms
-      FROM jobs WHERE state = 'running' AND due <= now() AND lease_until < now()
-     ORDER BY lease_until LIMIT $1::int4 FOR UPDATE SKIP LOCKED
+    SELECT job.* FROM handlers h CROSS JOIN LATERAL (
+      SELECT job_id, attempt >= max_attempts AS spent,
+             (extract(epoch FROM now() - lease_until) * 1000)::real AS over_ms
+        FROM jobs WHERE jobs.handler = h.handler AND due <= now() AND state = 'running' AND lease_until < now()
+       ORDER BY due LIMIT $1::int4 FOR UPDATE SKIP LOCKED
+    ) AS job LIMIT $1::int4
   ), ended AS (
     DELETE FROM jobs USING expired WHERE jobs.job_id = expired.job_id AND spent RETURNING jobs.*, over_ms
   ), dead AS (
