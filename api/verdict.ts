@@ -1,39 +1,109 @@
 /** The first line of /health and `hooktrail status`, computed from what the processes know. Pure. */
+import type { HandlerStanding } from '../core/ports/report-store.ts'
+import { spanText } from './span-text.ts'
+
 export interface ServiceState {
   readonly name: string
   readonly waitingFor: string | null
 }
 
+export interface ArchiveFacts {
+  /** Age of the oldest record that is not archived; null in a process without an archiver. */
+  readonly lagSeconds: number | null
+  readonly heartbeatAgeSeconds: number | null
+  readonly halted: readonly { readonly topic: string; readonly partition: number; readonly reason: string }[]
+  readonly chainFault: string | null
+}
+
 export interface HealthFacts {
   readonly storeAnswers: boolean
   readonly services: readonly ServiceState[]
-  readonly openJobs: readonly { handler: string; available: number; retryable: number }[]
-  readonly halted: readonly { topic: string; partition: number; reason: string }[]
-  readonly chainFault: string | null
-  readonly archiveLagSeconds: number | null
+  readonly handlers: readonly HandlerStanding[]
+  /** Null while there is no archive that this process knows. */
+  readonly archive: ArchiveFacts | null
+  readonly retentionSeconds: number
+  /** A heartbeat that is older than this is overdue. */
+  readonly heartbeatSecondsMax: number
 }
 
+/** More would be no sentence; `hooktrail status` lists all. */
+const NAMED_MAX = 5
+const BEHIND_RECORDS_MIN = 1_000
+const BEHIND_SECONDS_MIN = 60
+
 export function verdictOf(facts: HealthFacts): string {
-  const { storeAnswers, services, openJobs, halted, chainFault, archiveLagSeconds } = facts
-  const waits = services.flatMap(({ name, waitingFor }) =>
-    waitingFor === null ? [] : [`${name} waits: ${waitingFor}.`],
-  )
-  const retries = openJobs
-    .filter(({ retryable }) => retryable > 0)
-    .map(
-      ({ handler, retryable }) =>
-        `${handler}: ${retryable} ${retryable === 1 ? 'job waits' : 'jobs wait'} for a retry.`,
-    )
-  const halts = halted.map(
-    ({ topic, partition, reason }) => `Archiving of ${topic}/${partition} is halted: ${reason}.`,
-  )
+  const { storeAnswers, services, handlers, archive } = facts
+  const isArchiveSound = archive === null || (archive.chainFault === null && archive.halted.length === 0)
+  const slow = handlers.flatMap(handlerTrouble)
   const troubles = [
     ...(storeAnswers ? [] : ['The database does not answer: events are answered 503 and sent again.']),
-    ...(chainFault === null ? [] : [`The archive contradicts itself: ${chainFault}.`]),
-    ...halts,
-    ...waits,
-    ...retries,
+    ...(archive === null ? [] : archiveTroubles(archive, facts)),
+    ...services.flatMap(({ name, waitingFor }) =>
+      waitingFor === null ? [] : [`${name} waits: ${waitingFor}.`],
+    ),
+    ...slow.slice(0, NAMED_MAX),
+    ...(slow.length > NAMED_MAX ? [`${slow.length - NAMED_MAX} more handlers are behind.`] : []),
   ]
-  const archive = archiveLagSeconds === null ? [] : [`Archive ${Math.round(archiveLagSeconds)} s behind.`]
-  return [...(troubles.length === 0 ? ['All is well.'] : troubles), ...archive].join(' ')
+  const opening = troubles.length === 0 ? ['All is well.'] : []
+  const promise = troubles.length > 0 && storeAnswers && isArchiveSound ? ['No acked event is lost.'] : []
+  return [...opening, ...promise, ...troubles, ...archiveLag(archive, facts)].join(' ')
+}
+
+function handlerTrouble(standing: HandlerStanding): readonly string[] {
+  const { handler, status, statusReason, retryable, lagRecords, dueForMs, lastError } = standing
+  if (status !== 'active') {
+    const reason = statusReason === null ? '' : `: ${statusReason}`
+    return [`${handler} is ${status}${reason}; hooktrail handlers enable ${handler}.`]
+  }
+  const parts = [
+    ...(retryable > 0
+      ? [`${jobs(retryable)} for a retry${lastError === null ? '' : ` after ${lastError}`}`]
+      : []),
+    ...(retryable > 0 && dueForMs !== null && dueForMs < 0
+      ? [`the next in ${spanText(-dueForMs / 1000)}`]
+      : []),
+    ...(lagRecords >= BEHIND_RECORDS_MIN ? [`${lagRecords} records are not planned yet`] : []),
+  ]
+  const behindSeconds = Math.max(0, dueForMs ?? 0) / 1000
+  if (behindSeconds >= BEHIND_SECONDS_MIN)
+    return [[`${handler} is ${spanText(behindSeconds)} behind`, ...parts.slice(0, 1)].join(': ') + '.']
+  return parts.length === 0 ? [] : [`${handler}: ${parts.join(', ')}.`]
+}
+
+function jobs(count: number): string {
+  return count === 1 ? '1 job waits' : `${count} jobs wait`
+}
+
+function archiveTroubles(archive: ArchiveFacts, facts: HealthFacts): readonly string[] {
+  const { chainFault, halted, heartbeatAgeSeconds } = archive
+  const isOverdue = heartbeatAgeSeconds !== null && heartbeatAgeSeconds > facts.heartbeatSecondsMax
+  return [
+    ...(chainFault === null ? [] : [`The archive contradicts itself: ${chainFault}.`]),
+    ...halted
+      .slice(0, NAMED_MAX)
+      .map(({ topic, partition, reason }) => `Archiving of ${topic}/${partition} is halted: ${reason}.`),
+    ...(isOverdue
+      ? [`No heartbeat of the archive for ${spanText(heartbeatAgeSeconds)}: is an archiver running?`]
+      : []),
+    ...(marginSeconds(archive, facts) === 0
+      ? ['The archive is as far behind as log.retention: nothing is cut.']
+      : []),
+  ]
+}
+
+/** How long the archive may stand still before the log holds more than its retention; null when nobody knows. */
+export function marginSeconds(
+  archive: ArchiveFacts | null,
+  { retentionSeconds }: Pick<HealthFacts, 'retentionSeconds'>,
+): number | null {
+  if (archive === null || archive.lagSeconds === null) return null
+  return Math.max(0, retentionSeconds - archive.lagSeconds)
+}
+
+function archiveLag(archive: ArchiveFacts | null, facts: HealthFacts): readonly string[] {
+  const margin = marginSeconds(archive, facts)
+  if (archive?.lagSeconds === null && archive.heartbeatAgeSeconds !== null)
+    return [`Last heartbeat of the archive ${spanText(archive.heartbeatAgeSeconds)} ago.`]
+  if (archive === null || archive.lagSeconds === null || margin === null) return []
+  return [`Archive ${spanText(archive.lagSeconds)} behind, margin ${spanText(margin)}.`]
 }

@@ -1,16 +1,80 @@
-/** `hooktrail status`: the verdict first, then what it was computed from. */
+/** `hooktrail status`: the verdict first, then what it was computed from, a line each. */
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { apiCommand, callApi, type ApiFlags } from './api-options.ts'
 
-const healthSchema = z.looseObject({ verdict: z.string() })
+const seconds = z.number().nullable()
+const healthSchema = z.looseObject({
+  verdict: z.string(),
+  generation: z.string(),
+  services: z.array(z.looseObject({ name: z.string(), waiting_for: z.string().nullable() })),
+  handlers: z.array(
+    z.looseObject({
+      ...{
+        handler: z.string(),
+        source: z.string(),
+        status: z.string(),
+        status_reason: z.string().nullable(),
+      },
+      ...{ lag_records: z.number(), available: z.number(), running: z.number(), retryable: z.number() },
+      ...{ oldest_due_seconds: seconds, last_error: z.string().nullable() },
+    }),
+  ),
+  archive: z
+    .looseObject({
+      ...{ id: z.string(), location: z.string(), lag_seconds: seconds, margin_seconds: seconds },
+      last_heartbeat: z.looseObject({ n: z.string(), age_seconds: z.number() }).nullable(),
+    })
+    .nullable(),
+})
+
+type HealthAnswer = z.output<typeof healthSchema>
 
 export function statusCommand(): Command {
   return apiCommand('status', 'how it stands, in a sentence first', 'hooktrail status').action(
     async (flags: ApiFlags) => {
       const health = healthSchema.parse(await (await callApi(flags, '/health')).json())
-      if (flags.json === true) console.log(JSON.stringify(health))
-      else console.log(`${health.verdict}\n${JSON.stringify(health, null, 2)}`)
+      console.log(flags.json === true ? JSON.stringify(health) : textOf(health))
     },
   )
+}
+
+function textOf(health: HealthAnswer): string {
+  const { verdict, services, handlers, archive, generation } = health
+  return [
+    verdict,
+    '',
+    `configuration ${generation}`,
+    `services      ${services.map((service) => service.name + (service.waiting_for === null ? '' : ' (waits)')).join(', ')}`,
+    ...handlers.map(handlerLine),
+    archiveLine(archive),
+  ].join('\n')
+}
+
+function handlerLine(row: HealthAnswer['handlers'][number]): string {
+  const reason = row.status_reason === null ? '' : ` (${row.status_reason})`
+  const due = row.oldest_due_seconds
+  const parts = [
+    `${row.status}${reason}`,
+    `${row.lag_records} not planned`,
+    `${row.available} available, ${row.running} running, ${row.retryable} retryable`,
+    ...(due === null
+      ? []
+      : [due < 0 ? `next due in ${Math.round(-due)} s` : `oldest due for ${Math.round(due)} s`]),
+    ...(row.last_error === null ? [] : [`last error ${row.last_error}`]),
+  ]
+  return `handler       ${row.handler} of ${row.source}: ${parts.join(' · ')}`
+}
+
+function archiveLine(archive: HealthAnswer['archive']): string {
+  if (archive === null) return 'archive       unknown to this process'
+  const { location, lag_seconds: lag, last_heartbeat: heartbeat } = archive
+  const parts = [
+    location,
+    ...(lag === null ? [] : [`${Math.round(lag)} s behind`]),
+    heartbeat === null
+      ? 'no heartbeat yet'
+      : `heartbeat ${heartbeat.n} of ${Math.round(heartbeat.age_seconds)} s ago`,
+  ]
+  return `archive       ${parts.join(' · ')}`
 }

@@ -2,7 +2,13 @@
  * The report's sums and checks in one read-only snapshot. All tables are locked (shared) before the snapshot is taken:
  * no slice can be dropped in between, or what the snapshot still counts could not be found any more.
  */
-import type { Disagreement, ReportSums, ReportStore, ReportWindow } from '../../core/ports/report-store.ts'
+import type {
+  Disagreement,
+  HandlerStanding,
+  ReportSums,
+  ReportStore,
+  ReportWindow,
+} from '../../core/ports/report-store.ts'
 import type { Database, Queryable } from './pool.ts'
 import { CHECKS } from './report-checks.ts'
 import { BY_SOURCE, BY_STEP, byHandler, PARTITIONS, REJECTED } from './report-sums.ts'
@@ -24,6 +30,24 @@ const HELD_FROM = `
 
 type Row<T> = T & Record<string, unknown>
 
+const STANDINGS = `
+  SELECT h.handler, h.source, h.status, h.status_reason AS "statusReason",
+         coalesce(lag.records, 0)::float8 AS "lagRecords", coalesce(open.available, 0)::float8 AS available,
+         coalesce(open.running, 0)::float8 AS running, coalesce(open.retryable, 0)::float8 AS retryable,
+         (extract(epoch FROM now() - next.due) * 1000)::float8 AS "dueForMs", next.last_error AS "lastError"
+    FROM handlers h
+    LEFT JOIN (SELECT p.handler, sum(greatest(q.next_offset - p.next_offset, 0)) AS records
+                 FROM log_topics t JOIN log_partitions q USING (topic_no)
+                 JOIN positions p ON p.topic_id = replace(t.topic_id::text, '-', '')
+                                 AND p.partition_no = q.partition_no GROUP BY 1) AS lag USING (handler)
+    LEFT JOIN (SELECT handler, count(*) FILTER (WHERE state = 'available') AS available,
+                      count(*) FILTER (WHERE state = 'running') AS running,
+                      count(*) FILTER (WHERE state = 'retryable') AS retryable
+                 FROM jobs GROUP BY 1) AS open USING (handler)
+    LEFT JOIN LATERAL (SELECT due, last_error FROM jobs j WHERE j.handler = h.handler AND j.state <> 'running'
+                        ORDER BY due LIMIT 1) AS next ON true
+   ORDER BY h.handler LIMIT 2000`
+
 export function createReportStore(database: Database): ReportStore {
   let last: Promise<unknown> = Promise.resolve()
   return {
@@ -36,6 +60,7 @@ export function createReportStore(database: Database): ReportStore {
       last = sums
       return sums
     },
+    standings: () => database.query<Row<HandlerStanding>>({ name: 'report_standings', text: STANDINGS }),
   }
 }
 

@@ -79,6 +79,24 @@ export interface ReportSums {
   readonly disagreeing: readonly Disagreement[]
 }
 
+/** How one handler stands now. */
+export interface HandlerStanding {
+  readonly handler: string
+  readonly source: string
+  readonly status: 'active' | 'paused' | 'disabled'
+  readonly statusReason: string | null
+  /** Records of the log that it has not been planned for. */
+  readonly lagRecords: number
+  readonly available: number
+  readonly running: number
+  readonly retryable: number
+  /** Of the open job that is or will be due first: how long it has been due, negative while it is not. */
+  readonly dueForMs: number | null
+  readonly lastError: string | null
+}
+
 export interface ReportStore {
   sums(window: ReportWindow): Promise<ReportSums>
+  /** Cheap: for /health. At most 2 000, by name. */
+  standings(): Promise<readonly HandlerStanding[]>
 }

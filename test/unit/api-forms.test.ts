@@ -3,17 +3,24 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { exportLine } from '../../api/export-lines.ts'
 import { parseTime } from '../../api/query.ts'
+import { spanText } from '../../api/span-text.ts'
 import { createTokenCheck } from '../../api/token-check.ts'
 import { verdictOf, type HealthFacts } from '../../api/verdict.ts'
+import type { HandlerStanding } from '../../core/ports/report-store.ts'
 import type { EventView } from '../../core/ports/job-store.ts'
 
 const well: HealthFacts = {
   storeAnswers: true,
   services: [{ name: 'ingress', waitingFor: null }],
-  openJobs: [],
-  halted: [],
-  chainFault: null,
-  archiveLagSeconds: 3.4,
+  handlers: [],
+  archive: { lagSeconds: 3.4, heartbeatAgeSeconds: 10, halted: [], chainFault: null },
+  retentionSeconds: 7 * 86_400,
+  heartbeatSecondsMax: 1_080,
+}
+
+const billing: HandlerStanding = {
+  ...{ handler: 'billing', source: 'stripe', status: 'active', statusReason: null, lagRecords: 0 },
+  ...{ available: 0, running: 0, retryable: 0, dueForMs: null, lastError: null },
 }
 
 const event: EventView = {
@@ -34,15 +41,40 @@ const event: EventView = {
 }
 
 test('the verdict says that all is well only when nothing is amiss', () => {
-  assert.equal(verdictOf(well), 'All is well. Archive 3 s behind.')
+  const { archive } = well
+  assert.equal(verdictOf(well), 'All is well. Archive 3 s behind, margin 6 d 23 h.')
   assert.match(verdictOf({ ...well, storeAnswers: false }), /^The database does not answer/)
   assert.match(
     verdictOf({ ...well, services: [{ name: 'ingress', waitingFor: 'the log' }] }),
-    /^ingress waits/,
+    /^No acked event is lost\. ingress waits/,
   )
-  assert.match(verdictOf({ ...well, halted: [{ topic: 't', partition: 1, reason: 'r' }] }), /halted: r/)
-  const openJobs = [{ handler: 'billing', available: 0, retryable: 1 }]
-  assert.match(verdictOf({ ...well, openJobs }), /billing: 1 job waits for a retry/)
+  assert(archive !== null)
+  const halted = { ...archive, halted: [{ topic: 't', partition: 1, reason: 'r' }] }
+  assert.match(verdictOf({ ...well, archive: halted }), /^Archiving of t\/1 is halted: r/)
+  assert.match(
+    verdictOf({ ...well, archive: { ...archive, heartbeatAgeSeconds: 2_000 } }),
+    /No heartbeat .* 33 m 20 s/,
+  )
+})
+
+test('the verdict names what a handler waits for, and the way back of a disabled one', () => {
+  const saying = (change: Partial<HandlerStanding>): string =>
+    verdictOf({ ...well, archive: null, handlers: [{ ...billing, ...change }] })
+  assert.equal(saying({}), 'All is well.')
+  assert.equal(
+    saying({ retryable: 2, dueForMs: -40_000, lastError: 'http_5xx' }),
+    'No acked event is lost. billing: 2 jobs wait for a retry after http_5xx, the next in 40 s.',
+  )
+  assert.equal(saying({ available: 9, dueForMs: 240_000 }), 'No acked event is lost. billing is 4 m behind.')
+  assert.match(
+    saying({ status: 'disabled', statusReason: 'http_410' }),
+    /billing is disabled: http_410; hooktrail handlers enable billing/,
+  )
+})
+
+test('spans are said in their two largest units', () => {
+  const texts = [0, 0.4, 59, 60, 3_700, 86_400, 604_796].map(spanText)
+  assert.deepEqual(texts, ['0 s', '0 s', '59 s', '1 m', '1 h 1 m', '1 d', '6 d 23 h'])
 })
 
 test('a time without a zone is UTC', () => {

@@ -1,0 +1,178 @@
+/**
+ * What /health answers. One cheap statement and a few looks at the archive, taken at most once a second however often
+ * somebody asks, and given up after a bound: a slow database must not look like a dead process.
+ */
+import type { Clock } from '../core/clock.ts'
+import type { Config } from '../core/config/config.ts'
+import type { Logger } from '../core/log.ts'
+import type { ArchiveStore } from '../core/ports/archive-store.ts'
+import type { JobStore } from '../core/ports/job-store.ts'
+import type { HandlerStanding, ReportStore } from '../core/ports/report-store.ts'
+import { NewestHeartbeat } from './newest-heartbeat.ts'
+import { marginSeconds, verdictOf, type ArchiveFacts, type ServiceState } from './verdict.ts'
+
+const FRESH_MS = 1_000
+const WAIT_MS_MAX = 2_000
+/** A late heartbeat is no trouble yet. */
+const HEARTBEATS_LATE_MAX = 3
+
+/** What the archiver says about itself. */
+export interface ArchiveHealth {
+  readonly archiveId: string
+  readonly location: string
+  readonly lagSeconds: number
+  readonly lastHeartbeat: {
+    readonly n: string
+    readonly createdAt: string
+    readonly ageSeconds: number
+  } | null
+  readonly halted: readonly { readonly topic: string; readonly partition: number; readonly reason: string }[]
+  readonly chainFault: string | null
+}
+
+export interface HealthSources {
+  readonly config: Config
+  readonly store: JobStore
+  readonly report: ReportStore
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly services: () => readonly ServiceState[]
+  /** Null in a process without an archiver: then the archive itself is looked at. */
+  readonly archive: () => ArchiveHealth | null
+  readonly openArchive: () => Promise<ArchiveStore | null>
+}
+
+/** As ArchiveHealth, where no archiver says how far it is behind. */
+type ArchiveState = Omit<ArchiveHealth, 'lagSeconds'> & { readonly lagSeconds: number | null }
+
+interface Facts {
+  readonly handlers: readonly HandlerStanding[] | null
+  readonly archive: ArchiveState | null
+}
+
+export class Health {
+  readonly #sources: HealthSources
+  readonly #heartbeats = new NewestHeartbeat()
+  #facts: Promise<Facts> | null = null
+  #readAt = -Infinity
+
+  constructor(sources: HealthSources) {
+    this.#sources = sources
+  }
+
+  async answer(): Promise<Record<string, unknown>> {
+    const { config, services } = this.#sources
+    const { handlers, archive } = await this.#freshFacts()
+    const retentionSeconds = config.log.retentionMs / 1000
+    const archiveFacts = archive === null ? null : factsOf(archive)
+    const late = HEARTBEATS_LATE_MAX * config.archive.heartbeatMs
+    const verdict = verdictOf({
+      storeAnswers: handlers !== null,
+      services: services(),
+      handlers: handlers ?? [],
+      archive: archiveFacts,
+      retentionSeconds,
+      heartbeatSecondsMax: (config.archive.idleHeartbeatMs + late) / 1000,
+    })
+    return {
+      verdict,
+      dependencies: {
+        database: handlers === null ? 'down' : 'ok',
+        archive: archive === null ? 'unknown' : 'ok',
+      },
+      services: services().map(({ name, waitingFor }) => ({ name, waiting_for: waitingFor })),
+      generation: config.generation,
+      handlers: (handlers ?? []).map(handlerJson),
+      archive:
+        archive === null ? null : archiveJson(archive, marginSeconds(archiveFacts, { retentionSeconds })),
+    }
+  }
+
+  #freshFacts(): Promise<Facts> {
+    const now = this.#sources.clock.monotonic()
+    if (this.#facts === null || now - this.#readAt >= FRESH_MS) {
+      this.#readAt = now
+      this.#facts = this.#read()
+    }
+    return this.#facts
+  }
+
+  async #read(): Promise<Facts> {
+    const [handlers, archive] = await Promise.all([
+      this.#orNull(this.#sources.report.standings()),
+      this.#orNull(this.#archiveState()),
+    ])
+    return { handlers, archive }
+  }
+
+  /** Null when it failed or took too long: that is what /health is there to say. */
+  async #orNull<T>(reading: Promise<T>): Promise<T | null> {
+    const { clock, logger } = this.#sources
+    const answered = new AbortController()
+    const tooLate = clock.sleep(WAIT_MS_MAX, answered.signal).then(() => null)
+    try {
+      return await Promise.race([reading, tooLate])
+    } catch (error) {
+      logger.debug({ err: error }, 'a dependency did not answer /health')
+      return null
+    } finally {
+      answered.abort()
+    }
+  }
+
+  async #archiveState(): Promise<ArchiveState | null> {
+    const { archive, openArchive, clock } = this.#sources
+    const own = archive()
+    if (own !== null) return own
+    const store = await openArchive()
+    const newest = store === null ? null : await this.#heartbeats.read(store)
+    if (store === null || newest === null) return null
+    const { n, archiveId, createdAt } = newest
+    const ageSeconds = Math.max(0, clock.now() - Date.parse(createdAt)) / 1000
+    const lastHeartbeat = { n, createdAt, ageSeconds }
+    return {
+      archiveId,
+      location: store.location,
+      lagSeconds: null,
+      lastHeartbeat,
+      halted: [],
+      chainFault: null,
+    }
+  }
+}
+
+function factsOf({ lagSeconds, lastHeartbeat, halted, chainFault }: ArchiveState): ArchiveFacts {
+  return { lagSeconds, heartbeatAgeSeconds: lastHeartbeat?.ageSeconds ?? null, halted, chainFault }
+}
+
+function archiveJson(archive: ArchiveState, margin: number | null) {
+  const { archiveId, location, lagSeconds, lastHeartbeat, halted, chainFault } = archive
+  return {
+    ...{
+      id: archiveId,
+      location,
+      lag_seconds: lagSeconds,
+      margin_seconds: margin,
+      halted,
+      chain_fault: chainFault,
+    },
+    last_heartbeat:
+      lastHeartbeat === null
+        ? null
+        : {
+            n: lastHeartbeat.n,
+            created_at: lastHeartbeat.createdAt,
+            age_seconds: lastHeartbeat.ageSeconds,
+          },
+  }
+}
+
+function handlerJson(standing: HandlerStanding) {
+  const { handler, source, status, statusReason, lagRecords, dueForMs, lastError } = standing
+  const { available, running, retryable } = standing
+  return {
+    ...{ handler, source, status, status_reason: statusReason, lag_records: lagRecords },
+    ...{ available, running, retryable, last_error: lastError },
+    oldest_due_seconds: dueForMs === null ? null : dueForMs / 1000,
+  }
+}

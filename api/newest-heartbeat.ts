@@ -1,0 +1,50 @@
+/**
+ * The newest heartbeat of an archive that another process writes. Keys are functions of the number alone and have no
+ * holes, so that the end is found by doubling and halving, and from then on by looking at the next one.
+ */
+import { parseHeartbeat } from '../core/archive/documents.ts'
+import { heartbeatKey } from '../core/archive/keys.ts'
+import { readNoteUnverified } from '../core/archive/signed-note.ts'
+import type { ArchiveStore } from '../core/ports/archive-store.ts'
+
+const HEARTBEAT_BYTES_MAX = 64 * 1024 * 1024
+
+export interface FoundHeartbeat {
+  readonly n: string
+  readonly archiveId: string
+  readonly createdAt: string
+}
+
+export class NewestHeartbeat {
+  #n = -1n
+  #found: FoundHeartbeat | null = null
+
+  /** Null while there is none. @throws ARCHIVE_STORE_UNAVAILABLE, ARCHIVE_NOTE_INVALID, ARCHIVE_DOCUMENT_INVALID */
+  async read(store: ArchiveStore): Promise<FoundHeartbeat | null> {
+    const n = await this.#newestNumber(store)
+    if (n === this.#n) return this.#found
+    const bytes = await store.read(heartbeatKey(n), HEARTBEAT_BYTES_MAX)
+    if (bytes === null) return this.#found
+    const { archive_id, created_at } = parseHeartbeat(readNoteUnverified(bytes))
+    this.#n = n
+    this.#found = { n: String(n), archiveId: archive_id, createdAt: created_at }
+    return this.#found
+  }
+
+  /** The newest exists (or is −1), the first beyond does not. */
+  async #newestNumber(store: ArchiveStore): Promise<bigint> {
+    const exists = async (n: bigint): Promise<boolean> => (await store.head(heartbeatKey(n))) !== null
+    let low = this.#n
+    let step = 1n
+    while (await exists(low + step)) {
+      low += step
+      step *= 2n
+    }
+    for (let high = low + step; high - low > 1n;) {
+      const middle = low + (high - low) / 2n
+      if (await exists(middle)) low = middle
+      else high = middle
+    }
+    return low
+  }
+}
