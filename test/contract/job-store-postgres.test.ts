@@ -1,7 +1,6 @@
 /** The job store's contract on a real Postgres, and what only this adapter has: its time slices. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Database } from '../../adapters/postgres/pool.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
 import { createJobStage, claim, outcome, plan, take } from '../support/job-stage.ts'
 import { jobStoreContract } from './job-store.ts'
@@ -71,23 +70,3 @@ test('keys seen first are forgotten when they are old, except those that a plann
   await stage.store.maintainSlices(retention)
   assert.equal((await stage.database.query('SELECT 1 FROM first_seen')).length, 1)
 })
-
-test('an event that is planned at once and delivered at the first attempt costs 7 row versions', async () => {
-  await using stage = await createJobStage({ connectionsMax: 1 })
-  const before = await rowVersions(stage.database)
-  await plan(stage.store, { claims: Array.from({ length: 100 }, (_, n) => claim(n)) })
-  const jobs = await take(stage.store)
-  await stage.store.recordOutcomes(jobs.map((job) => outcome(job, { state: 'completed' })))
-  assert.equal(jobs.length, 100)
-  // 5 insertions, 1 update and 1 deletion for each event; 2 plan steps and 2 moved positions for each step.
-  assert.equal((await rowVersions(stage.database)) - before, 100n * 7n + 4n)
-})
-
-/** The statistics of a session are visible once it flushed them: one connection, so that it is the one asked. */
-async function rowVersions(database: Database): Promise<bigint> {
-  await database.query('SELECT pg_stat_force_next_flush()')
-  const [row] = await database.query<{ versions: bigint }>(
-    'SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::int8 AS versions FROM pg_stat_user_tables',
-  )
-  return row?.versions ?? 0n
-}
