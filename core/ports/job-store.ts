@@ -377,6 +377,8 @@ export interface OperatorStore {
    * in the same transaction (I9). 'not-dead' leaves everything as it is.
    */
   retryJob(jobId: string, budget: number, audit: AuditEntry): Promise<'retried' | 'not-dead' | 'not-found'>
+  /** The reason of the status is the audit entry's; both commit together (I9). False where there is no such handler. */
+  setHandlerStatus(name: string, status: HandlerView['status'], audit: AuditEntry): Promise<boolean>
   writeAudit(entry: AuditEntry): Promise<void>
 }
 

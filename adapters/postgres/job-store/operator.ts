@@ -75,6 +75,8 @@ export function createOperatorStore(database: Database): OperatorStore {
       ),
     retryJob: (jobId, budget, audit) =>
       database.transaction((transaction) => retryJob(transaction, { jobId, budget, audit })),
+    setHandlerStatus: (name, status, audit) =>
+      database.transaction((transaction) => setHandlerStatus(transaction, { name, status, audit })),
     writeAudit: (entry) => writeAudit(database, entry),
   }
 }
@@ -140,6 +142,23 @@ async function retryJob(
   }
   const known = await transaction.query(`SELECT 1 FROM ${EVERY_JOB} WHERE job_id = $1`, [jobId])
   return known.length > 0 ? 'not-dead' : 'not-found'
+}
+
+async function setHandlerStatus(
+  transaction: Queryable,
+  { name, status, audit }: { name: string; status: HandlerView['status']; audit: AuditEntry },
+): Promise<boolean> {
+  const reason = status === 'active' || audit.reason === null ? null : cleanText(audit.reason)
+  const changed = await transaction.query<{ before: string }>(
+    `UPDATE handlers h SET status = $2, status_reason = $3
+       FROM (SELECT handler, status FROM handlers WHERE handler = $1 FOR UPDATE) AS old
+      WHERE h.handler = old.handler RETURNING old.status AS before`,
+    [name, status, reason],
+  )
+  const before = changed[0]?.before
+  if (before === undefined) return false
+  await writeAudit(transaction, { ...audit, details: { ...audit.details, before, after: status } })
+  return true
 }
 
 async function writeAudit(database: Queryable, entry: AuditEntry): Promise<void> {
