@@ -17,7 +17,7 @@ import { readPayload, requirePayload } from './read-payload.ts'
 import { makeReport } from './report.ts'
 import { reportJson } from './report-json.ts'
 import { createTokenCheck } from './token-check.ts'
-import { attemptJson, eventJson, jobJson } from './views.ts'
+import { attemptJson, eventJson, handlerJson, jobJson } from './views.ts'
 
 export interface ApiDeps {
   readonly config: Config
@@ -45,6 +45,7 @@ export const apiRoutes: Routes = (app, deps, registered) => {
   })
   eventRoutes(app, deps, () => undefined)
   jobRoutes(app, deps, () => undefined)
+  handlerRoutes(app, deps, () => undefined)
   otherRoutes(app, deps, () => undefined)
   registered()
 }
@@ -97,8 +98,7 @@ const jobRoutes: Routes = (app, { config, store }) => {
   app.get('/jobs/:id/attempts', async ({ params }) => ({ items: await attemptsOf(await find(params)) }))
   app.post('/jobs/:id/retry', async ({ params, body }) => {
     const { id } = query.parse(query.idParams, params)
-    const reason = query.parse(query.retryBody, body)?.reason ?? null
-    if (reason === null && config.api.requireReason) throw new HooktrailError('API_REASON_REQUIRED')
+    const reason = reasonOf(body, config)
     const { handler } = found(await store.getJob(id))
     const budget = config.handlers.find(({ name }) => name === handler)?.retry.attemptsMax ?? 1
     const audit = { actor: 'token', action: 'job.retry', target: id, reason, details: {} }
@@ -109,9 +109,20 @@ const jobRoutes: Routes = (app, { config, store }) => {
   })
 }
 
+const handlerRoutes: Routes = (app, { config, store }) => {
+  app.get('/handlers', async () => ({ items: (await store.handlers()).map(handlerJson) }))
+  app.post('/handlers/:id/enable', async ({ params, body }) => {
+    const { id } = query.parse(query.idParams, params)
+    const reason = reasonOf(body, config)
+    const audit = { actor: 'token', action: 'handler.enable', target: id, reason, details: {} }
+    if (!(await store.setHandlerStatus(id, 'active', audit)))
+      throw new HooktrailError('API_NOT_FOUND', { id })
+    return handlerJson(found((await store.handlers()).find(({ handler }) => handler === id) ?? null))
+  })
+}
+
 const otherRoutes: Routes = (app, { config, store, log, report, openArchive }) => {
   const chains = new ArchiveChains()
-  app.get('/handlers', async () => ({ items: await store.handlers() }))
   app.get('/config', () => ({ generation: config.generation, config: config.redacted }))
   app.get('/report', async (request) => {
     const { since, until } = query.parse(query.windowQuery, request.query)
@@ -123,6 +134,13 @@ const otherRoutes: Routes = (app, { config, store, log, report, openArchive }) =
     const filter = defined({ source, sinceMs: since, untilMs: until, max })
     return reply.type('application/x-ndjson').send(Readable.from(exportLines({ log, store }, filter)))
   })
+}
+
+/** @throws API_INVALID_REQUEST, API_REASON_REQUIRED */
+function reasonOf(body: unknown, { api }: Config): string | null {
+  const reason = query.parse(query.reasonBody, body)?.reason ?? null
+  if (reason === null && api.requireReason) throw new HooktrailError('API_REASON_REQUIRED')
+  return reason
 }
 
 function eventFilter({ source, type, since, until, cursor, limit }: z.output<typeof query.eventQuery>) {

@@ -45,7 +45,7 @@ export const jobQuery = z.object({
 export const windowQuery = z.object({ since: time.optional(), until: time.optional() })
 export const jobDetailQuery = z.object({ include_attempts: z.enum(['true', 'false']).default('false') })
 export const idParams = z.object({ id: name })
-export const retryBody = z.object({ reason: z.string().min(1).max(1000).optional() }).nullish()
+export const reasonBody = z.object({ reason: z.string().min(1).max(1000).optional() }).nullish()
 
 /** @throws API_INVALID_REQUEST */
 export function parse<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {

@@ -1,6 +1,6 @@
 /** Events, jobs and attempts as the API shows them: field names are a promise to scripts. Pure. */
 import type { Config } from '../core/config/config.ts'
-import type { AttemptView, EventView, JobView } from '../core/ports/job-store.ts'
+import type { AttemptView, EventView, HandlerView, JobView } from '../core/ports/job-store.ts'
 
 export function isoOf(ms: number | null): string | null {
   return ms === null ? null : new Date(ms).toISOString()
@@ -62,4 +62,8 @@ export function attemptJson(attempt: AttemptView) {
     response_body: attempt.responseBody?.toString('utf8') ?? null,
     created_at: isoOf(attempt.createdAtMs),
   }
+}
+
+export function handlerJson({ handler, source, status, statusReason }: HandlerView) {
+  return { handler, source, status, status_reason: statusReason }
 }

@@ -8,6 +8,7 @@ import { benchCommand } from './bench.ts'
 import { createLogger } from '../adapters/system/logger.ts'
 import { eventsCommand } from './events.ts'
 import { exportCommand } from './export-events.ts'
+import { handlersCommand } from './handlers.ts'
 import { initCommand } from './init.ts'
 import { jobsCommand } from './jobs.ts'
 import { keysShowCommand } from './keys-show.ts'
@@ -36,7 +37,7 @@ program.addCommand(startCommand())
 for (const command of singleCommands()) program.addCommand(command)
 for (const command of [initCommand(), validateCommand(), sendCommand(), statusCommand()])
   program.addCommand(command)
-for (const command of [eventsCommand(), jobsCommand(), reportCommand(), benchCommand()])
+for (const command of [eventsCommand(), jobsCommand(), handlersCommand(), reportCommand(), benchCommand()])
   program.addCommand(command)
 group('export', 'print what is stored, as JSONL').addCommand(exportCommand())
 group('keys', 'keys of the archive').addCommand(keysShowCommand())

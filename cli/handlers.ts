@@ -1,0 +1,23 @@
+/** `hooktrail handlers list|enable`: enable is the way back of a handler that was disabled. */
+import { Command } from 'commander'
+import { apiCommand, printFrom, type ApiFlags } from './api-options.ts'
+
+export function handlersCommand(): Command {
+  const list = apiCommand('list', 'handlers with their status', 'hooktrail handlers list').action(
+    async (flags: ApiFlags) => {
+      await printFrom(flags, '/api/handlers')
+    },
+  )
+  const enable = apiCommand(
+    'enable',
+    'deliver to a disabled handler again: its open jobs first, dead ones only after jobs retry',
+    'hooktrail handlers enable billing --reason "endpoint is back"',
+  )
+    .argument('<name>', 'handler')
+    .option('--reason <text>', 'kept in the audit')
+    .action(async (name: string, flags: ApiFlags & { readonly reason?: string }) => {
+      const body = flags.reason === undefined ? {} : { reason: flags.reason }
+      await printFrom(flags, `/api/handlers/${encodeURIComponent(name)}/enable`, { method: 'POST', body })
+    })
+  return new Command('handlers').description('receivers of events').addCommand(list).addCommand(enable)
+}
