@@ -102,3 +102,14 @@ test('an outcome that is handed in again writes nothing', async () => {
   assert.equal((await stage.store.recordOutcomes([retry])).size, 0)
   assert.equal((await stage.store.listAttempts(job.jobId)).length, 1)
 })
+
+test('an id that no job can have is not found', async () => {
+  await using stage = await createJobStage()
+  assert.equal(await stage.store.getJob(POISON), null)
+  assert.equal(await stage.store.getEvent(POISON), null)
+  assert.deepEqual(await stage.store.listAttempts(POISON), [])
+  const audit = { actor: POISON, action: 'retry', target: POISON, reason: POISON, details: { text: POISON } }
+  assert.equal(await stage.store.retryJob(POISON, 1, audit), 'not-found')
+  await stage.store.writeAudit(audit)
+  assert.equal((await stage.store.readOutbox('audit', 10)).rows.length, 1)
+})

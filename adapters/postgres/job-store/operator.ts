@@ -52,7 +52,7 @@ export function createOperatorStore(database: Database): OperatorStore {
     getEvent: async (eventId) => {
       const rows = await database.query<Row<EventView>>(
         `SELECT ${EVENT} FROM events WHERE event_id = $1 ORDER BY indexed_at LIMIT 1`,
-        [eventId],
+        [cleanText(eventId)],
       )
       return rows[0] ?? null
     },
@@ -60,21 +60,23 @@ export function createOperatorStore(database: Database): OperatorStore {
     getJob: async (jobId) => {
       const rows = await database.query<Row<JobView>>(
         `SELECT ${JOB} FROM ${EVERY_JOB} WHERE job_id = $1 LIMIT 1`,
-        [jobId],
+        [cleanText(jobId)],
       )
       return rows[0] ?? null
     },
     listAttempts: (jobId) =>
       database.query<Row<AttemptView>>(
         `SELECT ${ATTEMPT} FROM attempts WHERE job_id = $1 ORDER BY created_at, id LIMIT ${ATTEMPTS_MAX}`,
-        [jobId],
+        [cleanText(jobId)],
       ),
     handlers: () =>
       database.query<Row<HandlerView>>(
         'SELECT handler, source, status, status_reason AS "statusReason" FROM handlers ORDER BY handler',
       ),
     retryJob: (jobId, budget, audit) =>
-      database.transaction((transaction) => retryJob(transaction, { jobId, budget, audit })),
+      database.transaction((transaction) =>
+        retryJob(transaction, { jobId: cleanText(jobId), budget, audit }),
+      ),
     setHandlerStatus: (name, status, audit) =>
       database.transaction((transaction) => setHandlerStatus(transaction, { name, status, audit })),
     writeAudit: (entry) => writeAudit(database, entry),
