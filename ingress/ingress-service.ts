@@ -45,9 +45,11 @@ export interface Ingress extends Service {
   ready(): boolean
 }
 
-/** @throws INGRESS_SECRET_INVALID */
-export function startIngress(config: Config, deps: IngressDeps): Promise<Ingress> {
-  return Promise.resolve(new IngressService(config, deps))
+/** Resolves when the log was asked for its topics once, so that a first request need not wait. @throws INGRESS_SECRET_INVALID */
+export async function startIngress(config: Config, deps: IngressDeps): Promise<Ingress> {
+  const ingress = new IngressService(config, deps)
+  await ingress.looked
+  return ingress
 }
 
 class IngressService implements Ingress {
@@ -110,6 +112,10 @@ class IngressService implements Ingress {
     this.done.catch((error: unknown) => {
       logger.error({ err: error }, 'the ingress cannot go on')
     })
+  }
+
+  get looked(): Promise<void> {
+    return this.#maintenance.looked
   }
 
   ready(): boolean {

@@ -25,6 +25,7 @@ export interface MaintenanceDeps {
 
 export class Maintenance {
   readonly #deps: MaintenanceDeps
+  readonly #looked = Promise.withResolvers<void>()
   #logAnswered = false
   #complained = false
   #diskAtMs = -Infinity
@@ -39,9 +40,15 @@ export class Maintenance {
     return this.#logAnswered
   }
 
+  /** Resolves after the first step, whether the log answered or not. */
+  get looked(): Promise<void> {
+    return this.#looked.promise
+  }
+
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.step()
+      this.#looked.resolve()
       await this.#deps.clock.sleep(STEP_MS, signal)
     }
   }
