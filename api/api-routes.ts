@@ -13,7 +13,7 @@ import { ArchiveChains } from './archive-chains.ts'
 import { exportLines } from './export-lines.ts'
 import { createErrorHandler } from './problem.ts'
 import * as query from './query.ts'
-import { readPayload, requirePayload } from './read-payload.ts'
+import { readEvent, requireEvent } from './read-payload.ts'
 import { makeReport } from './report.ts'
 import { reportJson } from './report-json.ts'
 import { createTokenCheck } from './token-check.ts'
@@ -50,7 +50,8 @@ export const apiRoutes: Routes = (app, deps, registered) => {
   registered()
 }
 
-const eventRoutes: Routes = (app, { config, store, log }) => {
+const eventRoutes: Routes = (app, { config, store, log, openArchive }) => {
+  const payloads = { log, openArchive }
   const find = async (params: unknown): Promise<EventView> =>
     found(await store.getEvent(query.parse(query.idParams, params).id))
   const jobsOf = async (eventId: string) =>
@@ -61,20 +62,21 @@ const eventRoutes: Routes = (app, { config, store, log }) => {
   })
   app.get('/events/:id', async ({ params }) => {
     const event = await find(params)
-    const record = await readPayload(log, event)
+    const found = await readEvent(payloads, event)
+    const body = found?.event.body
     return {
       ...eventJson(event),
-      payload_base64: record?.body.toString('base64') ?? null,
-      payload: record?.body.toString('utf8') ?? null,
-      tier: record === null ? 'archive' : 'log',
-      headers: record?.request?.headers ?? null,
-      request: record?.request ?? null,
-      evidence: record?.evidence ?? null,
+      payload_base64: body?.toString('base64') ?? null,
+      payload: body?.toString('utf8') ?? null,
+      tier: found?.tier ?? null,
+      headers: found?.event.request?.headers ?? null,
+      request: found?.event.request ?? null,
+      evidence: found?.event.evidence ?? null,
       jobs: await jobsOf(event.eventId),
     }
   })
   app.get('/events/:id/raw', async ({ params }, reply) => {
-    const { body } = await requirePayload(log, await find(params))
+    const { body } = await requireEvent(payloads, await find(params))
     // Never the sender's own content type: its bytes must not become a page of this origin.
     return reply.type('application/octet-stream').header('x-content-type-options', 'nosniff').send(body)
   })
@@ -132,7 +134,9 @@ const otherRoutes: Routes = (app, { config, store, log, report, openArchive }) =
   app.get('/export/events', (request, reply) => {
     const { since, until, source, limit: max } = query.parse(query.exportQuery, request.query)
     const filter = defined({ source, sinceMs: since, untilMs: until, max })
-    return reply.type('application/x-ndjson').send(Readable.from(exportLines({ log, store }, filter)))
+    const lines = exportLines({ log, store, openArchive }, filter)
+    // One string ahead: each holds thousands of lines.
+    return reply.type('application/x-ndjson').send(Readable.from(lines, { highWaterMark: 1 }))
   })
 }
 

@@ -1,7 +1,13 @@
-/** `hooktrail export events`: JSONL on stdout, streamed without a cap. */
+/** `hooktrail export events`: JSONL on stdout, streamed without a cap; exit 1 when payloads could not be read. */
 import type { Command } from 'commander'
+import { z } from 'zod'
+import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import { DataOutput } from './archive-output.ts'
 import { apiCommand, callApi, queryOf, type ApiFlags } from './api-options.ts'
+import { errorText } from './report-error.ts'
+
+const EXIT_INCOMPLETE = 1
+const missingSchema = z.object({ missing: z.number() })
 
 interface ExportFlags extends ApiFlags {
   readonly since?: string
@@ -23,13 +29,34 @@ export function exportCommand(): Command {
     .action(async (flags: ExportFlags) => {
       const { since, until, source, limit } = flags
       const response = await callApi(flags, `/api/export/events${queryOf({ since, until, source, limit })}`)
-      const out = new DataOutput()
-      const decoder = new TextDecoder()
       const chunks: AsyncIterable<Uint8Array> | null = response.body
       if (chunks === null) return
-      for await (const chunk of chunks) {
-        if (out.signal.aborted) break
-        await out.write(decoder.decode(chunk, { stream: true }))
-      }
+      const last = await printAllButLast(chunks, new DataOutput())
+      const missing = missingOf(last)
+      if (missing === null) return
+      process.stderr.write(`${errorText(new HooktrailError('API_PAYLOAD_GONE', { events: missing }))}
+`)
+      process.exitCode = EXIT_INCOMPLETE
     })
+}
+
+/** The last line is held back: it may say what is missing, and then it is no data. Returns it when it was not printed. */
+async function printAllButLast(chunks: AsyncIterable<Uint8Array>, out: DataOutput): Promise<string> {
+  const decoder = new TextDecoder()
+  let held = ''
+  for await (const chunk of chunks) {
+    if (out.signal.aborted) return ''
+    held += decoder.decode(chunk, { stream: true })
+    const end = held.lastIndexOf('\n', held.length - 2) + 1
+    if (end > 0) await out.write(held.slice(0, end))
+    held = held.slice(end)
+  }
+  if (missingOf(held) !== null) return held
+  await out.write(held)
+  return ''
+}
+
+function missingOf(line: string): number | null {
+  if (!line.startsWith('{"code":"API_PAYLOAD_GONE"')) return null
+  return missingSchema.parse(JSON.parse(line)).missing
 }

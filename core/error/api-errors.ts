@@ -23,9 +23,9 @@ export const apiErrors = {
     read,
   },
   API_PAYLOAD_GONE: {
-    what: 'the log no longer holds the payload of this event',
-    events: 'nothing was lost: the payload is in the archive',
-    fix: 'hooktrail archive cat',
+    what: 'the payload of an event is neither in the log nor in an archive that this process can read',
+    events: 'the event was delivered or not as its jobs say; its bytes are where the archive is',
+    fix: 'ask a process that sees the archive, or hooktrail archive cat there',
     read,
   },
   API_JOB_NOT_DEAD: {
