@@ -51,6 +51,8 @@ export interface ApiStage extends AsyncDisposable {
   ask(path: string, request?: ApiRequest): Promise<ApiAnswer>
   /** Archives all that the log holds, and signs a heartbeat. */
   archiveLog(): Promise<void>
+  /** From now on the API cannot read it. */
+  hideArchive(): void
   /** What the archiver of this process says; null: there is none. */
   status: ArchiveHealth | null
 }
@@ -98,6 +100,9 @@ export async function openApiStage(
     archiveLog: async () => {
       hasArchive = true
       await archiveEverything(stage, { archive, folder })
+    },
+    hideArchive: () => {
+      hasArchive = false
     },
     [Symbol.asyncDispose]: async () => {
       await app.close()

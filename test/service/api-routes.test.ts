@@ -1,0 +1,165 @@
+/** The API on real stores: who is let in, pages, operators' actions with their audit, and what errors look like. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { decodeEvent } from '../../core/record/decode-event.ts'
+import { openApiStage, type ApiStage } from '../support/api-stage.ts'
+import { deliverOnce, planAll } from '../support/dispatcher-stage.ts'
+
+const HANDLERS = [
+  { name: 'billing', retry: { attemptsMax: 1, backoff: { kind: 'fixed', intervalMs: 1 } } },
+] as const
+
+async function itemsOf(
+  api: ApiStage,
+  path: string,
+): Promise<{ ids: readonly string[]; next: string | null }> {
+  const { items, next } = (await api.ask(path)).json() as { items: { id: string }[]; next: string | null }
+  return { ids: items.map(({ id }) => id), next }
+}
+
+test('nothing below /api is answered without the very token', async () => {
+  await using api = await openApiStage({ handlers: HANDLERS })
+  for (const authorization of [null, 'Bearer wrong', 'Basic token-of-the-test', 'Bearer'])
+    for (const path of ['/api/events', '/api/report', '/api/nothing', '/api/export/events']) {
+      const { status, type, headers, json } = await api.ask(path, { authorization })
+      assert.equal(status, 401, path)
+      assert.equal(headers['www-authenticate'], 'Bearer')
+      assert.match(type, /^application\/problem\+json/)
+      assert.equal(json()['code'], 'API_UNAUTHORIZED')
+    }
+  assert.equal((await api.ask('/api/events')).status, 200)
+})
+
+test('errors are problems with a stable code', async () => {
+  await using api = await openApiStage({ handlers: HANDLERS })
+  const cases: readonly (readonly [string, number, string])[] = [
+    ['/api/events/01', 404, 'API_NOT_FOUND'],
+    ['/api/jobs/01.billing', 404, 'API_NOT_FOUND'],
+    ['/api/nothing', 404, 'API_NOT_FOUND'],
+    ['/api/events?limit=0', 400, 'API_INVALID_REQUEST'],
+    ['/api/events?since=yesterday', 400, 'API_INVALID_REQUEST'],
+    ['/api/jobs?status=happy', 400, 'API_INVALID_REQUEST'],
+  ]
+  for (const [path, status, code] of cases) {
+    const answer = await api.ask(path)
+    assert.deepEqual(
+      [answer.status, answer.json()['code'], answer.json()['status']],
+      [status, code, status],
+      path,
+    )
+    assert.match(answer.type, /^application\/problem\+json/)
+  }
+})
+
+test('pages go on where the page before ended, newest first, each event once', async () => {
+  await using api = await openApiStage({ handlers: HANDLERS, partitions: 2 })
+  const events = await api.stage.append(Array.from({ length: 7 }, () => ({})))
+  await planAll(await api.stage.compose())
+  const seen: string[] = []
+  let cursor = ''
+  for (let next: string | null = ''; next !== null; cursor = next ?? '') {
+    const page = await itemsOf(api, `/api/events?limit=3${cursor === '' ? '' : `&cursor=${cursor}`}`)
+    seen.push(...page.ids)
+    next = page.next
+  }
+  assert.deepEqual(
+    seen,
+    events
+      .map(({ id }) => id)
+      .sort()
+      .reverse(),
+  )
+  assert.equal((await itemsOf(api, '/api/jobs?limit=7')).next, null)
+})
+
+test('a retry needs its reason where that is set, and its audit row reaches the audit topic', async () => {
+  await using api = await openApiStage({ handlers: HANDLERS }, { requireReason: true })
+  const { stage } = api
+  const dispatcher = await stage.compose()
+  stage.receiver.script('/billing', () => 500)
+  const [event] = await stage.append([{}])
+  await planAll(dispatcher)
+  await deliverOnce(dispatcher, 'billing')
+  const path = `/api/jobs/${event?.id}.billing`
+  assert.equal((await api.ask(path)).json()['status'], 'dead')
+
+  const refused = await api.ask(`${path}/retry`, { method: 'POST', body: {} })
+  assert.deepEqual([refused.status, refused.json()['code']], [400, 'API_REASON_REQUIRED'])
+  assert.equal((await api.ask(path)).json()['status'], 'dead')
+
+  // The audit row cannot be written: then nothing was retried either.
+  await stage.database.query('ALTER TABLE audit ADD CONSTRAINT closed CHECK (false) NOT VALID')
+  assert.notEqual((await api.ask(`${path}/retry`, { method: 'POST', body: { reason: 'fixed' } })).status, 200)
+  assert.equal((await api.ask(path)).json()['status'], 'dead')
+  await stage.database.query('ALTER TABLE audit DROP CONSTRAINT closed')
+
+  const retried = await api.ask(`${path}/retry`, { method: 'POST', body: { reason: 'fixed' } })
+  assert.equal(retried.json()['status'], 'available')
+  const again = await api.ask(`${path}/retry`, { method: 'POST', body: { reason: 'fixed' } })
+  assert.deepEqual([again.status, again.json()['code']], [409, 'API_JOB_NOT_DEAD'])
+  assert.deepEqual(await auditOf(api, dispatcher), [`job.retry ${event?.id}.billing fixed`])
+})
+
+test('a disabled handler is enabled again, and both are on the audit topic', async () => {
+  await using api = await openApiStage({ handlers: HANDLERS })
+  const { stage } = api
+  const dispatcher = await stage.compose()
+  stage.receiver.script('/billing', () => 410)
+  await stage.append([{}])
+  await planAll(dispatcher)
+  await deliverOnce(dispatcher, 'billing')
+  const health = (await api.ask('/health')).json()
+  assert.match(String(health['verdict']), /^No acked event is lost\. billing is disabled/)
+
+  const enabled = await api.ask('/api/handlers/billing/enable', { method: 'POST', body: { reason: 'back' } })
+  assert.deepEqual(enabled.json(), {
+    handler: 'billing',
+    source: 'shop',
+    status: 'active',
+    status_reason: null,
+  })
+  assert.equal((await api.ask('/api/handlers/nobody/enable', { method: 'POST', body: {} })).status, 404)
+  const audit = await auditOf(api, dispatcher)
+  assert.equal(audit.length, 2)
+  assert.equal(audit[1], 'handler.enable billing back')
+})
+
+test('health says how far a handler is behind, and what the archive last signed', async () => {
+  await using api = await openApiStage({ handlers: HANDLERS })
+  const dispatcher = await api.stage.compose()
+  await planAll(dispatcher)
+  await api.stage.append([{}, {}, {}])
+  await api.archiveLog()
+  const { verdict, handlers, archive } = (await api.ask('/health')).json() as {
+    verdict: string
+    handlers: Record<string, unknown>[]
+    archive: { last_heartbeat: { n: string }; lag_seconds: number | null }
+  }
+  assert.match(verdict, /Last heartbeat of the archive 0 s ago|No heartbeat of the archive/)
+  assert.equal(handlers[0]?.['lag_records'], 3)
+  assert.deepEqual([archive.last_heartbeat.n, archive.lag_seconds], ['0', null])
+})
+
+async function auditOf(
+  { stage }: ApiStage,
+  dispatcher: Awaited<ReturnType<ApiStage['stage']['compose']>>,
+): Promise<readonly string[]> {
+  await dispatcher.relay.run()
+  const topic = (await stage.log.topics()).find(({ name }) => name === 'hooktrail.audit')
+  assert(topic !== undefined, 'the audit topic')
+  const at = { topic: topic.name, topicId: topic.id, partition: 0 }
+  const { records } = await stage.log.read({
+    ...at,
+    from: 0n,
+    recordsMax: 100,
+    bytesMax: 1 << 20,
+    waitMsMax: 0,
+  })
+  return records.map((record) => {
+    const { action, target, reason } = JSON.parse(decodeEvent(record, at).body.toString()) as Record<
+      string,
+      string
+    >
+    return `${action} ${target} ${reason}`
+  })
+}
