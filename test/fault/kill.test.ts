@@ -71,6 +71,13 @@ async function send(trail: Installation, signal: AbortSignal): Promise<number> {
   return acked
 }
 
+/** The job id, when the value is the record of a successful attempt. */
+function successOf(value: string | null): readonly string[] {
+  if (value?.includes('"kind":"attempt"') !== true && value?.includes('"kind": "attempt"') !== true) return []
+  const row = JSON.parse(value ?? '{}') as Record<string, unknown>
+  return row['error'] === null && typeof row['job_id'] === 'string' ? [row['job_id']] : []
+}
+
 function lines(file: string): readonly string[] {
   return readFileSync(file, 'utf8').trim().split('\n')
 }
@@ -112,6 +119,12 @@ test('after kill -9 at random points every acknowledged event is archived, plann
     return result.code === 0 ? result : null
   })
   assert.equal(report.code, 0)
+  // Leases of the killed run out first; then the archive catches up while everything else is quiet.
+  await eventually('the archive holds every event and its successful attempt', SETTLE_MS_MAX, () => {
+    const archived = archivedRows(join(trail.home, 'archive'))
+    const succeeded = new Set(archived.flatMap(({ value }) => successOf(value)))
+    return Promise.resolve(lines(ackFile).every((id) => succeeded.has(`${id}.one`)) ? true : null)
+  })
   assert.equal(await trail.stop(), 0, trail.output())
 
   const archive = join(trail.home, 'archive')
