@@ -7,7 +7,7 @@ import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createHmac } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -118,16 +118,27 @@ test('two of each process share one trail, and killing one of each loses and rep
     return Promise.resolve(acked.every((id) => seen.has(id)) ? true : null)
   })
   const env = { ...process.env, HOOKTRAIL_HOME: home, HOOKTRAIL_TOKEN: TOKEN }
-  await eventually('the report adds up', 60_000, async () =>
-    (await runCli(['report', '--url', api.url], env)).code === 0 ? true : null,
-  )
+  let report = ''
+  await eventually('the report adds up', 60_000, async () => {
+    const { code, stdout, stderr } = await runCli(['report', '--url', api.url], env)
+    report = stdout + stderr
+    return code === 0 ? true : null
+  }).catch((error: unknown) => {
+    throw new Error(report, { cause: error })
+  })
 
+  const archive = join(folder, 'archive')
+  // A killed archiver's leases have to run out first.
+  await eventually('all events are archived', 60_000, () => {
+    if (!existsSync(join(archive, 'data'))) return Promise.resolve(null)
+    const archived = new Set(archivedRows(archive).map(({ eventId }) => eventId))
+    return Promise.resolve(acked.every((id) => archived.has(id)) ? true : null)
+  })
   for (const running of [ingress[1], dispatchers[1], archivers[1], api]) {
     running?.child.kill('SIGTERM')
     await running?.exited
     assert.equal(running?.child.exitCode, 0)
   }
-  const archive = join(folder, 'archive')
   const received = receiver.requests.map(({ headers }) => String(headers['webhook-id']))
   assert.deepEqual(checkTrail({ acked, received, rows: archivedRows(archive) }), [])
   const verified = await runCli(
