@@ -1,10 +1,10 @@
 /** `hooktrail send`: signs a payload with the configured secret of a source and posts it. */
-import { createHmac } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
-import type { SourceConfig } from '../core/config/config.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import { loadConfig } from './composition/load-config.ts'
+import { signedHeaders } from './sign-request.ts'
 
 interface SendFlags {
   readonly config: string
@@ -14,7 +14,9 @@ interface SendFlags {
 
 export function sendCommand(): Command {
   return new Command('send')
-    .description('sign a payload and post it to a source (schemes github, stripe, none)')
+    .description(
+      'sign a payload as the scheme of the source wants it, and post it; prints the answer as JSON',
+    )
     .argument('<source>', 'name of the source')
     .argument('<data>', 'JSON text, or @file')
     .option('-c, --config <file>', 'configuration file', 'hooktrail.yaml')
@@ -22,7 +24,7 @@ export function sendCommand(): Command {
     .option('--type <type>', 'type of the event, where a header says it', 'test')
     .addHelpText(
       'after',
-      `\nExamples:\n  hooktrail send demo '{"n":1}'\n  hooktrail send demo @event.json --type issues`,
+      `\nExamples:\n  hooktrail send demo '{"n":1}'\n  hooktrail send demo @event.json --type issues\n\nExit codes: 0 acknowledged, 64 usage, 65 refused, 69 not reachable, 78 configuration`,
     )
     .action(send)
 }
@@ -33,36 +35,12 @@ async function send(name: string, data: string, flags: SendFlags): Promise<void>
   if (source === undefined) throw new HooktrailError('INGRESS_UNKNOWN_SOURCE', { source: name })
   const body = data.startsWith('@') ? readFileSync(data.slice(1)) : Buffer.from(data)
   const url = new URL(`/webhooks/${name}`, flags.url ?? `http://127.0.0.1:${config.server.port}`)
-  const headers = { 'content-type': 'application/json', ...signatureOf(source, body, flags.type) }
+  const request = { body, id: randomUUID(), nowSeconds: Math.floor(Date.now() / 1000), type: flags.type }
+  const headers = { 'content-type': 'application/json', ...signedHeaders(source, request) }
   const response = await fetch(url, { method: 'POST', headers, body }).catch((error: unknown) => {
     throw new HooktrailError('API_UNREACHABLE', { url: url.href }, error)
   })
   const answer = await response.text()
   if (!response.ok) throw new HooktrailError('API_REQUEST_REFUSED', { status: response.status, answer })
   console.log(answer)
-}
-
-function signatureOf({ verify, secrets }: SourceConfig, body: Buffer, type: string): Record<string, string> {
-  const secret = secrets[0] ?? ''
-  switch (verify.scheme) {
-    case 'none':
-      return {}
-    case 'github': {
-      const signature = createHmac('sha256', secret).update(body).digest('hex')
-      return { 'x-github-event': type, 'x-hub-signature-256': `sha256=${signature}` }
-    }
-    case 'stripe': {
-      const at = Math.floor(Date.now() / 1000)
-      const signature = createHmac('sha256', secret).update(`${at}.`).update(body).digest('hex')
-      return { 'stripe-signature': `t=${at},v1=${signature}` }
-    }
-    case 'standard-webhooks':
-    case 'hmac':
-      throw new HooktrailError('API_INVALID_REQUEST', {
-        scheme: verify.scheme,
-        reason: 'send cannot sign it yet',
-      })
-    default:
-      return verify.scheme satisfies never
-  }
 }
