@@ -26,11 +26,15 @@ const options = [
 ]
 
 console.log('not run here: Docker (compose up), Redpanda, MinIO')
-const child = spawn(join(root, 'node_modules', '.bin', 'node'), [...options, ...rest, ...(named ? [] : files)], {
-  cwd: root,
-  stdio: 'inherit',
-  env: { ...process.env, ...(long ? { HOOKTRAIL_TEST_LONG: '1' } : {}) },
-})
+const child = spawn(
+  join(root, 'node_modules', '.bin', 'node'),
+  [...options, ...rest, ...(named ? [] : files)],
+  {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, ...(long ? { HOOKTRAIL_TEST_LONG: '1' } : {}) },
+  },
+)
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))
 child.on('exit', (code) => {
   process.exitCode = code === null ? 1 : code

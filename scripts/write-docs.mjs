@@ -9,7 +9,10 @@ const errors = Object.keys(catalogue)
     const { what, events, fix, read } = catalogue[code]
     return `## ${code}\n${what}\n\n- For events: ${events}\n- Do: \`${fix}\`\n- Read on: ${read}\n`
   })
-writeFileSync('docs/errors.md', `# Errors\nEvery error has a stable code and four parts: what happened, what it means for events, what to do, where to read on.\n\n${errors.join('\n')}`)
+writeFileSync(
+  'docs/errors.md',
+  `# Errors\nEvery error has a stable code and four parts: what happened, what it means for events, what to do, where to read on.\n\n${errors.join('\n')}`,
+)
 
 const metrics = Object.keys(metricsCatalogue)
   .sort()
@@ -17,4 +20,7 @@ const metrics = Object.keys(metricsCatalogue)
     const { help, labels, kind } = metricsCatalogue[name]
     return `| \`hooktrail_${name}\` | ${kind} | ${labels.map((label) => `\`${label}\``).join(' ') || '-'} | ${help} |`
   })
-writeFileSync('docs/metrics.md', `# Metrics\nPrometheus, at \`GET /metrics\`. Label values are bounded: names from the configuration, fixed classes.\n\n| metric | kind | labels | meaning |\n| --- | --- | --- | --- |\n${metrics.join('\n')}\n`)
+writeFileSync(
+  'docs/metrics.md',
+  `# Metrics\nPrometheus, at \`GET /metrics\`. Label values are bounded: names from the configuration, fixed classes.\n\n| metric | kind | labels | meaning |\n| --- | --- | --- | --- |\n${metrics.join('\n')}\n`,
+)

@@ -21,8 +21,8 @@ after(() => {
 })
 
 const PARTS = `
-sources: { any: { verify: none } }
-handlers: { one: { source: any, url: 'http://127.0.0.1:9/', allow_private: true } }
+sources: { open: { verify: none } }
+handlers: { one: { source: open, url: 'http://127.0.0.1:9/', allow_private: true } }
 `
 
 function start(kind: string, yaml: string, home: string): { child: ChildProcess; output: () => string } {
@@ -82,18 +82,18 @@ database: { url: 'postgresql://hooktrail@127.0.0.1:${doorPort}/${name}' }`,
     (await statusOf(`${apiUrl}/health/live`)) === 200 ? true : null,
   )
   assert.equal(await statusOf(`${apiUrl}/health/ready`), 503)
-  assert.equal(await statusOf(`http://127.0.0.1:${hooks}/webhooks/any`, 'POST'), 503)
+  assert.equal(await statusOf(`http://127.0.0.1:${hooks}/webhooks/open`, 'POST'), 503)
   const health = await fetch(`${apiUrl}/health`).then((response) => response.text())
   assert.match(health, /dispatcher waits: the database: .*ECONNREFUSED/)
   await eventually('ready without a database', 20_000, async () =>
     (await statusOf(`${apiUrl}/health/ready`)) === 200 ? true : null,
   )
   assert.equal(await statusOf(`http://127.0.0.1:${hooks}/health`), 404)
-  assert.equal(await statusOf(`${apiUrl}/webhooks/any`, 'POST'), 404)
+  assert.equal(await statusOf(`${apiUrl}/webhooks/open`, 'POST'), 404)
 
   await using door = await openDoor(doorPort, database.url)
   await eventually('an event is acknowledged', 30_000, async () =>
-    (await statusOf(`http://127.0.0.1:${hooks}/webhooks/any`, 'POST')) === 200 ? true : null,
+    (await statusOf(`http://127.0.0.1:${hooks}/webhooks/open`, 'POST')) === 200 ? true : null,
   )
   child.kill('SIGTERM')
   await exited

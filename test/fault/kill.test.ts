@@ -74,7 +74,7 @@ async function send(trail: Installation, signal: AbortSignal): Promise<number> {
 /** The job id, when the value is the record of a successful attempt. */
 function successOf(value: string | null): readonly string[] {
   if (value?.includes('"kind":"attempt"') !== true && value?.includes('"kind": "attempt"') !== true) return []
-  const row = JSON.parse(value ?? '{}') as Record<string, unknown>
+  const row = JSON.parse(value) as Record<string, unknown>
   return row['error'] === null && typeof row['job_id'] === 'string' ? [row['job_id']] : []
 }
 
@@ -110,9 +110,9 @@ test('after kill -9 at random points every acknowledged event is archived, plann
   }
 
   const trail = await start()
-  await eventually('all events are delivered', SETTLE_MS_MAX, async () => {
+  await eventually('all events are delivered', SETTLE_MS_MAX, () => {
     const received = new Set(lines(receivedFile).map((line) => line.split('.')[0]))
-    return lines(ackFile).every((id) => received.has(id)) ? true : null
+    return Promise.resolve(lines(ackFile).every((id) => received.has(id)) ? true : null)
   })
   const report = await eventually('the report adds up', SETTLE_MS_MAX, async () => {
     const result = await trail.cli('report', '--url', trail.url)

@@ -165,7 +165,7 @@ test('retry, allow_private and hmac keep what was written', () => {
     handler('retry: { max: 4, backoff: fixed, interval: 100ms }, allow_private: [10.0.0.0/8]'),
   )
   assert.deepEqual(config.handlers[0]?.retry, { attemptsMax: 4, backoff: { kind: 'fixed', intervalMs: 100 } })
-  assert.deepEqual(config.handlers[0]?.allowPrivate, ['10.0.0.0/8'])
+  assert.deepEqual(config.handlers[0].allowPrivate, ['10.0.0.0/8'])
 })
 
 test('a retry horizon longer than the log keeps events is a warning', () => {

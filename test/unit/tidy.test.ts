@@ -32,7 +32,7 @@ const drivers = new Set(['pg', 'undici', 'prom-client', 'pino', 'embedded-postgr
 const bannedWords: readonly (readonly [RegExp, string])[] = [
   [/\b(?:TODO|FIXME|XXX|HACK)\b/, 'an issue, or nothing'],
   [/@ts-(?:ignore|nocheck)/, 'a type that is right'],
-  [/\bas any\b|: any\b|<any>/, 'unknown and a parser'],
+  [/\bas any\b|\w\)?\??: any(?=\s*(?:[;,)=|>{}]|$))|<any>/, 'unknown and a parser'],
   [/\bas unknown as\b/, 'a type that is right'],
   [/\bDLQ\b/, 'dead letter'],
   [/\bconsumer group\b/i, 'handler position'],

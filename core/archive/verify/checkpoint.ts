@@ -6,9 +6,8 @@ import { z } from 'zod'
 import { HooktrailError } from '../../error/hooktrail-error.ts'
 import type { Heartbeat } from '../manifest.ts'
 import type { Findings } from './finding.ts'
-import { partitionName } from './partition-table.ts'
+import { partitionName, type ChainEnd } from './partition-table.ts'
 import type { VerifiedNote } from './read-note.ts'
-import type { ChainEnd } from './verify-segments.ts'
 
 const schema = z.strictObject({
   archive_id: z.string(),

@@ -14,6 +14,8 @@ export interface ChainHead {
   readonly head: string
 }
 
+export interface ChainEnd extends ChainHead, PartitionName {}
+
 export function partitionName({ topic, topic_id, partition }: PartitionName): string {
   return `${topic}/${topic_id}/${String(partition)}`
 }

@@ -8,8 +8,8 @@ import { dataKeyParts, GENESIS_KEY, segmentPrefix, type DataKeyName } from '../k
 import type { Genesis, Manifest } from '../manifest.ts'
 import { readNoteUnverified } from '../signed-note.ts'
 import { attempt, NOTE_BYTES_MAX } from './read-note.ts'
+import type { ChainEnd } from './partition-table.ts'
 import type { VerifyContext } from './verify-context.ts'
-import type { ChainEnd } from './verify-segments.ts'
 
 export interface InventoryRequest {
   readonly genesis: Genesis

@@ -7,7 +7,7 @@ import { dataKeyParts, isManifestKey, keyOfManifest } from '../keys.ts'
 import type { GapReason, Manifest } from '../manifest.ts'
 import { EMPTY_ROOT } from '../merkle.ts'
 import type { Checkpoint } from './checkpoint.ts'
-import { partitionName, type ChainHead, type PartitionTable } from './partition-table.ts'
+import { partitionName, type ChainEnd, type ChainHead, type PartitionTable } from './partition-table.ts'
 import { NOTE_BYTES_MAX, openVerified } from './read-note.ts'
 import type { VerifyContext } from './verify-context.ts'
 import { verifyData } from './verify-data.ts'
@@ -19,12 +19,6 @@ const LOSSES: ReadonlySet<GapReason> = new Set<GapReason>([
   'topic-deleted',
   'log-travelled-back',
 ])
-
-export interface ChainEnd extends ChainHead {
-  readonly topic: string
-  readonly topic_id: string
-  readonly partition: number
-}
 
 export interface SegmentsRequest {
   readonly table: PartitionTable
