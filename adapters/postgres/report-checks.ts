@@ -49,23 +49,23 @@ const POSITIONS_ARE_PLANNED = `
          AND (s.low IS DISTINCT FROM p.start_offset OR s.high IS DISTINCT FROM p.next_offset) ${LIMIT}`
 
 const PLANNED_HAVE_JOBS = `
-  WITH planned AS (
+  WITH planned AS MATERIALIZED (
     SELECT s.handler, s.topic_id, s.partition_no, u AS record_offset, NULL AS event_id
       FROM plan_steps s CROSS JOIN LATERAL unnest(s.planned) AS u
      WHERE s.handler <> '' AND s.created_at >= $1::timestamptz
-  ), expected AS (
+  ), expected AS MATERIALIZED (
     SELECT p.handler, e.event_id FROM planned p JOIN events e USING (topic_id, partition_no, record_offset)
     UNION ALL
     SELECT s.handler, d->>'event_id' FROM plan_steps s CROSS JOIN LATERAL jsonb_array_elements(s.dead_jobs) AS d
      WHERE s.created_at >= $1::timestamptz
-  ), every_job AS (${EVERY_JOB})
+  ), every_job AS MATERIALIZED (${EVERY_JOB})
   SELECT x.event_id AS "eventId", x.handler AS place, 'it was planned, and there is no job' AS reason
     FROM expected x LEFT JOIN every_job j ON j.job_id = x.event_id || '.' || x.handler
    WHERE j.job_id IS NULL ${LIMIT}`
 
 /** The other way round: more jobs than were planned. Jobs of before are older than what is compared. */
 const JOBS_ARE_PLANNED = `
-  WITH expected AS (
+  WITH expected AS MATERIALIZED (
     SELECT e.event_id || '.' || s.handler AS job_id
       FROM plan_steps s CROSS JOIN LATERAL unnest(s.planned) AS u
       JOIN events e ON e.topic_id = s.topic_id AND e.partition_no = s.partition_no AND e.record_offset = u

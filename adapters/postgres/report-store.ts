@@ -67,7 +67,10 @@ export function createReportStore(database: Database): ReportStore {
 function readSnapshot(database: Database, window: ReportWindow): Promise<ReportSums> {
   return database.transaction(async (transaction) => {
     await transaction.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY')
-    await transaction.query(`SET LOCAL statement_timeout = ${STATEMENT_TIMEOUT_MS}`)
+    // Everything is read whole, whatever the statistics of a young or a grown table say: never row by row.
+    await transaction.query(
+      `SET LOCAL statement_timeout = ${STATEMENT_TIMEOUT_MS}; SET LOCAL enable_nestloop = off; SET LOCAL work_mem = '64MB'`,
+    )
     await transaction.query(`LOCK TABLE ${TABLES.join(', ')} IN ACCESS SHARE MODE`)
     const comparedFromMs = await readComparedFrom(transaction)
     const sums = await readSums(transaction, window)
