@@ -5,6 +5,7 @@ import { createPostgresJobStore } from '../../adapters/postgres/job-store/create
 import type { Database, Queryable } from '../../adapters/postgres/pool.ts'
 import { claim, createJobStage, plan, type JobStage } from '../support/job-stage.ts'
 import { silentLogger } from '../support/postgres.ts'
+import { outboxRows } from '../support/outbox-rows.ts'
 
 const INPUT = { claims: [claim(0), claim(1)] }
 const POLLS_MAX = 2_000
@@ -177,6 +178,6 @@ async function assertPlannedOnce({ store }: JobStage): Promise<void> {
     [1, 0n],
     [1, 0n],
   ])
-  const { rows } = await store.readOutbox('plan_steps', 10)
+  const { rows } = await outboxRows(store, 'plan_steps')
   assert.equal(rows.length, 2)
 }

@@ -5,6 +5,7 @@ import type { Logger } from '../../core/log.ts'
 import type { EventRow, NewJob } from '../../core/ports/job-store.ts'
 import { claim, createJobStage, decide, outcome, plan, stepRequest, take } from '../support/job-stage.ts'
 import { silentLogger } from '../support/postgres.ts'
+import { outboxRows } from '../support/outbox-rows.ts'
 
 const POISON = 'a\0b\uD800c'
 const CLEANED = 'a\uFFFDb\uFFFDc'
@@ -52,7 +53,7 @@ test('a planned event whose texts Postgres refuses is stored with replacement ch
   })
   const event = await stage.store.getEvent('evt-000000')
   assert.deepEqual([event?.type, event?.subject], [CLEANED, CLEANED])
-  const { rows } = await stage.store.readOutbox('plan_steps', 10)
+  const { rows } = await outboxRows(stage.store, 'plan_steps')
   const [told] = rows.flatMap(({ record }) => record['dead_jobs'] ?? [])
   assert.match(JSON.stringify(told), /a\uFFFDb\uFFFDc/)
   assert.equal((await take(stage.store)).length, 1)
@@ -68,7 +69,7 @@ test('an outcome whose texts and bytes are arbitrary is recorded and relayed', a
   await stage.store.recordOutcomes([{ ...outcome(job, { state: 'dead' }), ...strange }])
   const [attempt] = await stage.store.listAttempts(job.jobId)
   assert.deepEqual([attempt?.errorDetail, attempt?.responseBody], [CLEANED, bytes])
-  const { rows } = await stage.store.readOutbox('attempts', 10)
+  const { rows } = await outboxRows(stage.store, 'attempts')
   assert.equal(rows[0]?.record['response_body_base64'], bytes.toString('base64'))
 })
 
@@ -111,5 +112,5 @@ test('an id that no job can have is not found', async () => {
   const audit = { actor: POISON, action: 'retry', target: POISON, reason: POISON, details: { text: POISON } }
   assert.equal(await stage.store.retryJob(POISON, 1, audit), 'not-found')
   await stage.store.writeAudit(audit)
-  assert.equal((await stage.store.readOutbox('audit', 10)).rows.length, 1)
+  assert.equal((await outboxRows(stage.store, 'audit')).rows.length, 1)
 })

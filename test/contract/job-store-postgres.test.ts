@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { systemClock } from '../../adapters/system/clock.ts'
 import { createJobStage, claim, outcome, plan, take } from '../support/job-stage.ts'
 import { jobStoreContract } from './job-store.ts'
+import { outboxRows } from '../support/outbox-rows.ts'
 
 jobStoreContract(createJobStage)
 
@@ -18,7 +19,7 @@ test('old slices are dropped when they are relayed, and a job outlives the slice
   await stage.database.query(`UPDATE events SET indexed_at = '2020-01-01 12:00Z'`)
   await stage.database.query(`UPDATE plan_steps SET created_at = '2020-01-01 12:00Z'`)
   assert.deepEqual(await stage.store.maintainSlices(retention), [])
-  const { from, rows } = await stage.store.readOutbox('plan_steps', 10)
+  const { from, rows } = await outboxRows(stage.store, 'plan_steps')
   const to = rows.at(-1)?.position
   assert.ok(to)
   await stage.store.advanceOutbox('plan_steps', from, to)
@@ -41,7 +42,7 @@ test('attempts stay while their job is dead, longer than those of done jobs, and
   await stage.store.recordOutcomes([outcome(job, { state: 'dead' })])
   await stage.database.query(`UPDATE attempts SET created_at = '2020-01-01 12:00Z'`)
   await stage.database.query(`UPDATE jobs_dead SET created_at = '2020-01-01 11:00Z'`)
-  const { from, rows } = await stage.store.readOutbox('attempts', 10)
+  const { from, rows } = await outboxRows(stage.store, 'attempts')
   const to = rows.at(-1)?.position
   assert.ok(to)
   await stage.store.advanceOutbox('attempts', from, to)

@@ -12,6 +12,7 @@ import {
   take,
   type JobStage,
 } from '../support/job-stage.ts'
+import { outboxRows } from '../support/outbox-rows.ts'
 
 export function jobStoreContract(create: () => Promise<JobStage>): void {
   planning(create)
@@ -175,7 +176,7 @@ function delivery(create: () => Promise<JobStage>): void {
     assert.deepEqual(items.map(({ state }) => state).sort(), ['available', 'completed', 'dead', 'retryable'])
     assert.equal((await take(stage.store)).length, 0)
     assert.equal((await stage.store.handlers())[0]?.status, 'disabled')
-    const { rows } = await stage.store.readOutbox('audit', 10)
+    const { rows } = await outboxRows(stage.store, 'audit')
     assert.equal(rows[0]?.record['action'], 'handler_disabled')
   })
 }
@@ -194,7 +195,7 @@ function operations(create: () => Promise<JobStage>): void {
     const [again] = await take(stage.store)
     assert.deepEqual([again?.attempt, again?.maxAttempts], [2, 6])
     assert.equal((await stage.store.listAttempts(job.jobId)).length, 1)
-    assert.equal((await stage.store.readOutbox('audit', 10)).rows.length, 1)
+    assert.equal((await outboxRows(stage.store, 'audit')).rows.length, 1)
   })
 
   test('rows of a transaction that commits late are not skipped by the outbox', async () => {
@@ -214,7 +215,7 @@ function operations(create: () => Promise<JobStage>): void {
     assert.equal((await stage.store.readOutbox('audit', 10)).rows.length, 0)
     release.resolve()
     await slow
-    const { from, rows } = await stage.store.readOutbox('audit', 10)
+    const { from, rows } = await outboxRows(stage.store, 'audit', 2)
     assert.deepEqual(
       rows.map(({ record }) => record['action']),
       ['slow', 'early'],
@@ -231,7 +232,7 @@ function operations(create: () => Promise<JobStage>): void {
     await plan(stage.store, { claims: [claim(0), claim(1)], deadOffsets: [1n] })
     const dead = 'evt-000001.billing'
     assert.equal((await stage.store.getJob(dead))?.state, 'dead')
-    const { rows } = await stage.store.readOutbox('plan_steps', 10)
+    const { rows } = await outboxRows(stage.store, 'plan_steps')
     const told = rows.find(({ key }) => key === 'billing')?.record['dead_jobs']
     const expected = { job_id: dead, event_id: 'evt-000001', offset: '1', error: 'filter_error' }
     assert.deepEqual(told, [{ ...expected, error_detail: null }])

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { createHmac } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -30,8 +30,11 @@ function mountSmallDisk(path: string, sizeMiB: number): SmallDisk {
   return {
     path,
     fill: () => {
-      const { bavail, bsize } = statfsSync(path)
-      writeFileSync(ballast, Buffer.alloc(Math.max(0, bavail * bsize)))
+      writeFileSync(ballast, '')
+      // Block by block until there is no more, as others write at the same time.
+      for (let blockBytes = 1024 * 1024; blockBytes >= 4096; blockBytes /= 2) {
+        while (hasRoomFor(ballast, blockBytes));
+      }
     },
     free: () => {
       rmSync(ballast, { force: true })
@@ -51,6 +54,16 @@ sources:
 handlers:
   one: { source: github, url: '${receiverUrl}', allow_private: true }
 `
+}
+
+function hasRoomFor(file: string, bytes: number): boolean {
+  try {
+    appendFileSync(file, Buffer.alloc(bytes))
+    return true
+  } catch (error) {
+    assert.equal(error instanceof Error && 'code' in error && error.code, 'ENOSPC')
+    return false
+  }
 }
 
 let sequence = 0
@@ -134,9 +147,7 @@ test('when the archive is full events are still acknowledged and delivered, and 
     port: await freePort(),
     config: config(receiver.url, archive),
   })
-  await eventually('the archive has begun', 30_000, () =>
-    Promise.resolve(readdirSync(disk.path).includes('archive') ? true : null),
-  )
+  await eventually('the archive has begun', 30_000, () => Promise.resolve(existsSync(archive) ? true : null))
   disk.fill()
   const acked: string[] = []
   for (let n = 0; n < 10; n++) {

@@ -6,6 +6,7 @@ import type { TakenJob } from '../../core/ports/job-store.ts'
 import { LEASE_MARGIN_MS } from '../../dispatcher/handler-runner.ts'
 import { reapStep } from '../../dispatcher/upkeep.ts'
 import { deliverOnce, openDispatcherStage, planAll, runnerOf } from '../support/dispatcher-stage.ts'
+import { outboxRows } from '../support/outbox-rows.ts'
 
 test('two planners on one partition, one stopped before its commit: each event is planned once', async () => {
   await using stage = await openDispatcherStage({ handlers: [{ name: 'billing' }] })
@@ -33,7 +34,7 @@ test('two planners on one partition, one stopped before its commit: each event i
   await planAll(stopped)
   const { items } = await store.listJobs({ handler: 'billing', limit: 100 })
   assert.equal(items.length, 20)
-  const { rows } = await store.readOutbox('plan_steps', 100)
+  const { rows } = await outboxRows(store, 'plan_steps')
   const billing = rows.filter(({ key }) => key === 'billing')
   assert.equal(billing.length, 1, 'one plan step covers the events')
 })

@@ -2,7 +2,7 @@
  * Reads an archive folder without any product code: zstd from node:zlib and JSON. It is the independent witness of
  * the fault tests, so it shares nothing with core/archive or the verifier.
  */
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { zstdDecompressSync } from 'node:zlib'
 
@@ -17,6 +17,7 @@ export interface ArchivedRow {
 }
 
 export function archivedRows(archive: string): readonly ArchivedRow[] {
+  if (!existsSync(join(archive, 'data'))) return []
   return readdirSync(join(archive, 'data'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.jsonl.zst'))
     .sort()
