@@ -1,6 +1,6 @@
 /**
  * Recently acknowledged keys, for a sender's immediate repeats. A key enters only after the log acknowledged it: one
- * that entered before would turn a 503 into a loss. A hit needs the same key and the same keyed body digest; what
+ * that entered before would turn a 503 into a loss. A hit needs the same key and the same body digest; what
  * misses is appended and the planner decides.
  */
 export const DEDUP_WINDOW_MS = 30_000

@@ -1,13 +1,14 @@
 /**
  * One request between its arrival and its answer: answered exactly once (by the log's acknowledgement, a failure or
  * its deadline, whichever comes first), its bytes given back exactly once, which may be later than the answer.
+ * Written to node's response itself: fastify's serialising and hooks cost more than the answer, and it has neither.
  */
-import type { FastifyReply } from 'fastify'
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Deadlines, Waiting } from './deadlines.ts'
 import { problems, type Problem } from './problem.ts'
 
 export class Exchange implements Waiting {
-  readonly #reply: FastifyReply
+  readonly #response: ServerResponse
   readonly #deadlines: Deadlines
   readonly #giveBack: (bytes: number) => void
   #answered = false
@@ -15,8 +16,8 @@ export class Exchange implements Waiting {
   deadlineMs = 0
   startedAtMs = 0
 
-  constructor(reply: FastifyReply, deadlines: Deadlines, giveBack: (bytes: number) => void) {
-    this.#reply = reply
+  constructor(response: ServerResponse, deadlines: Deadlines, giveBack: (bytes: number) => void) {
+    this.#response = response
     this.#deadlines = deadlines
     this.#giveBack = giveBack
   }
@@ -33,22 +34,26 @@ export class Exchange implements Waiting {
   /** False when it was answered before. The id is a ULID: it needs no escaping. */
   succeed(eventId: string, duplicate: boolean): boolean {
     if (!this.#take()) return false
-    this.#reply
-      .code(200)
-      .header('content-type', 'application/json; charset=utf-8')
-      .send(`{"event_id":"${eventId}","duplicate":${duplicate ? 'true' : 'false'}}`)
+    const body = `{"event_id":"${eventId}","duplicate":${duplicate ? 'true' : 'false'}}`
+    this.#send(200, { 'content-type': 'application/json; charset=utf-8' }, body)
     return true
   }
 
   fail({ status, retryAfterSeconds, body }: Problem): void {
     if (!this.#take()) return
-    if (retryAfterSeconds !== null) this.#reply.header('retry-after', String(retryAfterSeconds))
-    this.#reply.code(status).header('content-type', 'application/problem+json').send(body)
+    const headers: OutgoingHttpHeaders = { 'content-type': 'application/problem+json' }
+    if (retryAfterSeconds !== null) headers['retry-after'] = String(retryAfterSeconds)
+    this.#send(status, headers, body)
   }
 
   release(): void {
     this.#giveBack(this.reservedBytes)
     this.reservedBytes = 0
+  }
+
+  #send(status: number, headers: OutgoingHttpHeaders, body: string): void {
+    headers['content-length'] = Buffer.byteLength(body)
+    this.#response.writeHead(status, headers).end(body)
   }
 
   #take(): boolean {

@@ -23,7 +23,8 @@ export function ingressRoutes({ receiver, onListen }: IngressRoutesDeps): Fastif
       url: '/webhooks/:source',
       // `done` is never called: the answer is sent from here, perhaps much later.
       onRequest: (request, reply) => {
-        receiver.handle(request, reply, request.params.source)
+        reply.hijack()
+        receiver.handle(request, reply.raw, request.params.source)
       },
       handler: (_request, reply) => reply,
     })

@@ -3,7 +3,8 @@
  * verified, and a 2xx is sent only after the log acknowledged the record (I1). A crash before that leaves the sender
  * without an answer; its retry becomes a duplicate, not a loss.
  */
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { ServerResponse } from 'node:http'
+import type { FastifyRequest } from 'fastify'
 import type { Clock } from '../core/clock.ts'
 import type { Logger } from '../core/log.ts'
 import type { AppendRecord, Topic } from '../core/ports/event-log.ts'
@@ -61,11 +62,11 @@ export class Receiver {
     this.#stopping = true
   }
 
-  handle(request: FastifyRequest, reply: FastifyReply, sourceName: string): void {
+  handle(request: FastifyRequest, response: ServerResponse, sourceName: string): void {
     const { intakes, deadlines } = this.#deps
     const intake = intakes.get(sourceName)
     const early = intake === undefined ? problems.unknownSource : this.#shed()
-    const exchange = new Exchange(reply, deadlines, (bytes) => {
+    const exchange = new Exchange(response, deadlines, (bytes) => {
       this.#inFlightBytes -= bytes
     })
     if (intake === undefined || early !== null) {

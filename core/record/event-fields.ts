@@ -23,6 +23,9 @@ export interface SourceFields {
   readonly order: Field
 }
 
+/** A path that names one member of the body: it can be ruled out without parsing. */
+const TOP_MEMBER = /^\$\.([A-Za-z_]\w*)$/
+
 const absent: Field = () => null
 
 /** `order` is absent unless configured: then the dedup key orders. @throws on a path that RFC 9535 does not allow. */
@@ -53,9 +56,11 @@ function compile(source: FieldSource): Field {
       const { name, suffix } = source
       if (suffix === undefined) return ({ headers }) => headerValue(headers, name) || null
       const read = compilePath(suffix)
+      const member = TOP_MEMBER.exec(suffix)?.[1] ?? null
       return ({ headers, body }) => {
         const value = headerValue(headers, name) || null
-        const more = value === null ? null : body.text(read)
+        const absent = value === null || (member !== null && !body.mayHave(member))
+        const more = absent ? null : body.text(read)
         return more === null ? value : `${value ?? ''}.${more}`
       }
     }
