@@ -95,7 +95,7 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
       })),
       ...runners.map((runner) => ({
         name: runner.name,
-        step: (signal: AbortSignal) => runner.step(signal).then(() => 0),
+        step: (signal: AbortSignal) => runner.run(signal),
       })),
       { name: 'relay', step: () => relay.run() },
       { name: 'reap', step: () => reapRun(upkeep) },

@@ -9,6 +9,7 @@ import type { Logger } from '../core/log.ts'
 import type { JobQueue } from '../core/ports/job-queue.ts'
 import type { TakenJob } from '../core/ports/job-store.ts'
 import type { JobDelivery } from './job-delivery.ts'
+import { Pace } from './pace.ts'
 import { Slots } from './slots.ts'
 
 /** Beyond the handler's timeout: waiting inside a take, reading the payload, writing the outcome. */
@@ -16,6 +17,11 @@ export const LEASE_MARGIN_MS = 30_000
 const TAKE_JOBS_MAX = 200
 /** A take that waits longer is asked again: the lease check counts from before the take, so its wait must be bounded. */
 const TAKE_WAIT_MS = 10_000
+/** Small takes in a row wait a little for more (pace.ts). */
+const TAKE_PAUSE_MS_MAX = 20
+/** Below one part in so many of free slots a take waits a moment, so that it is worth its costs. */
+const FREE_SHARE = 4
+const SLOTS_PAUSE_MS = 3
 /** Outcomes that may wait for the store before no more jobs are taken. */
 const PENDING_OUTCOMES_MIN = 256
 
@@ -38,13 +44,24 @@ export class HandlerRunner {
   readonly #options: HandlerRunnerOptions
   readonly #sends: Slots
   readonly #jobs: Slots
+  readonly #pace: Pace
 
   constructor(options: HandlerRunnerOptions) {
     this.#options = options
     this.name = `deliver ${options.handler.name}`
     this.leaseMs = options.handler.timeoutMs + LEASE_MARGIN_MS
     this.#sends = new Slots(options.concurrency)
+    this.#pace = new Pace({ enough: Math.ceil(options.concurrency / 2), pauseMsMax: TAKE_PAUSE_MS_MAX })
     this.#jobs = new Slots(options.concurrency + Math.max(PENDING_OUTCOMES_MIN, 4 * options.concurrency))
+  }
+
+  /** A step in the loop: resolves with the milliseconds until the next. */
+  async run(signal: AbortSignal): Promise<number> {
+    const slots = Math.min(this.#sends.free, this.#jobs.free, TAKE_JOBS_MAX)
+    const jobs = await this.step(signal)
+    // As many as asked for: there are more, and only slots are to be waited for.
+    if (jobs >= slots) return this.#sends.free * FREE_SHARE < this.#options.concurrency ? SLOTS_PAUSE_MS : 0
+    return this.#pace.next(jobs)
   }
 
   /** One take; the sends go on behind it. Resolves with how many jobs were taken. */

@@ -13,7 +13,8 @@ import { backoffMs, reasonOf } from './loop.ts'
 import type { WaitList } from './wait-list.ts'
 
 const BATCH_OUTCOMES_MAX = 200
-const BATCHES_IN_FLIGHT_MAX = 2
+/** One at a time, so that those which come meanwhile share the next. */
+const BATCHES_IN_FLIGHT_MAX = 1
 /** Callers hold a slot for each outcome; this only guards against a caller that does not. */
 const PENDING_OUTCOMES_MAX = 100_000
 const WAIT_NAME = 'outcomes'

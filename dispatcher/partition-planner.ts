@@ -19,6 +19,7 @@ import type { Backlog } from './backlog.ts'
 import { chooseSteps, type StepChoice } from './choose-step.ts'
 import type { HandlerLags } from './handler-lags.ts'
 import { LEASE_RETRY_MS, type Lease } from './lease.ts'
+import { Pace } from './pace.ts'
 import type { PayloadCache } from './payload-cache.ts'
 import { PlanQuarantine } from './plan-quarantine.ts'
 import type { WaitList } from './wait-list.ts'
@@ -26,6 +27,9 @@ import type { WaitList } from './wait-list.ts'
 export const STEP_RECORDS_MAX = 500
 export const STEP_BYTES_MAX = 4 * 1024 * 1024
 const TAIL_WAIT_MS = 1_000
+/** A step costs about as much as planning so many events; smaller ones wait a little for more (pace.ts). */
+const STEP_RECORDS_ENOUGH = 100
+const STEP_PAUSE_MS_MAX = 100
 /** While a bound holds a handler, which may end at any moment. */
 const HELD_WAIT_MS = 50
 /** Positions are kept in memory between steps and read again after this long, or when a commit disagrees. */
@@ -60,6 +64,8 @@ export class PartitionPlanner {
   readonly #options: PlannerOptions
   readonly #quarantine: PlanQuarantine
   readonly #stuckUntil = new Map<string, number>()
+  readonly #pace = new Pace({ enough: STEP_RECORDS_ENOUGH, pauseMsMax: STEP_PAUSE_MS_MAX })
+  #records = 0
   #positions: Map<string, bigint> | null = null
   #positionsReadAt = 0
   #lastKind: StepChoice['kind'] = 'catch-up'
@@ -71,7 +77,9 @@ export class PartitionPlanner {
   }
 
   async run(signal: AbortSignal): Promise<number> {
-    return (await this.step(signal)) === 'not-leased' ? LEASE_RETRY_MS : 0
+    this.#records = 0
+    if ((await this.step(signal)) === 'not-leased') return LEASE_RETRY_MS
+    return this.#pace.next(this.#records)
   }
 
   async step(signal: AbortSignal, tailWaitMs: number = TAIL_WAIT_MS): Promise<PlannerStep> {
@@ -124,6 +132,7 @@ export class PartitionPlanner {
     const { backlog } = this.#options
     const batch = await this.#read(choice, waitMs, signal)
     if (batch === null || batch.next === choice.first) return 'idle'
+    this.#records += batch.records.length
     backlog.reserve(choice.handlers, batch.records.length)
     try {
       const result = await this.#commit(choice, batch)

@@ -3,11 +3,12 @@
  * another; redirects are not followed; the whole request, body included, is under one timeout; of the response only
  * a bounded number of bytes is read.
  */
-import { Agent, request as sendRequest, type Dispatcher } from 'undici'
+import { Pool } from 'undici'
 import type { DeliveryRequest, Sender, SendResult } from '../../core/delivery/sender.ts'
 import type { AllowPrivate } from '../../core/delivery/address-class.ts'
 import type { AttemptTimings } from '../../core/ports/job-store.ts'
 import { createConnector, type ConnectTimings } from './connect-timings.ts'
+import { Exchange } from './send-exchange.ts'
 import { classifyError } from './send-error.ts'
 
 export interface SenderOptions {
@@ -22,8 +23,6 @@ export interface SenderOptions {
 
 /** Below what most servers use, so that the idle connection is closed here first and not under a request. */
 const KEEP_ALIVE_MS = 4_000
-/** A longer body ends the connection: reading it on would cost more than a new one. */
-const RESPONSE_BYTES_READ_MAX = 64 * 1024
 /** Connections whose timings no request has taken yet; more are forgotten. */
 const CONNECTS_KEPT_MAX = 256
 
@@ -33,10 +32,9 @@ export function createSender(options: SenderOptions): Sender {
 
 class HttpSender implements Sender {
   readonly #options: SenderOptions
-  readonly #agent: Agent
-  readonly #origin: string
+  readonly #pool: Pool
   readonly #path: string
-  readonly #open = new Set<AbortController>()
+  readonly #open = new Set<Exchange>()
   readonly #connects: ConnectTimings[] = []
   #remoteAddress: string | null = null
   #closed = false
@@ -44,9 +42,8 @@ class HttpSender implements Sender {
   constructor(options: SenderOptions) {
     this.#options = options
     const url = new URL(options.url)
-    this.#origin = url.origin
     this.#path = url.pathname + url.search
-    this.#agent = new Agent({
+    this.#pool = new Pool(url.origin, {
       connections: options.connectionsMax,
       pipelining: 1,
       keepAliveTimeout: KEEP_ALIVE_MS,
@@ -66,70 +63,38 @@ class HttpSender implements Sender {
   }
 
   async send(request: DeliveryRequest): Promise<SendResult> {
-    const startedAt = this.#options.monotonic()
-    const abort = new AbortController()
+    const { method, monotonic, timeoutMs } = this.#options
+    const startedAt = monotonic()
+    const exchange = new Exchange({ bytesKept: this.#options.bytesKept, monotonic })
     const timeout = { passed: false }
     const timer = setTimeout(() => {
       timeout.passed = true
-      abort.abort()
-    }, this.#options.timeoutMs)
-    this.#open.add(abort)
-    let firstByteMs: number | null = null
+      exchange.abort()
+    }, timeoutMs)
+    this.#open.add(exchange)
     try {
-      const response = await sendRequest(`${this.#origin}${this.#path}`, {
-        method: this.#options.method,
-        headers: request.headers,
-        body: request.body,
-        dispatcher: this.#agent,
-        signal: abort.signal,
-      })
-      firstByteMs = this.#options.monotonic() - startedAt
-      const body = await this.#readBody(response)
-      const retryAfter = response.headers['retry-after']
-      return {
-        kind: 'response',
-        statusCode: response.statusCode,
-        retryAfter: typeof retryAfter === 'string' ? retryAfter : null,
-        body,
-        ...this.#evidence(startedAt, firstByteMs),
-      }
+      const { headers, body } = request
+      this.#pool.dispatch({ path: this.#path, method, headers, body }, exchange)
+      const answer = await exchange.ended
+      return { kind: 'response', ...answer, ...this.#evidence(startedAt, exchange.firstByteAt) }
     } catch (error) {
-      const evidence = this.#evidence(startedAt, firstByteMs)
+      const evidence = this.#evidence(startedAt, exchange.firstByteAt)
       if (timeout.passed) {
-        const detail = `no answer within ${this.#options.timeoutMs} ms`
+        const detail = `no answer within ${timeoutMs} ms`
         return { kind: 'failed', errorClass: 'timeout', detail, ...evidence }
       }
       if (this.#closed) return { kind: 'abandoned', ...evidence }
       return { kind: 'failed', ...classifyError(error), ...evidence }
     } finally {
       clearTimeout(timer)
-      this.#open.delete(abort)
+      this.#open.delete(exchange)
     }
   }
 
   async close(): Promise<void> {
     this.#closed = true
-    for (const abort of this.#open) abort.abort()
-    await this.#agent.destroy()
-  }
-
-  async #readBody(response: Dispatcher.ResponseData): Promise<Buffer | null> {
-    const { ok, failed } = this.#options.bytesKept
-    const bytesMax = response.statusCode >= 200 && response.statusCode < 300 ? ok : failed
-    if (bytesMax === 0) {
-      await response.body.dump({ limit: RESPONSE_BYTES_READ_MAX })
-      return null
-    }
-    const chunks: Buffer[] = []
-    let bytesRead = 0
-    for await (const chunk of response.body) {
-      if (!Buffer.isBuffer(chunk)) continue
-      if (bytesRead < bytesMax) chunks.push(chunk)
-      bytesRead += chunk.length
-      // Leaving the loop destroys the body, and with it the connection.
-      if (bytesRead > RESPONSE_BYTES_READ_MAX) break
-    }
-    return chunks.length === 0 ? null : Buffer.concat(chunks).subarray(0, bytesMax)
+    for (const exchange of this.#open) exchange.abort()
+    await this.#pool.destroy()
   }
 
   #noteConnect(timings: ConnectTimings): void {
@@ -140,7 +105,7 @@ class HttpSender implements Sender {
   /** A connection belongs to a request that was already open when it began; on a kept one those times are null. */
   #evidence(
     startedAt: number,
-    firstByteMs: number | null,
+    firstByteAt: number | null,
   ): { timings: AttemptTimings; remoteAddress: string | null } {
     const index = this.#connects.findIndex((connect) => connect.startedAt >= startedAt)
     const connect = index < 0 ? undefined : this.#connects.splice(0, index + 1)[index]
@@ -150,7 +115,7 @@ class HttpSender implements Sender {
         dnsMs: connect?.dnsMs ?? null,
         connectMs: connect?.connectMs ?? null,
         tlsMs: connect?.tlsMs ?? null,
-        firstByteMs,
+        firstByteMs: firstByteAt === null ? null : firstByteAt - startedAt,
       },
       remoteAddress: connect?.remoteAddress ?? this.#remoteAddress,
     }
