@@ -73,8 +73,13 @@ async function printSegment(store: ArchiveStore, { manifest, options, output }: 
     return undefined
   }
   await readRows({ bytes, format: data.format, onLine, signal: output.signal }).catch((error: unknown) => {
-    if (!output.signal.aborted) throw error
+    if (output.signal.aborted) return
+    throw new HooktrailError('ARCHIVE_ROW_INVALID', { key: data.key, reason: reasonOf(error) }, error)
   })
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 function isInRange(offset: bigint, { fromOffset, toOffset }: CatOptions): boolean {

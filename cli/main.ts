@@ -1,5 +1,6 @@
 /** The command line. One file a command; errors end here, with their four parts. */
 import { Command } from 'commander'
+import { packageVersion } from './composition/package-root.ts'
 import { archiveCatCommand } from './archive-cat.ts'
 import { archiveLsCommand } from './archive-ls.ts'
 import { archiveStatusCommand } from './archive-status.ts'
@@ -26,6 +27,7 @@ const program = new Command('hooktrail')
   .description(
     'Receives webhooks, keeps them in a durable log, delivers them with retries, archives them verifiably',
   )
+  .version(packageVersion())
   .addHelpText(
     'after',
     '\nExamples:\n  hooktrail start\n  hooktrail status\n  hooktrail jobs list --status dead',

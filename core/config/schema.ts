@@ -208,7 +208,7 @@ export const sectionSchemas = {
   api: section({
     listen: listen.optional().describe("default: the server's own listener"),
     auth_token: secret(16).optional().describe('default: made at $HOOKTRAIL_HOME/token'),
-    metrics_auth_token: secret(16).optional().describe('token for /metrics alone'),
+    metrics_auth_token: secret(16).optional().describe('token for /metrics alone; absent: the API token'),
     require_reason: flag.prefault(false).describe('changes by hand need a reason'),
   }),
   delivery: section({

@@ -34,7 +34,7 @@ handlers:
     url: ${JSON.stringify(echoUrl)}
     allow_private: true # the URL is on this machine
     # events: ["issues.*"]
-    # filter: 'payload.action == "opened"'
+    # filter: 'has(payload.action) && payload.action == "opened"'
     # signing_secrets: ["\${file:/path/to/whsec}"]
 `
 }
