@@ -18,6 +18,7 @@ const TAKE_JOBS_MAX = 200
 /** A take that waits longer is asked again: the lease check counts from before the take, so its wait must be bounded. */
 const TAKE_WAIT_MS = 10_000
 /** Small takes in a row wait a little for more (pace.ts). */
+const QUIET_JOBS_PER_SECOND = 300
 const TAKE_PAUSE_MS_MAX = 20
 /** Below one part in so many of free slots a take waits a moment, so that it is worth its costs. */
 const FREE_SHARE = 4
@@ -51,7 +52,11 @@ export class HandlerRunner {
     this.name = `deliver ${options.handler.name}`
     this.leaseMs = options.handler.timeoutMs + LEASE_MARGIN_MS
     this.#sends = new Slots(options.concurrency)
-    this.#pace = new Pace({ enough: Math.ceil(options.concurrency / 2), pauseMsMax: TAKE_PAUSE_MS_MAX })
+    this.#pace = new Pace({
+      quietPerSecond: QUIET_JOBS_PER_SECOND,
+      enough: Math.ceil(options.concurrency / 2),
+      pauseMsMax: TAKE_PAUSE_MS_MAX,
+    })
     this.#jobs = new Slots(options.concurrency + Math.max(PENDING_OUTCOMES_MIN, 4 * options.concurrency))
   }
 
@@ -61,7 +66,7 @@ export class HandlerRunner {
     const jobs = await this.step(signal)
     // As many as asked for: there are more, and only slots are to be waited for.
     if (jobs >= slots) return this.#sends.free * FREE_SHARE < this.#options.concurrency ? SLOTS_PAUSE_MS : 0
-    return this.#pace.next(jobs)
+    return this.#pace.next(jobs, this.#options.clock.monotonic())
   }
 
   /** One take; the sends go on behind it. Resolves with how many jobs were taken. */

@@ -1,32 +1,34 @@
 /**
- * How long a loop waits between pieces of work that were small, so that work grows into batches while there is much
- * of it. Pieces of one or two records mean that little comes in: those go at once. The pause is bounded, and so is
- * what it adds to the lag; full pieces are never held up.
+ * How long a loop waits between pieces of work, so that they grow into batches while there is much of it. Below a
+ * rate that is quiet, and after a full piece, nothing waits. The pause is bounded, and so is what it adds to the lag.
  */
 export interface PaceOptions {
-  /** A piece of so many items is worth its costs: the pause grows no further. */
+  /** Items a second; up to so many each piece goes at once. */
+  readonly quietPerSecond: number
+  /** Items that make a piece worth its costs: the pause is as long as they take to come in. */
   readonly enough: number
   readonly pauseMsMax: number
 }
 
-const PAUSE_MS_MIN = 4
-/** Up to so many items a piece counts as idle traffic. */
-const FEW_ITEMS = 2
+/** The rate is that of about so long. */
+const MEMORY_MS = 500
 
 export class Pace {
   readonly #options: PaceOptions
-  #pauseMs = 0
+  #ratePerMs = 0
+  #lastAt: number | null = null
 
   constructor(options: PaceOptions) {
     this.#options = options
   }
 
-  /** Takes how many items the last piece had; returns the milliseconds until the next. */
-  next(items: number): number {
-    const { enough, pauseMsMax } = this.#options
-    if (items <= FEW_ITEMS) this.#pauseMs = this.#pauseMs < 2 * PAUSE_MS_MIN ? 0 : this.#pauseMs / 2
-    else if (items < enough) this.#pauseMs = Math.min(pauseMsMax, Math.max(PAUSE_MS_MIN, 2 * this.#pauseMs))
-    else if (items >= 2 * enough) this.#pauseMs = 0
-    return this.#pauseMs
+  /** Takes how many items the last piece had, and the monotonic time; returns the milliseconds until the next. */
+  next(items: number, now: number): number {
+    const { quietPerSecond, enough, pauseMsMax } = this.#options
+    const elapsedMs = now - (this.#lastAt ?? now)
+    this.#lastAt = now
+    this.#ratePerMs = this.#ratePerMs * Math.exp(-elapsedMs / MEMORY_MS) + items / MEMORY_MS
+    if (items >= 2 * enough || this.#ratePerMs * 1_000 <= quietPerSecond) return 0
+    return Math.min(pauseMsMax, enough / this.#ratePerMs)
   }
 }

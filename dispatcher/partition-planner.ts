@@ -29,6 +29,7 @@ export const STEP_BYTES_MAX = 4 * 1024 * 1024
 const TAIL_WAIT_MS = 1_000
 /** A step costs about as much as planning so many events; smaller ones wait a little for more (pace.ts). */
 const STEP_RECORDS_ENOUGH = 100
+const QUIET_RECORDS_PER_SECOND = 100
 const STEP_PAUSE_MS_MAX = 100
 /** While a bound holds a handler, which may end at any moment. */
 const HELD_WAIT_MS = 50
@@ -64,7 +65,11 @@ export class PartitionPlanner {
   readonly #options: PlannerOptions
   readonly #quarantine: PlanQuarantine
   readonly #stuckUntil = new Map<string, number>()
-  readonly #pace = new Pace({ enough: STEP_RECORDS_ENOUGH, pauseMsMax: STEP_PAUSE_MS_MAX })
+  readonly #pace = new Pace({
+    quietPerSecond: QUIET_RECORDS_PER_SECOND,
+    enough: STEP_RECORDS_ENOUGH,
+    pauseMsMax: STEP_PAUSE_MS_MAX,
+  })
   #records = 0
   #positions: Map<string, bigint> | null = null
   #positionsReadAt = 0
@@ -79,7 +84,7 @@ export class PartitionPlanner {
   async run(signal: AbortSignal): Promise<number> {
     this.#records = 0
     if ((await this.step(signal)) === 'not-leased') return LEASE_RETRY_MS
-    return this.#pace.next(this.#records)
+    return this.#pace.next(this.#records, this.#options.clock.monotonic())
   }
 
   async step(signal: AbortSignal, tailWaitMs: number = TAIL_WAIT_MS): Promise<PlannerStep> {
