@@ -55,6 +55,11 @@ export class Appender {
 /** Bytes, headers included. */
 export function weightOf({ key, value, headers }: AppendRecord): number {
   let bytes = (key?.length ?? 0) + (value?.length ?? 0)
-  for (const header of headers) bytes += header.name.length + (header.value?.length ?? 0)
+  for (const header of headers) bytes += header.name.length + lengthOf(header.value)
   return bytes
+}
+
+function lengthOf(value: Buffer | string | null): number {
+  if (value === null) return 0
+  return typeof value === 'string' ? Buffer.byteLength(value) : value.length
 }

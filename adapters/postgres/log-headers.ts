@@ -3,28 +3,43 @@
  * value; big endian. One column instead of two arrays: an array of bytea costs a header and alignment each.
  */
 import assert from 'node:assert/strict'
-import type { RecordHeader } from '../../core/ports/event-log.ts'
+import type { AppendHeader, RecordHeader } from '../../core/ports/event-log.ts'
 
 const COUNT_BYTES = 4
 const LENGTHS_BYTES = 6
 const NAME_BYTES_MAX = 0xffff
 
-export function encodeHeaders(headers: readonly RecordHeader[]): Buffer | null {
+/** A UTF-16 unit takes at most this many bytes of UTF-8. */
+const UNIT_BYTES_MAX = 3
+
+/** Takes room for the longest spelling and cuts it afterwards: to measure each text costs as much as to write it. */
+export function encodeHeaders(headers: readonly AppendHeader[]): Buffer | null {
   if (headers.length === 0) return null
-  let bytes = COUNT_BYTES
-  for (const { name, value } of headers)
-    bytes += LENGTHS_BYTES + Buffer.byteLength(name) + (value?.length ?? 0)
-  const block = Buffer.allocUnsafe(bytes)
+  let room = COUNT_BYTES
+  for (const { name, value } of headers) room += LENGTHS_BYTES + roomOf(name) + roomOf(value)
+  const block = Buffer.allocUnsafe(room)
   let at = block.writeUInt32BE(headers.length, 0)
   for (const { name, value } of headers) {
     const nameBytes = block.write(name, at + 2)
     assert.ok(nameBytes <= NAME_BYTES_MAX, 'a header name is at most 65 535 bytes')
     block.writeUInt16BE(nameBytes, at)
-    at = block.writeInt32BE(value?.length ?? -1, at + 2 + nameBytes)
-    if (value !== null) at += value.copy(block, at)
+    at = writeValue(block, value, at + 2 + nameBytes)
   }
-  assert.equal(at, bytes)
-  return block
+  return block.subarray(0, at)
+}
+
+function roomOf(value: Buffer | string | null): number {
+  if (value === null) return 0
+  return typeof value === 'string' ? value.length * UNIT_BYTES_MAX : value.length
+}
+
+/** Returns the position behind the value. */
+function writeValue(block: Buffer, value: Buffer | string | null, at: number): number {
+  if (value === null) return block.writeInt32BE(-1, at)
+  const start = at + 4
+  const bytes = typeof value === 'string' ? block.write(value, start) : value.copy(block, start)
+  block.writeInt32BE(bytes, at)
+  return start + bytes
 }
 
 export function decodeHeaders(block: Buffer | null): readonly RecordHeader[] {

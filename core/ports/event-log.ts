@@ -37,12 +37,18 @@ export interface RecordHeader {
   readonly value: Buffer | null
 }
 
+/** Text is written as UTF-8, which spares the caller a buffer for each header. */
+export interface AppendHeader {
+  readonly name: string
+  readonly value: Buffer | string | null
+}
+
 export interface AppendRecord {
   readonly topic: Topic
   readonly partition: number
   readonly key: Buffer | null
   readonly value: Buffer | null
-  readonly headers: readonly RecordHeader[]
+  readonly headers: readonly AppendHeader[]
 }
 
 export interface LogPosition {

@@ -2,22 +2,22 @@
  * One event as a log record: CloudEvents 1.0 Kafka binding, binary mode. The value is the body as received (I2), key
  * the ordering key, everything else a header in the order of EVENT_HEADERS.
  */
-import type { RecordHeader } from '../ports/event-log.ts'
+import type { AppendHeader } from '../ports/event-log.ts'
 import { EVENT_HEADERS, type EventRecord } from './event-record.ts'
 
 export const SOURCE_PREFIX = '/hooktrail/'
-const SPEC_VERSION: RecordHeader = { name: EVENT_HEADERS.specVersion, value: Buffer.from('1.0') }
+const SPEC_VERSION: AppendHeader = { name: EVENT_HEADERS.specVersion, value: '1.0' }
 
 export interface EncodedEvent {
   readonly key: Buffer
   readonly value: Buffer
-  readonly headers: RecordHeader[]
+  readonly headers: AppendHeader[]
 }
 
 export function encodeEvent(event: EventRecord): EncodedEvent {
-  const headers: RecordHeader[] = [SPEC_VERSION]
+  const headers: AppendHeader[] = [SPEC_VERSION]
   const add = (name: string, value: string | null): void => {
-    if (value !== null) headers.push({ name, value: Buffer.from(value) })
+    if (value !== null) headers.push({ name, value })
   }
   add(EVENT_HEADERS.id, event.id)
   add(EVENT_HEADERS.source, SOURCE_PREFIX + event.source)
