@@ -22,7 +22,7 @@ import { haltsPartition } from './writer-fault.ts'
 const TOPICS_MS = 5_000
 const CUT_MS = 60_000
 /** An idle archiver looks for new records this often; a busy one gathers them this long. */
-const POLL_MS_MIN = 250
+const POLL_MS_MIN = 1_000
 const POLL_MS_MAX = 2_000
 const HEARTBEAT_TICK_MS_MAX = 5_000
 
