@@ -21,29 +21,33 @@ const time = z
     context.addIssue('is not a time such as 2026-03-01T12:00:00Z')
     return z.NEVER
   })
-const name = z.string().min(1).max(512)
+const name = z
+  .string()
+  .min(1)
+  .max(512)
+  .refine((text) => !text.includes('\0'), 'holds a NUL')
 const paging = { cursor: name.optional(), limit: z.coerce.number().int().min(1).max(LIMIT_MAX).default(50) }
 
-export const eventQuery = z.object({
+export const eventQuery = z.strictObject({
   source: name.optional(),
   type: name.optional(),
   since: time.optional(),
   until: time.optional(),
   ...paging,
 })
-export const exportQuery = z.object({
+export const exportQuery = z.strictObject({
   source: name.optional(),
   since: time.optional(),
   until: time.optional(),
   limit: z.coerce.number().int().min(1).optional(),
 })
-export const jobQuery = z.object({
+export const jobQuery = z.strictObject({
   handler: name.optional(),
   status: z.enum(['available', 'running', 'retryable', 'completed', 'dead', 'discarded']).optional(),
   ...paging,
 })
-export const windowQuery = z.object({ since: time.optional(), until: time.optional() })
-export const jobDetailQuery = z.object({ include_attempts: z.enum(['true', 'false']).default('false') })
+export const windowQuery = z.strictObject({ since: time.optional(), until: time.optional() })
+export const jobDetailQuery = z.strictObject({ include_attempts: z.enum(['true', 'false']).default('false') })
 export const idParams = z.object({ id: name })
 export const reasonBody = z.object({ reason: z.string().min(1).max(1000).optional() }).nullish()
 

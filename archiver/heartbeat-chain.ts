@@ -9,7 +9,7 @@ import type { Heartbeat, HeartbeatPartition } from '../core/archive/manifest.ts'
 import { merkleRoot, MerkleStack } from '../core/archive/merkle.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import type { TopicPartition } from '../core/ports/event-log.ts'
-import { partitionKey, type ArchiverContext } from './archiver-context.ts'
+import { partitionKey, reasonOf, type ArchiverContext } from './archiver-context.ts'
 import { readNote } from './notes.ts'
 
 /** Every so many heartbeats the whole table is written, so that reading back ends. */
@@ -69,7 +69,10 @@ export class HeartbeatChain {
 
   async #readBehind(): Promise<number> {
     let count = 0
-    if (this.#newest === null) count += await this.#load()
+    if (this.#newest === null) {
+      await refuseRollback(this.#context)
+      count += await this.#load()
+    }
     for (;;) {
       const stored = await readHeartbeat(this.#context, this.nextN)
       if (stored === null) return count
@@ -119,6 +122,20 @@ export class HeartbeatChain {
     this.#newest = newest
     return back.length
   }
+}
+
+/**
+ * An archive that lacks what the job store saw signed was rolled back or replaced: going on would sign another history
+ * under the same numbers. Best effort, as archiving needs no job store: one that is down is not asked.
+ */
+async function refuseRollback(context: ArchiverContext): Promise<void> {
+  const remembered = await context.store?.rememberedHeartbeat().catch((error: unknown) => {
+    context.logger.warn({ error: reasonOf(error) }, 'the job store cannot say which heartbeat was the newest')
+  })
+  if (remembered === undefined || remembered === null) return
+  const stored = await readHeartbeat(context, remembered.n)
+  if (stored?.sha256 !== remembered.sha256)
+    throw broken(remembered.n, 'it was signed and is not there: the archive was rolled back or replaced')
 }
 
 export async function readHeartbeat(context: ArchiverContext, n: bigint): Promise<StoredHeartbeat | null> {

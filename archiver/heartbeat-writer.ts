@@ -7,6 +7,7 @@ import { comparePartitions, encodeDocument, manifestLeaf, parseHeartbeat } from 
 import { heartbeatKey } from '../core/archive/keys.ts'
 import { FORMAT_VERSION, type Heartbeat, type HeartbeatPartition } from '../core/archive/manifest.ts'
 import type { LogBounds, Topic, TopicPartition } from '../core/ports/event-log.ts'
+import type { RememberedHeartbeat } from '../core/ports/job-store.ts'
 import { isHooktrailError } from '../core/error/hooktrail-error.ts'
 import { isoTime, partitionKey, reasonOf, type ArchiverContext } from './archiver-context.ts'
 import { FULL_EVERY, partitionRoot, type HeartbeatChain } from './heartbeat-chain.ts'
@@ -124,7 +125,15 @@ export class HeartbeatWriter {
     this.#chain.apply({ n, sha256, heartbeat: parseHeartbeat(encodeDocument(document)) })
     this.#newestN = n
     this.#newestAt = this.#context.clock.monotonic()
+    await this.#remember({ n, sha256 })
     return 'signed'
+  }
+
+  /** After the create: a crash between leaves the store with an older one, which the archive still holds. */
+  async #remember(heartbeat: RememberedHeartbeat): Promise<void> {
+    await this.#context.store?.rememberHeartbeat(heartbeat).catch((error: unknown) => {
+      this.#context.logger.debug({ error: reasonOf(error) }, 'the job store does not know this heartbeat yet')
+    })
   }
 
   #documentOf(observed: readonly Observed[]): Heartbeat {

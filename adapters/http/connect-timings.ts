@@ -102,8 +102,9 @@ function pinnedLookup(
   answer: { readonly all: boolean; readonly callback: LookupCallback },
 ): void {
   systemLookup(host, { all: true, order: 'verbatim' }, (error, addresses) => {
-    const [pinned] = addresses
-    if (error !== null || pinned === undefined) {
+    // With an error there are no addresses at all, whatever the types say.
+    const [pinned] = error === null ? addresses : []
+    if (pinned === undefined) {
       answer.callback(new NameNotResolvedError(`${host}: ${error?.code ?? 'no address'}`), [])
       return
     }

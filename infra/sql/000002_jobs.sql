@@ -7,7 +7,10 @@ CREATE TABLE store (
   incarnation    integer NOT NULL DEFAULT 1,
   state          text NOT NULL DEFAULT 'ok' CHECK (state IN ('ok', 'recovering')),
   digest_key     text,
-  archive_id     text
+  archive_id     text,
+  -- The newest heartbeat that was signed: an archive that does not hold it was rolled back.
+  heartbeat_n      bigint,
+  heartbeat_sha256 text
 );
 INSERT INTO store DEFAULT VALUES;
 

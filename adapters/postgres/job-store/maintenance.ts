@@ -1,7 +1,7 @@
 /** The store's identity, and the duties that keep it small: slices, first sights of keys, strays. */
 import { HooktrailError } from '../../../core/error/hooktrail-error.ts'
 import type { Logger } from '../../../core/log.ts'
-import type { MaintenanceStore, StoreIdentity } from '../../../core/ports/job-store.ts'
+import type { MaintenanceStore, RememberedHeartbeat, StoreIdentity } from '../../../core/ports/job-store.ts'
 import type { Database, Queryable } from '../pool.ts'
 import { purgeFirstSeen } from './purge-first-seen.ts'
 import { maintainSlices, reportStrays } from './slices.ts'
@@ -13,6 +13,19 @@ export function createMaintenanceStore(database: Database, logger: Logger): Main
     identify: (fingerprint) => database.transaction((transaction) => identify(transaction, fingerprint)),
     rememberArchive: (archiveId) =>
       database.transaction((transaction) => rememberArchive(transaction, archiveId)),
+    rememberedHeartbeat: async () => {
+      const [row] = await database.query<RememberedHeartbeat & Record<string, unknown>>(
+        'SELECT heartbeat_n AS n, heartbeat_sha256 AS sha256 FROM store WHERE heartbeat_n IS NOT NULL',
+      )
+      return row ?? null
+    },
+    rememberHeartbeat: async ({ n, sha256 }) => {
+      await database.query(
+        `UPDATE store SET heartbeat_n = $1::int8, heartbeat_sha256 = $2
+          WHERE heartbeat_n IS NULL OR heartbeat_n < $1::int8`,
+        [n.toString(), sha256],
+      )
+    },
     maintainSlices: async (retention) => {
       const dropped = await maintainSlices(database, retention)
       await purgeFirstSeen(database, retention.firstSeenMs)
