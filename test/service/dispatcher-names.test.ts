@@ -12,7 +12,7 @@ test('a host that does not resolve is an outcome of class dns', async () => {
     connectionsMax: 1,
     allowPrivate: false,
     bytesKept: { ok: 0, failed: 0 },
-    monotonic: systemClock.monotonic,
+    monotonic: () => systemClock.monotonic(),
   })
   const result = await sender.send({ headers: {}, body: Buffer.from('{}') })
   assert.equal(result.kind === 'failed' && result.errorClass, 'dns')
