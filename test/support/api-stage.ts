@@ -35,7 +35,7 @@ export interface ApiAnswer {
   readonly text: string
   readonly headers: Readonly<Record<string, unknown>>
   /** The body as JSON. */
-  json(): Record<string, unknown>
+  readonly json: () => Record<string, unknown>
 }
 
 export interface ApiRequest {
