@@ -169,10 +169,10 @@ function archiveJson(archive: ArchiveState, margin: number | null) {
 
 function handlerJson(standing: HandlerStanding) {
   const { handler, source, status, statusReason, lagRecords, dueForMs, lastError } = standing
-  const { available, running, retryable } = standing
+  const { available, running, retryable, dead } = standing
   return {
     ...{ handler, source, status, status_reason: statusReason, lag_records: lagRecords },
-    ...{ available, running, retryable, last_error: lastError },
+    ...{ available, running, retryable, dead, last_error: lastError },
     oldest_due_seconds: dueForMs === null ? null : dueForMs / 1000,
   }
 }

@@ -43,10 +43,18 @@ export function verdictOf(facts: HealthFacts): string {
     ),
     ...slow.slice(0, NAMED_MAX),
     ...(slow.length > NAMED_MAX ? [`${slow.length - NAMED_MAX} more handlers are behind.`] : []),
+    ...deadLetters(handlers),
   ]
   const opening = troubles.length === 0 ? ['All is well.'] : []
   const promise = troubles.length > 0 && storeAnswers && isArchiveSound ? ['No acked event is lost.'] : []
   return [...opening, ...promise, ...troubles, ...archiveLag(archive, facts)].join(' ')
+}
+
+function deadLetters(handlers: readonly HandlerStanding[]): readonly string[] {
+  const letters = handlers.reduce((sum, { dead }) => sum + dead, 0)
+  if (letters === 0) return []
+  const count = letters === 1 ? '1 dead letter' : `${letters} dead letters`
+  return [`${count}; hooktrail jobs list --status dead.`]
 }
 
 function handlerTrouble(standing: HandlerStanding): readonly string[] {

@@ -17,6 +17,7 @@ const healthSchema = z.looseObject({
         status_reason: z.string().nullable(),
       },
       ...{ lag_records: z.number(), available: z.number(), running: z.number(), retryable: z.number() },
+      dead: z.number(),
       ...{ oldest_due_seconds: seconds, last_error: z.string().nullable() },
     }),
   ),
@@ -57,7 +58,7 @@ function handlerLine(row: HealthAnswer['handlers'][number]): string {
   const parts = [
     `${row.status}${reason}`,
     `${row.lag_records} not planned`,
-    `${row.available} available, ${row.running} running, ${row.retryable} retryable`,
+    `${row.available} available, ${row.running} running, ${row.retryable} retryable, ${row.dead} dead`,
     ...(due === null
       ? []
       : [due < 0 ? `next due in ${Math.round(-due)} s` : `oldest due for ${Math.round(due)} s`]),

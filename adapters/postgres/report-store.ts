@@ -34,6 +34,7 @@ const STANDINGS = `
   SELECT h.handler, h.source, h.status, h.status_reason AS "statusReason",
          coalesce(lag.records, 0)::float8 AS "lagRecords", coalesce(open.available, 0)::float8 AS available,
          coalesce(open.running, 0)::float8 AS running, coalesce(open.retryable, 0)::float8 AS retryable,
+         coalesce(dead.count, 0)::float8 AS dead,
          (extract(epoch FROM now() - next.due) * 1000)::float8 AS "dueForMs", next.last_error AS "lastError"
     FROM handlers h
     LEFT JOIN (SELECT p.handler, sum(greatest(q.next_offset - p.next_offset, 0)) AS records
@@ -44,6 +45,7 @@ const STANDINGS = `
                       count(*) FILTER (WHERE state = 'running') AS running,
                       count(*) FILTER (WHERE state = 'retryable') AS retryable
                  FROM jobs GROUP BY 1) AS open USING (handler)
+    LEFT JOIN (SELECT handler, count(*) AS count FROM jobs_dead GROUP BY 1) AS dead USING (handler)
     LEFT JOIN LATERAL (SELECT due, last_error FROM jobs j WHERE j.handler = h.handler AND j.state <> 'running'
                         ORDER BY due LIMIT 1) AS next ON true
    ORDER BY h.handler LIMIT 2000`

@@ -90,6 +90,8 @@ export interface HandlerStanding {
   readonly available: number
   readonly running: number
   readonly retryable: number
+  /** Dead letters that nobody has retried. */
+  readonly dead: number
   /** Of the open job that is or will be due first: how long it has been due, negative while it is not. */
   readonly dueForMs: number | null
   readonly lastError: string | null

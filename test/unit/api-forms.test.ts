@@ -20,7 +20,7 @@ const well: HealthFacts = {
 
 const billing: HandlerStanding = {
   ...{ handler: 'billing', source: 'stripe', status: 'active', statusReason: null, lagRecords: 0 },
-  ...{ available: 0, running: 0, retryable: 0, dueForMs: null, lastError: null },
+  ...{ available: 0, running: 0, retryable: 0, dead: 0, dueForMs: null, lastError: null },
 }
 
 const event: EventView = {
@@ -55,6 +55,12 @@ test('the verdict says that all is well only when nothing is amiss', () => {
     verdictOf({ ...well, archive: { ...archive, heartbeatAgeSeconds: 2_000 } }),
     /No heartbeat .* 33 m 20 s/,
   )
+})
+
+test('the verdict counts dead letters and says where they are', () => {
+  const verdict = verdictOf({ ...well, handlers: [{ ...billing, dead: 3 }] })
+  assert.match(verdict, /3 dead letters; hooktrail jobs list --status dead\./)
+  assert.doesNotMatch(verdict, /All is well/)
 })
 
 test('the verdict names what a handler waits for, and the way back of a disabled one', () => {
