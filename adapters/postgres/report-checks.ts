@@ -65,11 +65,11 @@ const PLANNED_HAVE_JOBS = `
 
 /** The other way round: more jobs than were planned. Jobs of before are older than what is compared. */
 const JOBS_ARE_PLANNED = `
-  WITH expected AS MATERIALIZED (
-    SELECT e.event_id || '.' || s.handler AS job_id
-      FROM plan_steps s CROSS JOIN LATERAL unnest(s.planned) AS u
-      JOIN events e ON e.topic_id = s.topic_id AND e.partition_no = s.partition_no AND e.record_offset = u
-     WHERE s.handler <> ''
+  WITH planned AS MATERIALIZED (
+    SELECT handler, topic_id, partition_no, unnest(planned) AS record_offset FROM plan_steps WHERE handler <> ''
+  ), expected AS MATERIALIZED (
+    SELECT e.event_id || '.' || p.handler AS job_id
+      FROM planned p JOIN events e USING (topic_id, partition_no, record_offset)
     UNION ALL
     SELECT d->>'job_id' FROM plan_steps s CROSS JOIN LATERAL jsonb_array_elements(s.dead_jobs) AS d
   ), recent AS (

@@ -71,7 +71,7 @@ function readSnapshot(database: Database, window: ReportWindow): Promise<ReportS
     await transaction.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY')
     // Everything is read whole, whatever the statistics of a young or a grown table say: never row by row.
     await transaction.query(
-      `SET LOCAL statement_timeout = ${STATEMENT_TIMEOUT_MS}; SET LOCAL enable_nestloop = off; SET LOCAL work_mem = '64MB'`,
+      `SET LOCAL statement_timeout = ${STATEMENT_TIMEOUT_MS}; SET LOCAL enable_nestloop = off; SET LOCAL jit = off; SET LOCAL work_mem = '64MB'`,
     )
     await transaction.query(`LOCK TABLE ${TABLES.join(', ')} IN ACCESS SHARE MODE`)
     const comparedFromMs = await readComparedFrom(transaction)
