@@ -35,7 +35,7 @@ async function rowOf(
 const HANDLERS = [{ name: 'billing', events: ['order.*'], filter: null }]
 
 test('the sums agree at every moment between the append and the archive', async () => {
-  await using api = await openApiStage({ handlers: HANDLERS, partitions: 2 })
+  await using api = await openApiStage({ handlers: HANDLERS })
   const dispatcher = await api.stage.compose()
   await api.stage.append([
     { type: 'order.paid' },
