@@ -1,11 +1,16 @@
 /** /health (verdict first), /health/live, /health/ready and /metrics. */
 import type { FastifyPluginCallback } from 'fastify'
-import type { PrometheusMetrics } from '../adapters/http/metrics.ts'
-import { Health, type HealthSources } from './health.ts'
+import { EXPOSITION_TYPE, exposition, type MetricSamples } from '../adapters/http/metrics.ts'
+import { Health, type HealthSources, type ServicesHealth } from './health.ts'
 import { createTokenCheck } from './token-check.ts'
 
+export interface ServicesReport extends ServicesHealth {
+  /** One of each thread. */
+  readonly metrics: readonly MetricSamples[]
+}
+
 export interface HealthDeps extends HealthSources {
-  readonly metrics: PrometheusMetrics
+  readonly services: () => Promise<ServicesReport>
   readonly apiToken: string
   readonly ready: () => boolean
 }
@@ -22,7 +27,8 @@ export const healthRoutes: FastifyPluginCallback<HealthDeps> = (app, deps, regis
   const isAllowed = createTokenCheck(deps.config.api.metricsAuthToken ?? deps.apiToken)
   app.get('/metrics', async (request, reply) => {
     if (!isAllowed(request.headers.authorization)) return reply.code(401).send({ code: 'API_UNAUTHORIZED' })
-    return reply.type(deps.metrics.contentType).send(await deps.metrics.text())
+    const { metrics } = await deps.services()
+    return reply.type(EXPOSITION_TYPE).send(await exposition(metrics))
   })
   registered()
 }

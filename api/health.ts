@@ -30,15 +30,20 @@ export interface ArchiveHealth {
   readonly chainFault: string | null
 }
 
+/** What the services of the process say about themselves. */
+export interface ServicesHealth {
+  readonly services: readonly ServiceState[]
+  /** Null in a process without an archiver: then the archive itself is looked at. */
+  readonly archive: ArchiveHealth | null
+}
+
 export interface HealthSources {
   readonly config: Config
   readonly store: JobStore
   readonly report: ReportStore
   readonly clock: Clock
   readonly logger: Logger
-  readonly services: () => readonly ServiceState[]
-  /** Null in a process without an archiver: then the archive itself is looked at. */
-  readonly archive: () => ArchiveHealth | null
+  readonly services: () => Promise<ServicesHealth>
   readonly openArchive: () => Promise<ArchiveStore | null>
 }
 
@@ -46,6 +51,7 @@ export interface HealthSources {
 type ArchiveState = Omit<ArchiveHealth, 'lagSeconds'> & { readonly lagSeconds: number | null }
 
 interface Facts {
+  readonly services: readonly ServiceState[]
   readonly handlers: readonly HandlerStanding[] | null
   readonly archive: ArchiveState | null
 }
@@ -61,14 +67,14 @@ export class Health {
   }
 
   async answer(): Promise<Record<string, unknown>> {
-    const { config, services } = this.#sources
-    const { handlers, archive } = await this.#freshFacts()
+    const { config } = this.#sources
+    const { services, handlers, archive } = await this.#freshFacts()
     const retentionSeconds = config.log.retentionMs / 1000
     const archiveFacts = archive === null ? null : factsOf(archive)
     const late = HEARTBEATS_LATE_MAX * config.archive.heartbeatMs
     const verdict = verdictOf({
       storeAnswers: handlers !== null,
-      services: services(),
+      services,
       handlers: handlers ?? [],
       archive: archiveFacts,
       retentionSeconds,
@@ -80,7 +86,7 @@ export class Health {
         database: handlers === null ? 'down' : 'ok',
         archive: archive === null ? 'unknown' : 'ok',
       },
-      services: services().map(({ name, waitingFor }) => ({ name, waiting_for: waitingFor })),
+      services: services.map(({ name, waitingFor }) => ({ name, waiting_for: waitingFor })),
       generation: config.generation,
       handlers: (handlers ?? []).map(handlerJson),
       archive:
@@ -98,11 +104,12 @@ export class Health {
   }
 
   async #read(): Promise<Facts> {
+    const { services, archive: own } = await this.#sources.services()
     const [handlers, archive] = await Promise.all([
       this.#orNull(this.#sources.report.standings()),
-      this.#orNull(this.#archiveState()),
+      own ?? this.#orNull(this.#archiveState()),
     ])
-    return { handlers, archive }
+    return { services, handlers, archive }
   }
 
   /** Null when it failed or took too long: that is what /health is there to say. */
@@ -121,9 +128,7 @@ export class Health {
   }
 
   async #archiveState(): Promise<ArchiveState | null> {
-    const { archive, openArchive, clock } = this.#sources
-    const own = archive()
-    if (own !== null) return own
+    const { openArchive, clock } = this.#sources
     const store = await openArchive()
     const newest = store === null ? null : await this.#heartbeats.read(store)
     if (store === null || newest === null) return null

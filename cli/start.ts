@@ -8,7 +8,7 @@ import { createLogger } from '../adapters/system/logger.ts'
 import type { Logger } from '../core/log.ts'
 import { openContext } from './composition/context.ts'
 import { homeOf, loadConfig } from './composition/load-config.ts'
-import { runServices, type Running, type ServiceName } from './composition/run-services.ts'
+import { hasServicesThread, runServices, type Running, type ServiceName } from './composition/run-services.ts'
 import { startEcho } from './echo.ts'
 import { prepareFirstStart, welcomeText } from './first-start.ts'
 import { catchStop, type StopRequest } from './stop-request.ts'
@@ -75,8 +75,12 @@ async function begin({ file, services, logger, stop, opened }: Beginning): Promi
   for (const warning of warnings) logger.warn({}, warning)
   const echo = await startEcho(config)
   if (echo !== null) opened.use(echo)
-  const context = opened.use(await openContext({ config, home: homeOf(process.env), logger, signal }))
-  const running = await runServices(context, new Set(services), signal)
+  const names = new Set(services)
+  const { connectionsMax: allMax } = config.database
+  const connectionsMax = hasServicesThread(names) ? Math.floor(allMax / 2) : allMax
+  const home = homeOf(process.env)
+  const context = opened.use(await openContext({ config, home, connectionsMax, logger, signal }))
+  const running = await runServices(context, names, signal)
   const { webhooks, api } = running.addresses
   logger.info({ webhooks, api, services, generation: config.generation }, 'hooktrail is running')
   if (echo !== null) process.stderr.write(welcomeText({ config, url: webhooks ?? api }))

@@ -1,14 +1,22 @@
 /** The Metrics port on prom-client, with the names of core/metrics-catalogue.ts and a registry of its own. */
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { metricsCatalogue, type MetricSpec } from '../../core/metrics-catalogue.ts'
 import type { Metrics } from '../../core/ports/metrics.ts'
 
 type Labels = Readonly<Record<string, string>>
 
+/** All samples of one registry, as plain data that may cross a thread. */
+export type MetricSamples = Awaited<ReturnType<Registry['getMetricsAsJSON']>>
+
 export interface PrometheusMetrics extends Metrics {
-  readonly contentType: string
-  /** The exposition text. */
-  text(): Promise<string>
+  samples(): Promise<MetricSamples>
+}
+
+export const EXPOSITION_TYPE = Registry.PROMETHEUS_CONTENT_TYPE
+
+/** The exposition text of a process: what its threads counted, added up. */
+export function exposition(threads: readonly MetricSamples[]): Promise<string> {
+  return AggregatorRegistry.aggregate([...threads]).metrics()
 }
 
 export function createPrometheusMetrics(): PrometheusMetrics {
@@ -23,8 +31,7 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     else histograms.set(name, new Histogram({ ...options, buckets: [...(spec.buckets ?? [])] }))
   }
   return {
-    contentType: registry.contentType,
-    text: () => registry.metrics(),
+    samples: () => registry.getMetricsAsJSON(),
     count: (name, labels: Labels = {}, by = 1) => {
       known(counters, name).inc(labels, by)
     },

@@ -25,6 +25,8 @@ export interface Context extends AsyncDisposable {
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: PrometheusMetrics
+  /** Of this thread's pool; each thread of a process has its own. */
+  readonly connectionsMax: number
   readonly digestKey: string
   readonly apiToken: string
   readonly database: Database
@@ -33,43 +35,53 @@ export interface Context extends AsyncDisposable {
   readonly store: JobStore
   readonly queue: JobQueue
   /** Null: the database is somebody else's. */
-  readonly postgres: OwnPostgres | null
+  readonly postgres: LocalPostgres | null
+}
+
+export interface LocalPostgres extends Pick<OwnPostgres, 'url' | 'dataDirectory'> {
+  /** Rejects when Postgres cannot be kept running; null in a thread, where another watches it. */
+  readonly done: Promise<void> | null
 }
 
 export interface ContextOptions {
   readonly config: Config
   readonly home: string
   readonly logger: Logger
+  readonly connectionsMax: number
+  /** Hooktrail's own Postgres that runs already. */
+  readonly postgres?: LocalPostgres | null
   /** Asked between the steps. */
   readonly signal: AbortSignal
 }
 
-export async function openContext({ config, home: given, logger, signal }: ContextOptions): Promise<Context> {
-  const home = resolve(given)
+export async function openContext(options: ContextOptions): Promise<Context> {
+  const { config, connectionsMax, logger, signal } = options
+  const home = resolve(options.home)
   const clock = systemClock
   await openHome(home)
   await using undo = new AsyncDisposableStack()
   const postgres =
-    config.database.url === null ? undo.use(await startOwnPostgres({ home, clock, logger })) : null
+    config.database.url === null
+      ? (options.postgres ?? undo.use(await startOwnPostgres({ home, clock, logger })))
+      : null
   signal.throwIfAborted()
   const digestKey = await digestKeyOf(config, home)
   const apiToken = config.api.authToken ?? (await ensureApiToken(home))
-  const database = undo.use(openDatabase(databaseOptions(config, postgres, logger)))
+  const database = undo.use(openDatabase(databaseOptions(options, postgres)))
   const store = createPostgresJobStore(database, { logger })
   const queue = undo.use(createPostgresJobQueue(database, store, { clock, logger }))
   const kept = undo.move()
   return {
-    ...{ config, home, clock, logger, digestKey, apiToken, database, store, queue, postgres },
+    ...{ config, home, clock, logger, digestKey, apiToken, database, connectionsMax, store, queue, postgres },
     metrics: createPrometheusMetrics(),
     log: new DeferredLog(),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
 }
 
-function databaseOptions(config: Config, own: OwnPostgres | null, logger: Logger) {
+function databaseOptions({ config, connectionsMax, logger }: ContextOptions, own: LocalPostgres | null) {
   const url = config.database.url ?? own?.url
   if (url === undefined) throw new TypeError('neither a database URL nor a Postgres of our own')
-  const { connectionsMax } = config.database
   return { url, connectionsMax, applicationName: 'hooktrail', logger }
 }
 

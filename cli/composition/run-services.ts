@@ -4,15 +4,15 @@
  */
 import { createReportStore } from '../../adapters/postgres/report-store.ts'
 import { apiRoutes } from '../../api/api-routes.ts'
-import { healthRoutes } from '../../api/health-routes.ts'
-import type { ServiceState } from '../../api/verdict.ts'
+import { healthRoutes, type ServicesReport } from '../../api/health-routes.ts'
 import { startIngress, type Ingress } from '../../ingress/ingress-service.ts'
 import { archiveReader } from './archive-reader.ts'
 import type { Context } from './context.ts'
 import { Listeners, type Addresses } from './listeners.ts'
-import { StoreServices } from './store-services.ts'
+import { ServicesThread } from './services-thread.ts'
+import { StoreServices, type StoreServiceName } from './store-services.ts'
 
-export type ServiceName = 'ingress' | 'dispatcher' | 'archiver' | 'api'
+export type ServiceName = 'ingress' | 'api' | StoreServiceName
 
 export interface Running {
   readonly addresses: Addresses
@@ -21,11 +21,20 @@ export interface Running {
   stop(): Promise<void>
 }
 
+const STORE_SERVICES = ['dispatcher', 'archiver'] as const satisfies readonly StoreServiceName[]
+
 interface Parts {
   readonly names: ReadonlySet<ServiceName>
   readonly services: StoreServices
+  /** Null: dispatcher and archiver, if any, run in this thread. */
+  readonly thread: ServicesThread | null
   readonly ingress: Ingress | null
   readonly isStopping: () => boolean
+}
+
+/** With ingress in the process, dispatcher and archiver get a thread of their own. */
+export function hasServicesThread(names: ReadonlySet<ServiceName>): boolean {
+  return names.has('ingress') && STORE_SERVICES.some((name) => names.has(name))
 }
 
 export async function runServices(
@@ -35,22 +44,20 @@ export async function runServices(
 ): Promise<Running> {
   const failure = Promise.withResolvers<never>()
   failure.promise.catch(() => undefined)
-  context.postgres?.done.catch(failure.reject)
+  const onFailed = failure.reject
+  context.postgres?.done?.catch(onFailed)
   let stopping = false
   await using undo = new AsyncDisposableStack()
-  const services = undo.use(
-    new StoreServices(context, {
-      dispatcher: names.has('dispatcher'),
-      archiver: names.has('archiver'),
-      onFailed: failure.reject,
-    }),
-  )
-  await services.begin()
+  const own = STORE_SERVICES.filter((name) => names.has(name))
+  const isApart = hasServicesThread(names)
+  const services = undo.use(new StoreServices(context, { names: isApart ? [] : own, onFailed }))
+  const thread = isApart ? undo.use(new ServicesThread(context, { names: own, onFailed })) : null
+  await Promise.all([services.begin(), thread?.begin()])
   signal.throwIfAborted()
   const listeners = undo.use(new Listeners(context.config))
   const ingress = names.has('ingress') ? undo.use(await startIngress(context.config, context)) : null
-  ingress?.done.catch(failure.reject)
-  await register(listeners, context, { names, services, ingress, isStopping: () => stopping })
+  ingress?.done.catch(onFailed)
+  await register(listeners, context, { names, services, thread, ingress, isStopping: () => stopping })
   const addresses = await listeners.listen(ingress !== null)
   signal.throwIfAborted()
   const kept = undo.move()
@@ -63,18 +70,28 @@ export async function runServices(
 
 async function register({ open, admin }: Listeners, context: Context, parts: Parts): Promise<void> {
   const { names, services, ingress, isStopping } = parts
-  const states = (): readonly ServiceState[] =>
-    [...names].map((name) => ({
-      name,
-      waitingFor: name === 'ingress' && ingress !== null ? ingress.waitingFor() : services.waitingFor(name),
-    }))
   const openArchive = archiveReader(context.config, context.home)
-  const deps = { ...context, report: createReportStore(context.database), services: states, openArchive }
+  const deps = { ...context, report: createReportStore(context.database), openArchive }
   await admin.register(healthRoutes, {
     ...deps,
     ready: () => !isStopping() && (ingress?.ready() ?? services.isPrepared),
-    archive: () => services.archiver?.status() ?? null,
+    services: () => reportOf(context, parts),
   })
   if (names.has('api')) await admin.register(apiRoutes, { ...deps, prefix: '/api' })
   if (ingress !== null) await open.register(ingress.routes)
+}
+
+/** Of all services of the process, wherever they run, in the order in which they were named. */
+async function reportOf(
+  context: Context,
+  { names, services, thread, ingress }: Parts,
+): Promise<ServicesReport> {
+  const report = await (thread ?? services).report()
+  const waits = new Map(report.services.map(({ name, waitingFor }) => [name, waitingFor]))
+  if (ingress !== null) waits.set('ingress', ingress.waitingFor())
+  const metrics = thread === null ? report.metrics : [await context.metrics.samples(), ...report.metrics]
+  return {
+    ...{ ...report, metrics },
+    services: [...names].map((name) => ({ name, waitingFor: waits.get(name) ?? services.waitingFor(name) })),
+  }
 }

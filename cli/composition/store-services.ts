@@ -2,6 +2,7 @@
  * The services that work on the database: they begin when it is prepared. Until then /health says what they wait for.
  * Stopping ends the waiting, then the dispatcher, then the archiver (which archives the last deliveries), then the log.
  */
+import type { ServicesReport } from '../../api/health-routes.ts'
 import type { ArchiverService } from '../../archiver/archiver.ts'
 import type { Service } from '../../core/service.ts'
 import { startDispatcher } from '../../dispatcher/start-dispatcher.ts'
@@ -9,14 +10,24 @@ import type { Context } from './context.ts'
 import { openArchiver } from './open-archiver.ts'
 import { prepareStores, waitForStores } from './prepare-stores.ts'
 
+export type StoreServiceName = 'dispatcher' | 'archiver'
+
+/** Runs them in this thread (StoreServices) or in another (ServicesThread). */
+export interface ServicesRunner extends AsyncDisposable {
+  readonly isPrepared: boolean
+  begin(): Promise<void>
+  report(): Promise<ServicesReport>
+}
+
 export interface StoreServicesOptions {
-  readonly dispatcher: boolean
-  readonly archiver: boolean
+  /** None of them for a process that only needs the stores prepared. */
+  readonly names: readonly StoreServiceName[]
+  readonly onPrepared?: () => void
   /** Called when a service cannot go on. */
   readonly onFailed: (reason: unknown) => void
 }
 
-export class StoreServices implements AsyncDisposable {
+export class StoreServices implements ServicesRunner {
   readonly #context: Context
   readonly #options: StoreServicesOptions
   readonly #stack = new AsyncDisposableStack()
@@ -44,8 +55,12 @@ export class StoreServices implements AsyncDisposable {
     return this.#isPrepared
   }
 
-  get archiver(): ArchiverService | null {
-    return this.#archiver
+  async report(): Promise<ServicesReport> {
+    return {
+      services: this.#options.names.map((name) => ({ name, waitingFor: this.waitingFor(name) })),
+      archive: this.#archiver?.status() ?? null,
+      metrics: [await this.#context.metrics.samples()],
+    }
   }
 
   /** What `name` waits for; null when it runs. */
@@ -71,13 +86,14 @@ export class StoreServices implements AsyncDisposable {
         : await prepareStores(this.#context)
     if (stores === null) return
     this.#stack.use(stores.log)
-    if (this.#options.archiver && !signal.aborted) {
+    if (this.#options.names.includes('archiver') && !signal.aborted) {
       this.#archiver = this.#keep(await openArchiver(this.#context, stores.identity.archiveId))
     }
-    if (this.#options.dispatcher && !signal.aborted) {
+    if (this.#options.names.includes('dispatcher') && !signal.aborted) {
       this.#dispatcher = this.#keep(await startDispatcher(this.#context.config, this.#context))
     }
     this.#isPrepared = true
+    this.#options.onPrepared?.()
   }
 
   #keep<S extends Service>(service: S): S {

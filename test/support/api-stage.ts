@@ -74,12 +74,14 @@ export async function openApiStage(
   let hasArchive = false
   const deps = {
     ...{ config, log: stage.log, store: stage.store, apiToken: TOKEN, ...common },
-    metrics: createPrometheusMetrics(),
     report: createReportStore(stage.database),
-    services: () => [],
     openArchive: () => Promise.resolve(hasArchive ? archive : null),
   }
-  await app.register(healthRoutes, { ...deps, ready: () => true, archive: () => opened.status })
+  const metrics = createPrometheusMetrics()
+  await app.register(healthRoutes, {
+    ...{ ...deps, ready: () => true },
+    services: async () => ({ services: [], archive: opened.status, metrics: [await metrics.samples()] }),
+  })
   await app.register(apiRoutes, { ...deps, prefix: '/api' })
   const opened: ApiStage = {
     ...{ stage, archive, config },
