@@ -8,6 +8,7 @@ const outsideOf = (allowed) =>
     .map((folder) => `**/${folder}/**`)
 const drivers = [
   'pg',
+  'pg-copy-streams',
   'fastify',
   'undici',
   'prom-client',

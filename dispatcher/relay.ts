@@ -65,7 +65,7 @@ export class Relay {
       topic,
       partition: partitionFor(key, topic.partitions),
       key,
-      value: Buffer.from(JSON.stringify(row.record)),
+      value: Buffer.from(row.value),
       headers: HEADERS,
     }
   }

@@ -1,39 +1,16 @@
 /**
- * Reading one partition: one statement gives the bounds and the records below the byte bound, so that both come
- * from one snapshot. Sizes are summed before anything is sent: a huge batch is never loaded.
+ * Reading one partition: log_read in infra/sql/000001_log.sql gives the bounds and the records below the byte bound from
+ * one snapshot. It is copied out in binary: rows as text would cost two hex digits a byte on both sides.
  */
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { LogBounds, LogRecord, OffsetGap, ReadRequest, ReadResult } from '../../core/ports/event-log.ts'
+import { int8Of, type CopiedRow } from './copy-rows.ts'
 import { decodeHeaders } from './log-headers.ts'
-import type { Queryable } from './pool.ts'
+import type { Database, Queryable } from './pool.ts'
 
-interface Row {
+interface BoundsRow {
   readonly log_start: bigint
   readonly next_offset: bigint
-  readonly record_offset: bigint | null
-  readonly timestamp_ms: bigint | null
-  readonly key: Buffer | null
-  readonly value: Buffer | null
-  readonly headers: Buffer | null
-}
-
-/** $6 is a timestamp that no wanted record lies below: older slices are not even opened. */
-const READ = {
-  name: 'log-read',
-  text: `SELECT p.log_start, p.next_offset, r.record_offset, r.timestamp_ms, r.key, r.value, r.headers
-    FROM log_partitions p
-    LEFT JOIN LATERAL (
-      SELECT * FROM (
-        SELECT *, sum(bytes) OVER (ORDER BY record_offset ROWS UNBOUNDED PRECEDING) - bytes AS bytes_before FROM (
-          SELECT record_offset, timestamp_ms, key, value, headers,
-                 coalesce(octet_length(key), 0) + coalesce(octet_length(value), 0)
-                   + coalesce(octet_length(headers), 0) AS bytes
-            FROM log_records
-           WHERE topic_no = $1 AND partition_no = $2 AND record_offset >= $3 AND timestamp_ms >= $6
-           ORDER BY record_offset LIMIT $4) wanted) summed
-       WHERE bytes_before = 0 OR bytes_before < $5) r ON r.record_offset < p.next_offset
-   WHERE p.topic_no = $1 AND p.partition_no = $2
-   ORDER BY r.record_offset`,
 }
 
 const BOUNDS = {
@@ -42,24 +19,19 @@ const BOUNDS = {
 }
 
 export async function readOnce(
-  database: Queryable,
+  database: Database,
   topicNo: number,
   request: ReadRequest,
   timestampMsMin: bigint,
 ): Promise<ReadResult> {
   const { partition, from, recordsMax, bytesMax } = request
-  const rows = await database.query<Row>(READ, [
-    topicNo,
-    partition,
-    from.toString(),
-    recordsMax,
-    bytesMax,
-    timestampMsMin.toString(),
+  const [first, ...rows] = await database.copyRows('log_read', [
+    ...[topicNo, partition, from, recordsMax, bytesMax, timestampMsMin],
   ])
-  const bounds = boundsOf(rows[0], request)
+  const bounds = boundsOf(first && { next_offset: int8Of(first[0]), log_start: int8Of(first[1]) }, request)
   if (from < bounds.logStart || from > bounds.highWatermark)
     throw new HooktrailError('LOG_OFFSET_OUT_OF_RANGE', { from, ...bounds })
-  const records = rows.flatMap(toRecord)
+  const records = rows.map(toRecord)
   const gaps = holes(records, from)
   const last = records.at(-1)
   return { records, gaps, next: last === undefined ? from : last.offset + 1n, ...bounds }
@@ -70,30 +42,27 @@ export async function readBounds(
   topicNo: number,
   of: { readonly topic: string; readonly partition: number },
 ): Promise<LogBounds> {
-  const [row] = await database.query<Pick<Row, 'log_start' | 'next_offset'>>(BOUNDS, [topicNo, of.partition])
+  const [row] = await database.query<BoundsRow & Record<string, unknown>>(BOUNDS, [topicNo, of.partition])
   return boundsOf(row, of)
 }
 
 function boundsOf(
-  row: Pick<Row, 'log_start' | 'next_offset'> | undefined,
+  row: BoundsRow | undefined,
   { topic, partition }: { readonly topic: string; readonly partition: number },
 ): LogBounds {
   if (row === undefined) throw new HooktrailError('LOG_TOPIC_REPLACED', { topic, partition })
   return { logStart: row.log_start, highWatermark: row.next_offset }
 }
 
-function toRecord(row: Row): readonly LogRecord[] {
-  if (row.record_offset === null || row.timestamp_ms === null) return []
-  return [
-    {
-      offset: row.record_offset,
-      timestampMs: row.timestamp_ms,
-      timestampType: 1,
-      key: row.key,
-      value: row.value,
-      headers: decodeHeaders(row.headers),
-    },
-  ]
+function toRecord([offset, timestamp, key = null, value = null, headers = null]: CopiedRow): LogRecord {
+  return {
+    offset: int8Of(offset),
+    timestampMs: int8Of(timestamp),
+    timestampType: 1,
+    key,
+    value,
+    headers: decodeHeaders(headers),
+  }
 }
 
 /** Offsets are contiguous; where rows are missing all the same, that is said, never skipped. */

@@ -3,9 +3,10 @@
  * statements, and the schema `hooktrail` as its search path. Nothing here reconnects by itself: each query takes
  * a fresh connection when the last one died, and callers' loops go on for ever.
  */
-import { Client, Pool, type ClientConfig, type QueryResultRow } from 'pg'
+import { Client, Pool, type ClientConfig, type PoolClient, type QueryResultRow } from 'pg'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { Logger } from '../../core/log.ts'
+import { copyOut, parseRows, type CopiedRow } from './copy-rows.ts'
 import { isRepeatable, mapDatabaseError } from './database-error.ts'
 import { resultTypes } from './sql.ts'
 
@@ -33,6 +34,8 @@ export interface Database extends Queryable, AsyncDisposable {
   readonly schema: string
   /** Runs in one transaction; deadlocks and serialization failures are run again, at most ATTEMPTS_MAX times in all. */
   transaction<T>(run: (transaction: Queryable) => Promise<T>): Promise<T>
+  /** The rows of a set-returning function called with numbers, their fields as the bytes of the binary format. */
+  copyRows(name: string, values: readonly (number | bigint)[]): Promise<readonly CopiedRow[]>
   connect(onNotification?: (channel: string, payload: string) => void): Promise<Connection>
 }
 
@@ -66,6 +69,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     schema,
     query: (statement, values) => queryOn(pool, statement, values),
     transaction: (run) => runTransaction(pool, run),
+    copyRows: (name, values) => copyFrom(pool, name, values),
     connect: (onNotification) => openConnection(config, onNotification),
     [Symbol.asyncDispose]: () => (ended ??= pool.end()),
   }
@@ -131,25 +135,51 @@ async function runTransaction<T>(pool: Pool, run: (transaction: Queryable) => Pr
   }
 }
 
-async function runOnce<T>(pool: Pool, run: (transaction: Queryable) => Promise<T>): Promise<T> {
+function runOnce<T>(pool: Pool, run: (transaction: Queryable) => Promise<T>): Promise<T> {
+  return withClient(pool, async (client, discard) => {
+    const transaction: Queryable = { query: (statement, values) => queryOn(client, statement, values) }
+    try {
+      await transaction.query('BEGIN')
+      const result = await run(transaction)
+      await transaction.query('COMMIT')
+      return result
+    } catch (error) {
+      await transaction.query('ROLLBACK').catch(discard)
+      throw error
+    }
+  })
+}
+
+function copyFrom(
+  pool: Pool,
+  name: string,
+  values: readonly (number | bigint)[],
+): Promise<readonly CopiedRow[]> {
+  return withClient(pool, async (client, discard) => {
+    const copied = await copyOut(client, name, values).catch((error: unknown) => {
+      discard()
+      throw mapDatabaseError(error)
+    })
+    return parseRows(copied)
+  })
+}
+
+/** A connection of the pool for several messages; `discard` ends it instead of giving it back. */
+async function withClient<T>(
+  pool: Pool,
+  run: (client: PoolClient, discard: () => void) => Promise<T>,
+): Promise<T> {
   const client = await pool.connect().catch((error: unknown) => {
     throw mapDatabaseError(error)
   })
-  const transaction: Queryable = { query: (statement, values) => queryOn(client, statement, values) }
   // Between queries a dying connection is reported here only; the next query rejects and says so.
   const onError = (): void => undefined
   client.on('error', onError)
   let broken = false
   try {
-    await transaction.query('BEGIN')
-    const result = await run(transaction)
-    await transaction.query('COMMIT')
-    return result
-  } catch (error) {
-    await transaction.query('ROLLBACK').catch(() => {
+    return await run(client, () => {
       broken = true
     })
-    throw error
   } finally {
     client.off('error', onError)
     client.release(broken)

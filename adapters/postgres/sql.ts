@@ -9,7 +9,7 @@ const OID = { bytea: 17, int8: 20, int4: 23, text: 25 } as const
 
 /**
  * Handed to every client, so that nothing global in the driver is changed. Text only: the driver turns binary
- * results into UTF-8 strings first, which destroys them.
+ * results into UTF-8 strings first, which destroys them (bulk reads go through copy-rows.ts).
  */
 export const resultTypes = new TypeOverrides()
 resultTypes.setTypeParser(OID.int8, BigInt)

@@ -230,8 +230,8 @@ export interface OutboxRow {
   readonly id: string
   /** Event id, or the handler for plan steps: the record's key. */
   readonly key: string
-  /** The record's value, ready for the log. */
-  readonly record: Record<string, unknown>
+  /** The record's value, JSON, ready for the log. */
+  readonly value: string
 }
 
 export interface OutboxStore {

@@ -74,6 +74,33 @@ BEGIN
   RETURN QUERY SELECT b, s FROM unnest(bases, stamps) AS u (b, s);
 END $$;
 
+-- One row with the bounds (next_offset, log_start), then records from first_offset on, as many as asked for and as fit
+-- bytes_max, the first always: all from one snapshot. No record that is wanted lies below timestamp_min, so that older
+-- slices are not even opened.
+CREATE FUNCTION log_read(
+  topic integer, partition integer, first_offset bigint, records_max integer, bytes_max integer, timestamp_min bigint
+) RETURNS TABLE (record_offset bigint, timestamp_ms bigint, key bytea, value bytea, headers bytea)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+  bytes bigint := 0;
+BEGIN
+  SELECT next_offset, log_start INTO record_offset, timestamp_ms FROM log_partitions
+   WHERE topic_no = topic AND partition_no = partition;
+  IF NOT FOUND THEN RETURN; END IF;
+  RETURN NEXT;
+  FOR record_offset, timestamp_ms, key, value, headers IN
+    SELECT r.record_offset, r.timestamp_ms, r.key, r.value, r.headers FROM log_records r
+     WHERE r.topic_no = topic AND r.partition_no = partition AND r.record_offset >= first_offset
+       AND r.timestamp_ms >= timestamp_min
+     ORDER BY r.record_offset LIMIT records_max
+  LOOP
+    EXIT WHEN bytes >= bytes_max;
+    bytes := bytes + coalesce(octet_length(key), 0) + coalesce(octet_length(value), 0) + coalesce(octet_length(headers), 0);
+    RETURN NEXT;
+  END LOOP;
+END $$;
+
 -- First offset whose timestamp is at least `wanted`: a binary search, as timestamps never decrease in a partition.
 CREATE FUNCTION log_offset_at(topic integer, partition integer, wanted bigint) RETURNS bigint
 LANGUAGE plpgsql STABLE AS $$

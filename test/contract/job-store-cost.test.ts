@@ -95,6 +95,7 @@ function countTrips(database: Database, onTrip: () => void): Database {
     ...counted(database),
     schema: database.schema,
     connect: (onNotification) => database.connect(onNotification),
+    copyRows: (name, values) => database.copyRows(name, values),
     transaction: (run) => {
       // BEGIN and COMMIT.
       onTrip()

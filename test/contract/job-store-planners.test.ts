@@ -148,6 +148,7 @@ function countTransactions(database: Database, onTransaction: () => void): Datab
     schema: database.schema,
     query: (statement, values) => database.query(statement, values),
     connect: (onNotification) => database.connect(onNotification),
+    copyRows: (name, values) => database.copyRows(name, values),
     transaction: (run) =>
       database.transaction((transaction) => {
         onTransaction()

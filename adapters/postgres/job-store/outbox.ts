@@ -7,30 +7,30 @@ import type { Queryable } from '../pool.ts'
 
 interface Source {
   readonly key: string
-  /** SQL that makes the record's own part as jsonb; identity and time are the same for all kinds. */
-  readonly record: string
+  /** Names and values of the record's own fields, in SQL; identity and time are the same for all kinds. */
+  readonly fields: string
 }
 
 const SOURCES: Readonly<Record<OutboxKind, Source>> = {
   plan_steps: {
     key: 'handler',
-    record: `jsonb_build_object('kind', 'plan_step', 'handler', handler, 'topic', topic, 'topic_id', topic_id,
+    fields: `'kind', 'plan_step', 'handler', handler, 'topic', topic, 'topic_id', topic_id,
       'partition', partition_no, 'first', first_offset::text, 'next', next_offset::text, 'generation', generation,
-      'counts', counts, 'planned_offsets', planned::text[], 'dead_jobs', dead_jobs)`,
+      'counts', counts, 'planned_offsets', planned::text[], 'dead_jobs', dead_jobs`,
   },
   attempts: {
     key: 'event_id',
-    record: `jsonb_build_object('kind', 'attempt', 'job_id', job_id, 'event_id', event_id, 'handler', handler,
+    fields: `'kind', 'attempt', 'job_id', job_id, 'event_id', event_id, 'handler', handler,
       'attempt', attempt, 'status_code', status_code, 'error', error_class, 'error_detail', error_detail,
       'duration_ms', total_ms, 'dns_ms', dns_ms, 'connect_ms', connect_ms, 'tls_ms', tls_ms,
       'first_byte_ms', first_byte_ms, 'remote_address', remote_address, 'late', late, 'next_state', next_state,
       'generation', generation, 'response_body_base64', translate(encode(response_body, 'base64'), E'\\n', ''),
-      'request_digest', encode(request_digest, 'hex'))`,
+      'request_digest', encode(request_digest, 'hex')`,
   },
   audit: {
     key: 'target',
-    record: `jsonb_build_object('kind', 'audit', 'actor', actor, 'action', action, 'target', target,
-      'reason', reason, 'details', details)`,
+    fields: `'kind', 'audit', 'actor', actor, 'action', action, 'target', target,
+      'reason', reason, 'details', details`,
   },
 }
 
@@ -54,7 +54,7 @@ interface Row extends Record<string, unknown> {
   readonly id: string
   readonly key: string
   /** Null in the one row that only tells the noted position. */
-  readonly record: Record<string, unknown> | null
+  readonly value: string | null
 }
 
 export function createOutboxStore(database: Queryable): OutboxStore {
@@ -91,23 +91,22 @@ async function readOutbox(
       noted === undefined
         ? START
         : { incarnation: noted.fromIncarnation, xid: noted.fromXid, id: noted.fromId },
-    rows: rows.flatMap(({ incarnation, xid, number, id, key, record }) =>
-      record === null ? [] : [{ position: { incarnation, xid, id: number }, id, key, record }],
+    rows: rows.flatMap(({ incarnation, xid, number, id, key, value }) =>
+      value === null ? [] : [{ position: { incarnation, xid, id: number }, id, key, value }],
     ),
   }
 }
 
 function readStatement(kind: OutboxKind): { name: string; text: string } {
-  const { key, record } = SOURCES[kind]
+  const { key, fields } = SOURCES[kind]
   return {
     name: `jobs_outbox_${kind}`,
     text: `SELECT p.incarnation AS "fromIncarnation", p.xid::text AS "fromXid", p.id::text AS "fromId", r.*
              FROM relay_positions p LEFT JOIN LATERAL (
                SELECT incarnation, xid::text AS xid, id::text AS number, incarnation || '.' || id AS id,
                       ${key} AS key,
-                      ${record} || jsonb_build_object('id', incarnation || '.' || id,
-                        'store_id', (SELECT store_id FROM store),
-                        'created_at', to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) AS record
+                      json_build_object('id', incarnation || '.' || id, 'store_id', (SELECT store_id FROM store),
+                        'created_at', to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), ${fields})::text AS value
                  FROM ${kind} WHERE ${READABLE}
                 ORDER BY ${kind}.incarnation, ${kind}.xid, ${kind}.id LIMIT $2::int4
              ) AS r ON true WHERE p.kind = $1`,
