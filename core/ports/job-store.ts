@@ -130,7 +130,8 @@ export interface PlanStore {
   allPositions(): Promise<readonly Position[]>
   /**
    * One planning transaction (delivery §1.3): locks position rows in order, keeps those at `first`, claims keys sorted
-   * by (source, key) when the index is among them (else reads the verdicts), calls `decide` (pure), writes events,
+   * by (source, key) when the index is among them (else reads the verdicts), calls `decide` (pure; perhaps more than
+   * once, the last call counts), writes events,
    * jobs and plan steps, then moves each position from `first` to `next` by compare-and-swap.
    */
   commitStep(request: StepRequest, decide: (locked: LockedStep) => StepDecision): Promise<StepOutcome>

@@ -189,6 +189,13 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_outbox ON audit (incarnation, xid, id);
 
+-- The end of a statement that writes a whole planning step or nothing.
+CREATE FUNCTION require_whole_step(is_whole boolean) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT is_whole THEN RAISE EXCEPTION 'the step is not new as a whole' USING ERRCODE = 'HT002'; END IF;
+  RETURN true;
+END $$;
+
 CREATE TABLE relay_positions (
   kind           text PRIMARY KEY,
   incarnation    integer NOT NULL DEFAULT 1,

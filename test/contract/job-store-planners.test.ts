@@ -7,7 +7,9 @@ import { claim, createJobStage, plan, type JobStage } from '../support/job-stage
 import { silentLogger } from '../support/postgres.ts'
 import { outboxRows } from '../support/outbox-rows.ts'
 
-const INPUT = { claims: [claim(0), claim(1)] }
+/** Too many for one statement: planned in a transaction of several. */
+const INPUT = { claims: Array.from({ length: 20 }, (_, n) => claim(n)) }
+const SMALL_INPUT = { claims: [claim(0), claim(1)] }
 const POLLS_MAX = 2_000
 
 test('a planner waits on the position row for one that is stopped in its transaction, and then loses', async () => {
@@ -41,6 +43,38 @@ test('when the planner that is stopped in its transaction dies, the one that wai
   assert.deepEqual(await second, { kind: 'committed', planned: ['billing'] })
   assert.deepEqual(await plan(stage.store, INPUT), { kind: 'lost' })
   await assertPlannedOnce(stage)
+})
+
+test('of two planners whose step is one statement the one that comes second loses', async () => {
+  await using stage = await createJobStage()
+  const held = await holdKey(stage.database)
+  const first = plan(stage.store, SMALL_INPUT)
+  const firstPid = await waiterFor(stage.database, held.pid)
+  const second = plan(stage.store, SMALL_INPUT)
+  await waiterFor(stage.database, firstPid)
+  await held.giveUp()
+  assert.deepEqual(await Promise.all([first, second]), [
+    { kind: 'committed', planned: ['billing'] },
+    { kind: 'lost' },
+  ])
+  await assertPlannedOnce(stage, SMALL_INPUT)
+})
+
+test('a step of one statement that meets a known key plans it as a duplicate', async () => {
+  await using stage = await createJobStage()
+  await plan(stage.store, SMALL_INPUT)
+  const copies = [claim(0, { eventId: 'copy-0' }), claim(1, { key: 'new-1', eventId: 'evt-new' })]
+  assert.deepEqual(await plan(stage.store, { claims: copies, partition: 1 }), {
+    kind: 'committed',
+    planned: ['billing'],
+  })
+  const rows = await stage.database.query(
+    'SELECT event_id, original_id FROM events WHERE partition_no = 1 ORDER BY record_offset',
+  )
+  assert.deepEqual(rows, [
+    { event_id: 'copy-0', original_id: 'evt-000000' },
+    { event_id: 'evt-new', original_id: null },
+  ])
 })
 
 test('a planner that waits for the key of another partition finds a duplicate when that one commits', async () => {
@@ -116,6 +150,21 @@ async function holdEvents(database: Database): Promise<Held> {
   }
 }
 
+/** A third session that is about to claim the first key: a step waits for it with its positions locked. */
+async function holdKey(database: Database): Promise<{ readonly pid: number; giveUp(): Promise<void> }> {
+  const connection = await database.connect()
+  await connection.query(
+    `BEGIN; INSERT INTO first_seen VALUES ('shop', 'key-0', 'another', 0, 0, 0, 'another', '')`,
+  )
+  return {
+    pid: await pidOf(connection),
+    giveUp: async () => {
+      await connection.query('ROLLBACK')
+      await connection[Symbol.asyncDispose]()
+    },
+  }
+}
+
 async function pidOf(connection: Queryable): Promise<number> {
   const [row] = await connection.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
   assert.ok(row)
@@ -146,6 +195,7 @@ async function statementOf(database: Queryable, pid: number): Promise<string> {
 function countTransactions(database: Database, onTransaction: () => void): Database {
   return {
     schema: database.schema,
+    processId: database.processId,
     query: (statement, values) => database.query(statement, values),
     connect: (onNotification) => database.connect(onNotification),
     copyRows: (name, values) => database.copyRows(name, values),
@@ -158,27 +208,31 @@ function countTransactions(database: Database, onTransaction: () => void): Datab
   }
 }
 
-async function assertPlannedOnce({ store }: JobStage): Promise<void> {
-  const { items: events } = await store.listEvents({ limit: 10 })
+async function assertPlannedOnce({ store }: JobStage, { claims } = INPUT): Promise<void> {
+  const ids = claims.map(({ eventId }) => eventId).toReversed()
+  const { items: events } = await store.listEvents({ limit: 100 })
   assert.deepEqual(
     events.map(({ eventId, verdict }) => [eventId, verdict]),
-    [
-      ['evt-000001', 'first'],
-      ['evt-000000', 'first'],
-    ],
+    ids.map((id) => [id, 'first']),
   )
-  const { items: jobs } = await store.listJobs({ limit: 10 })
+  const { items: jobs } = await store.listJobs({ limit: 100 })
   assert.deepEqual(
     jobs.map(({ jobId }) => jobId),
-    ['evt-000001.billing', 'evt-000000.billing'],
+    ids.map((id) => `${id}.billing`),
   )
   const positions = await store.allPositions()
-  assert.deepEqual(positions.map(({ partition, next }) => [partition, next]).sort(), [
-    [0, 2n],
-    [0, 2n],
-    [1, 0n],
-    [1, 0n],
-  ])
+  const next = BigInt(claims.length)
+  assert.deepEqual(
+    positions
+      .map((position) => [position.partition, position.next])
+      .sort(([a], [b]) => Number(a) - Number(b)),
+    [
+      [0, next],
+      [0, next],
+      [1, 0n],
+      [1, 0n],
+    ],
+  )
   const { rows } = await outboxRows(store, 'plan_steps')
   assert.equal(rows.length, 2)
 }

@@ -3,7 +3,16 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Logger } from '../../core/log.ts'
 import type { EventRow, NewJob } from '../../core/ports/job-store.ts'
-import { claim, createJobStage, decide, outcome, plan, stepRequest, take } from '../support/job-stage.ts'
+import {
+  claim,
+  createJobStage,
+  decide,
+  outcome,
+  plan,
+  stepRequest,
+  take,
+  verdictsOf,
+} from '../support/job-stage.ts'
 import { silentLogger } from '../support/postgres.ts'
 import { outboxRows } from '../support/outbox-rows.ts'
 
@@ -28,16 +37,13 @@ test('dedup keys of any length and content are told apart, and known again', asy
   assert.equal((await plan(stage.store, { claims })).kind, 'committed')
   assert.equal((await stage.store.openJobs())[0]?.available, keys.length)
   const again = { claims, partition: 1 }
-  await stage.store.commitStep(stepRequest(again), (locked) => {
-    const originals = [...locked.verdicts.values()].map((verdict) =>
-      verdict.kind === 'duplicate' ? verdict.originalEventId : null,
-    )
-    assert.deepEqual(
-      originals,
-      claims.map(({ eventId }) => eventId),
-    )
-    return decide(again, locked)
-  })
+  const originals = (await verdictsOf(stage.store, again)).map((verdict) =>
+    verdict.kind === 'duplicate' ? verdict.originalEventId : null,
+  )
+  assert.deepEqual(
+    originals,
+    claims.map(({ eventId }) => eventId),
+  )
 })
 
 test('a planned event whose texts Postgres refuses is stored with replacement characters', async () => {

@@ -5,11 +5,11 @@ import { INDEX_HANDLER } from '../../core/ports/job-store.ts'
 import {
   LEASE_MS,
   claim,
-  decide,
   outcome,
   plan,
   stepRequest,
   take,
+  verdictsOf,
   type JobStage,
 } from '../support/job-stage.ts'
 import { outboxRows } from '../support/outbox-rows.ts'
@@ -61,22 +61,13 @@ function planning(create: () => Promise<JobStage>): void {
       ],
       partition: 1,
     }
-    await stage.store.commitStep(stepRequest(request), (locked) => {
-      assert.deepEqual(
-        [...locked.verdicts.values()],
-        [
-          { kind: 'duplicate', originalEventId: 'evt-000000', conflict: false },
-          { kind: 'first' },
-          { kind: 'duplicate', originalEventId: 'evt-c', conflict: true },
-        ],
-      )
-      return decide(request, locked)
-    })
+    assert.deepEqual(await verdictsOf(stage.store, request), [
+      { kind: 'duplicate', originalEventId: 'evt-000000', conflict: false },
+      { kind: 'first' },
+      { kind: 'duplicate', originalEventId: 'evt-c', conflict: true },
+    ])
     const old = { claims: [claim(1, { key: 'a', timestampMs: 2_000_000n })] }
-    await stage.store.commitStep(stepRequest(old), (locked) => {
-      assert.deepEqual(locked.verdicts.get(1n), { kind: 'first' })
-      return decide(old, locked)
-    })
+    assert.deepEqual(await verdictsOf(stage.store, old), [{ kind: 'first' }])
   })
 }
 

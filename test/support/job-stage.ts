@@ -15,6 +15,7 @@ import {
   type StepOutcome,
   type StepRequest,
   type TakenJob,
+  type Verdict,
 } from '../../core/ports/job-store.ts'
 import { createTestDatabase, silentLogger } from './postgres.ts'
 
@@ -102,6 +103,16 @@ export function stepRequest({ claims, partition = 0, handlers }: PlanInput): Ste
 
 export function plan(store: JobStore, input: PlanInput): Promise<StepOutcome> {
   return store.commitStep(stepRequest(input), (locked) => decide(input, locked))
+}
+
+/** The verdicts that the step was committed with: `decide` may be called more than once, and the last call counts. */
+export async function verdictsOf(store: JobStore, input: PlanInput): Promise<readonly Verdict[]> {
+  let verdicts: readonly Verdict[] = []
+  await store.commitStep(stepRequest(input), (locked) => {
+    verdicts = [...locked.verdicts.values()]
+    return decide(input, locked)
+  })
+  return verdicts
 }
 
 /** First sights become one event and one job for each locked handler. */

@@ -1,5 +1,5 @@
 /**
- * Planning: handlers, positions and the one planning transaction. Exactly-once planning comes from the position rows:
+ * Planning: handlers, positions and the one planning transaction, or statement. Exactly-once planning comes from the position rows:
  * locked in the order of handlers, kept where they still stand at `first`, moved by compare-and-swap in the end.
  */
 import {
@@ -14,8 +14,16 @@ import {
 } from '../../../core/ports/job-store.ts'
 import type { Database, Queryable } from '../pool.ts'
 import { int4Array, int8Array, textArray } from '../sql.ts'
-import { claimedVerdicts, lockAndClaim, readVerdicts } from './verdicts.ts'
-import { writeStep } from './write-step.ts'
+import { claimedVerdicts, claimsInOrder, lockAndClaim, readVerdicts, verdictsIfNew } from './verdicts.ts'
+import { writeNewStep, writeStep } from './write-step.ts'
+
+type Decide = (locked: LockedStep) => StepDecision
+
+/**
+ * Up to so many events a step is first tried as one statement: then its round trips cost most. A larger one would throw
+ * away more when a key turns out to be known.
+ */
+const NEW_CLAIMS_MAX = 16
 
 type OpenJobs = Awaited<ReturnType<PlanStore['openJobs']>>[number]
 
@@ -101,11 +109,27 @@ async function insertPositions(
   )
 }
 
-function commitStep(
+async function commitStep(database: Database, request: StepRequest, decide: Decide): Promise<StepOutcome> {
+  const isSmall = request.claims.length <= NEW_CLAIMS_MAX && request.handlers.includes(INDEX_HANDLER)
+  return (
+    (isSmall ? await commitNewStep(database, request, decide) : null) ??
+    commitLocked(database, request, decide)
+  )
+}
+
+/** One round trip and no transaction block; null when it was not the usual case and nothing is written. */
+async function commitNewStep(
   database: Database,
   request: StepRequest,
-  decide: (locked: LockedStep) => StepDecision,
-): Promise<StepOutcome> {
+  decide: Decide,
+): Promise<StepOutcome | null> {
+  const { handlers } = request
+  const decision = decide({ handlers: new Set(handlers), verdicts: verdictsIfNew(request) })
+  const isWritten = await writeNewStep(database, { request, decision, handlers }, claimsInOrder(request))
+  return isWritten ? committed(decision) : null
+}
+
+function commitLocked(database: Database, request: StepRequest, decide: Decide): Promise<StepOutcome> {
   return database.transaction(async (transaction) => {
     const { handlers, claimed } = await lockAndClaim(transaction, request)
     // Without the index nothing was claimed: what ends here is a transaction that only held locks.
@@ -116,9 +140,11 @@ function commitStep(
       : await readVerdicts(transaction, request)
     const decision = decide({ handlers, verdicts })
     await writeStep(transaction, { request, decision, handlers: [...handlers] })
-    const planned = new Set(
-      decision.jobs.flatMap(({ state, handler }) => (state === 'available' ? [handler] : [])),
-    )
-    return { kind: 'committed', planned: [...planned] }
+    return committed(decision)
   })
+}
+
+function committed({ jobs }: StepDecision): StepOutcome {
+  const planned = new Set(jobs.flatMap(({ state, handler }) => (state === 'available' ? [handler] : [])))
+  return { kind: 'committed', planned: [...planned] }
 }

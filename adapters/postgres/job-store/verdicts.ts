@@ -67,28 +67,49 @@ const READ = {
            JOIN first_seen AS seen ON seen.source = c.source AND seen.key = c.key`,
 }
 
-/** One round trip for both; keys go in sorted order, for locks are taken one row after the other. */
+/** One round trip for both. */
 export async function lockAndClaim(transaction: Queryable, request: StepRequest): Promise<LockedClaims> {
-  const claims = request.handlers.includes(INDEX_HANDLER)
-    ? [...winnersOf(request.claims).values()].sort(byKey)
-    : []
+  const claims = request.handlers.includes(INDEX_HANDLER) ? claimsInOrder(request) : []
   const rows = await transaction.query<{ handler: string | null; claimed: bigint | null }>(LOCK_AND_CLAIM, [
     request.topicId,
     request.partition,
     textArray(request.handlers),
     request.first.toString(),
-    texts(claims, ({ source }) => source),
-    textArray(claims.map(({ key }) => storedKey(key))),
-    int8Array(claims.map(({ offset }) => offset)),
-    int8Array(claims.map(({ timestampMs }) => timestampMs)),
-    texts(claims, ({ eventId }) => eventId),
-    byteaArray(claims.map(({ bodyDigest }) => bodyDigest)),
+    ...claimColumns(claims),
     windowOf(request).toString(),
   ])
   return {
     handlers: new Set(rows.flatMap(({ handler }) => handler ?? [])),
     claimed: new Set(rows.flatMap(({ claimed }) => claimed ?? [])),
   }
+}
+
+/** What goes into first_seen, one for each key, sorted: locks are taken one row after the other. */
+export function claimsInOrder(request: StepRequest): readonly DedupClaim[] {
+  return [...winnersOf(request.claims).values()].sort(byKey)
+}
+
+/** text[] source, text[] key, int8[] record_offset, int8[] timestamp_ms, text[] event_id, bytea[] body_digest. */
+export function claimColumns(claims: readonly DedupClaim[]): readonly Buffer[] {
+  return [
+    texts(claims, ({ source }) => source),
+    textArray(claims.map(({ key }) => storedKey(key))),
+    int8Array(claims.map(({ offset }) => offset)),
+    int8Array(claims.map(({ timestampMs }) => timestampMs)),
+    texts(claims, ({ eventId }) => eventId),
+    byteaArray(claims.map(({ bodyDigest }) => bodyDigest)),
+  ]
+}
+
+/** The verdicts of a step whose keys nobody has claimed before: only within it are there duplicates. */
+export function verdictsIfNew(request: StepRequest): ReadonlyMap<bigint, Verdict> {
+  const winners = winnersOf(request.claims)
+  return new Map(
+    request.claims.map((claim) => {
+      const winner = winners.get(nameOf(claim)) ?? claim
+      return [claim.offset, claim.offset === winner.offset ? FIRST : duplicateOf(winner, claim)]
+    }),
+  )
 }
 
 /** Of equal keys within the step the lowest offset claims. Rows that the claim met are locked: what is read counts. */

@@ -2,10 +2,24 @@
  * What one planning step writes, as one statement: events, jobs, jobs that are dead at once, plan steps, and the
  * positions' compare-and-swap. The positions are locked by the caller; their count is checked all the same.
  */
-import type { EventRow, NewJob, StepDecision, StepRequest } from '../../../core/ports/job-store.ts'
+import type {
+  DedupClaim,
+  EventRow,
+  NewJob,
+  StepDecision,
+  StepRequest,
+} from '../../../core/ports/job-store.ts'
+import { sqlStateOf } from '../database-error.ts'
 import type { Queryable } from '../pool.ts'
 import { int4Array, int8Array, textArray } from '../sql.ts'
 import { jsonText, texts } from './columns.ts'
+import { claimColumns } from './verdicts.ts'
+
+/**
+ * Raised by require_whole_step in infra/sql/000002_jobs.sql; or a job that is there already, since Postgres promises no
+ * order among the parts of one statement.
+ */
+const NOT_NEW = new Set(['HT002', '23505'])
 
 export interface StepWrite {
   readonly request: StepRequest
@@ -13,9 +27,8 @@ export interface StepWrite {
   readonly handlers: readonly string[]
 }
 
-const WRITE = {
-  name: 'jobs_write_step',
-  text: `WITH new_events AS (
+/** $1 to $30 of both statements. */
+const WRITES = `new_events AS (
     INSERT INTO events (topic, topic_id, partition_no, event_id, source, type, subject, received_at_ms,
                         record_offset, timestamp_ms, unique_key, size_bytes, original_id, conflict)
     SELECT $1, $2, $3::int4, event_id, source, type, subject, received_at_ms, record_offset, timestamp_ms,
@@ -46,33 +59,65 @@ const WRITE = {
            dead_jobs::jsonb
       FROM unnest($27::text[], $28::text[], $29::text[], $30::text[])
         AS s (handler, counts, planned, dead_jobs)
-  ), moved AS (
-    UPDATE positions SET next_offset = $5::int8
-     WHERE topic_id = $2 AND partition_no = $3::int4 AND next_offset = $4::int8
-       AND handler = ANY ($7::text[])
-    RETURNING 1
+  )`
+
+const MOVE = `UPDATE positions SET next_offset = $5::int8
+     WHERE topic_id = $2 AND partition_no = $3::int4 AND next_offset = $4::int8 AND handler = ANY ($7::text[])`
+
+const WRITE = {
+  name: 'jobs_write_step',
+  text: `WITH ${WRITES}, moved AS (
+    ${MOVE} RETURNING 1
   ) SELECT count(*)::int4 AS moved FROM moved`,
 }
 
-export async function writeStep(
-  transaction: Queryable,
-  { request, decision, handlers }: StepWrite,
-): Promise<void> {
+/** The whole step, for the case that every position stands at `first` and no key was seen: else it writes nothing. */
+const WRITE_NEW = {
+  name: 'jobs_write_new_step',
+  text: `WITH locked AS MATERIALIZED (
+    SELECT handler FROM positions
+     WHERE topic_id = $2 AND partition_no = $3::int4 AND handler = ANY ($7::text[]) ORDER BY handler FOR UPDATE
+  ), claimed AS (
+    INSERT INTO first_seen (source, key, topic_id, partition_no, record_offset, timestamp_ms, event_id, body_digest)
+    SELECT source, key, $2, $3::int4, record_offset, timestamp_ms, event_id, body_digest
+      FROM unnest($31::text[], $32::text[], $33::int8[], $34::int8[], $35::text[], $36::bytea[])
+        AS c (source, key, record_offset, timestamp_ms, event_id, body_digest)
+     WHERE (SELECT count(*) FROM locked) > 0
+    ON CONFLICT DO NOTHING RETURNING 1
+  ), ${WRITES}, moved AS (
+    ${MOVE} AND (SELECT count(*) FROM claimed) = cardinality($31::text[]) RETURNING 1
+  ) SELECT require_whole_step(count(*) = cardinality($7::text[])) FROM moved`,
+}
+
+export async function writeStep(transaction: Queryable, step: StepWrite): Promise<void> {
+  const [row] = await transaction.query<{ moved: number }>(WRITE, valuesOf(step))
+  if (row?.moved !== step.handlers.length)
+    throw new Error('positions moved although their rows were locked: the step is rolled back')
+}
+
+/** False when the step is another case: nothing was written then. */
+export async function writeNewStep(
+  database: Queryable,
+  step: StepWrite,
+  claims: readonly DedupClaim[],
+): Promise<boolean> {
+  try {
+    await database.query(WRITE_NEW, [...valuesOf(step), ...claimColumns(claims)])
+    return true
+  } catch (error) {
+    if (NOT_NEW.has(sqlStateOf(error) ?? '')) return false
+    throw error
+  }
+}
+
+function valuesOf({ request, decision, handlers }: StepWrite): readonly unknown[] {
   const { topic, topicId, partition, first, next, generation } = request
-  const [row] = await transaction.query<{ moved: number }>(WRITE, [
-    topic,
-    topicId,
-    partition,
-    first.toString(),
-    next.toString(),
-    generation,
-    textArray(handlers),
+  return [
+    ...[topic, topicId, partition, first.toString(), next.toString(), generation, textArray(handlers)],
     ...eventColumns(decision.events),
     ...jobColumns(decision.jobs),
     ...stepColumns(decision),
-  ])
-  if (row?.moved !== handlers.length)
-    throw new Error('positions moved although their rows were locked: the step is rolled back')
+  ]
 }
 
 function eventColumns(events: readonly EventRow[]): readonly Buffer[] {
