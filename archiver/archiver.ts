@@ -173,12 +173,12 @@ export class Archiver {
 
   /** Operational errors are waited out; anything else ends the service. */
   async #run(signal: AbortSignal, step: (signal: AbortSignal) => Promise<number>): Promise<void> {
-    const { clock, logger } = this.#context
+    const { clock, logger, yieldMs = () => 0 } = this.#context
     let failures = 0
     while (!signal.aborted) {
       let waitMs: number
       try {
-        waitMs = await step(signal)
+        waitMs = Math.max(await step(signal), yieldMs())
         failures = 0
         this.#waitsFor = null
       } catch (error) {

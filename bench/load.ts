@@ -101,7 +101,7 @@ class LoadRun {
 
   #openLoop(ratePerSecond: number): NodeJS.Timeout {
     return setInterval(() => {
-      const due = Math.floor(((performance.now() - this.#startedAtMs) * ratePerSecond) / 1000)
+      const due = 1 + Math.floor(((performance.now() - this.#startedAtMs) * ratePerSecond) / 1000)
       while (!this.#stopping && this.#sent < due) {
         const connection = this.#idle.pop()
         if (connection === undefined) return

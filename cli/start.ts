@@ -2,6 +2,7 @@
  * `hooktrail start` and each process alone: runs until SIGTERM or SIGINT, drains, and ends. A signal stops a start, too;
  * a later one forces. What fails on the way stops all that was started and is reported by its four parts.
  */
+import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { Command } from 'commander'
 import { createLogger } from '../adapters/system/logger.ts'
@@ -79,7 +80,8 @@ async function begin({ file, services, logger, stop, opened }: Beginning): Promi
   const { connectionsMax: allMax } = config.database
   const connectionsMax = hasServicesThread(names) ? Math.floor(allMax / 2) : allMax
   const home = homeOf(process.env)
-  const context = opened.use(await openContext({ config, home, connectionsMax, logger, signal }))
+  const processId = randomUUID()
+  const context = opened.use(await openContext({ config, home, connectionsMax, processId, logger, signal }))
   const running = await runServices(context, names, signal)
   const { webhooks, api } = running.addresses
   logger.info({ webhooks, api, services, generation: config.generation }, 'hooktrail is running')

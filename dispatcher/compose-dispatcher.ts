@@ -11,7 +11,7 @@ import type { EventLog, Topic } from '../core/ports/event-log.ts'
 import type { JobQueue } from '../core/ports/job-queue.ts'
 import type { JobStore } from '../core/ports/job-store.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
-import { createDigestKey, keyedDigestBytes } from '../core/record/keyed-digest.ts'
+import { createBodyDigest, createDigestKey } from '../core/record/keyed-digest.ts'
 import { auditTopic, deliveriesTopic, eventTopic, topicSpecs } from '../core/topics.ts'
 import { Backlog } from './backlog.ts'
 import { HandlerLags } from './handler-lags.ts'
@@ -39,6 +39,8 @@ export interface DispatcherDeps {
   readonly digestKey: string
   /** In [0, 1); for jitter. */
   readonly random?: () => number
+  /** See LoopContext. */
+  readonly yieldMs?: () => number
 }
 
 export interface ComposeDeps extends DispatcherDeps {
@@ -109,7 +111,6 @@ async function prepareParts(config: Config, deps: ComposeDeps): Promise<Parts> {
   const topics = new Map(
     (await deps.log.ensureTopics(topicSpecs(config))).map((topic) => [topic.name, topic]),
   )
-  const digestKey = createDigestKey(deps.digestKey)
   const handlers = config.handlers.map(({ name }) => name)
   const parts: Parts = {
     config,
@@ -117,7 +118,7 @@ async function prepareParts(config: Config, deps: ComposeDeps): Promise<Parts> {
     topics,
     backlog: new Backlog({ ...deps, handlers }),
     payloads: new PayloadCache(deps.log),
-    bodyDigest: (body) => keyedDigestBytes(digestKey, body),
+    bodyDigest: createBodyDigest(createDigestKey(deps.digestKey)),
     leases: [],
     senders: [],
   }

@@ -31,6 +31,7 @@ class PostgresJobQueue implements JobQueue, AsyncDisposable {
   readonly #store: Pick<DeliveryStore, 'takeDue'>
   readonly #options: PostgresJobQueueOptions
   readonly #stopping = new AbortController()
+  readonly #watches = new Map<string, HandlerWatch>()
   #wakeup: Wakeup | null = null
 
   constructor(database: Database, store: Pick<DeliveryStore, 'takeDue'>, options: PostgresJobQueueOptions) {
@@ -46,8 +47,19 @@ class PostgresJobQueue implements JobQueue, AsyncDisposable {
   }
 
   async take({ signal, ...request }: TakeRequest): Promise<readonly TakenJob[]> {
-    while (!signal.aborted && !this.#stopping.signal.aborted) {
-      const jobs = await this.#lookOrWait(request, signal)
+    const { clock } = this.#options
+    const watch = this.#watch(request.handler)
+    const ended = AbortSignal.any([signal, this.#stopping.signal])
+    while (!ended.aborted) {
+      await watch.untilNews(clock, ended)
+      if (signal.aborted || this.#stopping.signal.aborted) return []
+      watch.look()
+      const { jobs, nextDueMs } = await this.#store.takeDue(request)
+      // Fewer than asked for: nothing else is due until then, or until somebody says so.
+      if (jobs.length < request.slots) {
+        const waitMs = Math.min(SLOW_POLL_MS, Math.max(DUE_WAIT_MS_MIN, nextDueMs ?? SLOW_POLL_MS))
+        watch.restUntil(clock.monotonic() + waitMs)
+      }
       if (jobs.length > 0) return jobs
     }
     return []
@@ -58,22 +70,16 @@ class PostgresJobQueue implements JobQueue, AsyncDisposable {
     await this.#wakeup?.stop()
   }
 
-  /** Takes what is due; resolves [] after it has waited for a reason to look again. */
-  async #lookOrWait(request: Omit<TakeRequest, 'signal'>, signal: AbortSignal): Promise<readonly TakenJob[]> {
-    const waiting = new Waiting()
-    // Before the look: an offer between look and wait must not be missed.
-    const unsubscribe = this.#waker().subscribe(request.handler, () => {
-      waiting.end()
+  /** For as long as the queue lives: what is offered between two takes must not be missed. */
+  #watch(handler: string): HandlerWatch {
+    const known = this.#watches.get(handler)
+    if (known !== undefined) return known
+    const watch = new HandlerWatch()
+    this.#watches.set(handler, watch)
+    this.#waker().subscribe(handler, () => {
+      watch.wake()
     })
-    try {
-      const { jobs, nextDueMs } = await this.#store.takeDue(request)
-      if (jobs.length > 0) return jobs
-      const waitMs = Math.min(SLOW_POLL_MS, Math.max(DUE_WAIT_MS_MIN, nextDueMs ?? SLOW_POLL_MS))
-      await waiting.wait(waitMs, this.#options.clock, AbortSignal.any([signal, this.#stopping.signal]))
-      return []
-    } finally {
-      unsubscribe()
-    }
+    return watch
   }
 
   /** Listens from the first use on. */
@@ -82,19 +88,34 @@ class PostgresJobQueue implements JobQueue, AsyncDisposable {
   }
 }
 
-/** A wake-up that came before the wait ends it at once; without a wait nothing is set up. */
-class Waiting {
-  #hasEnded = false
+/** Whether it is worth to look for due jobs of one handler, as far as this process knows. */
+class HandlerWatch {
+  #hasNews = true
+  /** Monotonic. */
+  #restsUntil = -Infinity
   #timer: AbortController | null = null
 
-  end(): void {
-    this.#hasEnded = true
+  wake(): void {
+    this.#hasNews = true
     this.#timer?.abort()
   }
 
-  async wait(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
-    if (this.#hasEnded) return
-    this.#timer = new AbortController()
-    await clock.sleep(ms, AbortSignal.any([signal, this.#timer.signal]))
+  /** Before the look itself: what is offered meanwhile is news again. */
+  look(): void {
+    this.#hasNews = false
+    this.#restsUntil = -Infinity
+  }
+
+  restUntil(monotonicMs: number): void {
+    this.#restsUntil = monotonicMs
+  }
+
+  async untilNews(clock: Clock, signal: AbortSignal): Promise<void> {
+    const restMs = this.#restsUntil - clock.monotonic()
+    if (this.#hasNews || restMs <= 0) return
+    const timer = new AbortController()
+    this.#timer = timer
+    await clock.sleep(restMs, AbortSignal.any([signal, timer.signal]))
+    this.#timer = null
   }
 }

@@ -32,6 +32,7 @@ export interface Connection extends Queryable, AsyncDisposable {
 
 export interface Database extends Queryable, AsyncDisposable {
   readonly schema: string
+  readonly processId: string | null
   /** Runs in one transaction; deadlocks and serialization failures are run again, at most ATTEMPTS_MAX times in all. */
   transaction<T>(run: (transaction: Queryable) => Promise<T>): Promise<T>
   /** The rows of a set-returning function called with numbers, their fields as the bytes of the binary format. */
@@ -46,6 +47,8 @@ export interface DatabaseOptions {
   readonly logger: Logger
   /** Tests use their own. */
   readonly schema?: string
+  /** The same for all threads of a process that has several: they wake each other without the database (wakeup.ts). */
+  readonly processId?: string
 }
 
 const ATTEMPTS_MAX = 5
@@ -67,6 +70,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   let ended: Promise<void> | null = null
   return {
     schema,
+    processId: options.processId ?? null,
     query: (statement, values) => queryOn(pool, statement, values),
     transaction: (run) => runTransaction(pool, run),
     copyRows: (name, values) => copyFrom(pool, name, values),

@@ -1,6 +1,6 @@
 /**
- * Wakes those who wait for a name (readers for a partition, takers for a handler): in this process directly, in
- * others by NOTIFY. The NOTIFY is a statement of its own, after the commit, at most one in flight with all since:
+ * Wakes those who wait for a name (readers for a partition, takers for a handler): in this thread directly, in other
+ * threads of the process by a message, in other processes by NOTIFY. The NOTIFY is a statement of its own, after the commit, at most one in flight with all since:
  * inside the append's transaction it would make all commits of the database queue behind one lock. Logs greet each
  * other on the same channel, and one that knows of no other sends nothing. A notification may be lost at any time;
  * readers look by themselves every READ_POLL_MS (event-log.ts).
@@ -30,7 +30,8 @@ export class Wakeup {
   readonly #channel: string
   readonly #waiters = new Map<string, Set<() => void>>()
   readonly #stopping = new AbortController()
-  readonly #self = randomUUID()
+  readonly #self: string
+  readonly #threads: InstanceType<typeof BroadcastChannel> | null
   readonly #others = new Set<string>()
   #hears = false
   #touched = new Set<string>()
@@ -39,7 +40,10 @@ export class Wakeup {
 
   constructor(options: WakeupOptions) {
     this.#options = options
-    this.#channel = `${options.database.schema}_${options.kind}`
+    const { schema, processId } = options.database
+    this.#channel = `${schema}_${options.kind}`
+    this.#self = `${processId ?? randomUUID()}/${randomUUID()}`
+    this.#threads = processId === null ? null : this.#meetThreads(`${processId}/${this.#channel}`)
     this.#listening = this.#listen()
   }
 
@@ -59,12 +63,14 @@ export class Wakeup {
       this.#wake(name)
       if (!this.#isAlone()) this.#touched.add(name)
     }
+    if (names.length > 0) this.#threads?.postMessage(names)
     if (this.#touched.size > 0) this.#sending ??= this.#send()
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort()
     this.#wake(EVERYTHING)
+    this.#threads?.close()
     await this.#sending
     await this.#listening
   }
@@ -96,6 +102,15 @@ export class Wakeup {
     }
   }
 
+  #meetThreads(name: string): InstanceType<typeof BroadcastChannel> {
+    const threads = new BroadcastChannel(name)
+    threads.onmessage = ({ data }: { readonly data: readonly string[] }) => {
+      for (const name of data) this.#wake(name)
+    }
+    threads.unref()
+    return threads
+  }
+
   #isAlone(): boolean {
     return this.#hears && this.#others.size === 0
   }
@@ -104,12 +119,18 @@ export class Wakeup {
   #receive(payload: string): void {
     const [word = '', log] = payload.split(' ')
     if (log === undefined) for (const name of payload.split(',')) this.#wake(name)
-    else if (log === this.#self) return
+    else if (this.#isNear(log)) return
     else if (word === 'bye') this.#others.delete(log)
     else {
       if (this.#others.size < OTHERS_MAX) this.#others.add(log)
       if (word === 'hello') void this.#notify(`here ${this.#self}`)
     }
+  }
+
+  /** Itself, or in another thread of this process, which needs no NOTIFY. */
+  #isNear(log: string): boolean {
+    const { processId } = this.#options.database
+    return log === this.#self || (processId !== null && log.startsWith(`${processId}/`))
   }
 
   async #listen(): Promise<void> {

@@ -24,9 +24,12 @@ export interface Context extends AsyncDisposable {
   readonly home: string
   readonly clock: Clock
   readonly logger: Logger
+  /** Milliseconds that loops leave to ingress after a step. */
+  readonly yieldMs: () => number
   readonly metrics: PrometheusMetrics
   /** Of this thread's pool; each thread of a process has its own. */
   readonly connectionsMax: number
+  readonly processId: string
   readonly digestKey: string
   readonly apiToken: string
   readonly database: Database
@@ -48,14 +51,17 @@ export interface ContextOptions {
   readonly home: string
   readonly logger: Logger
   readonly connectionsMax: number
+  /** Of the process, for its threads. */
+  readonly processId: string
   /** Hooktrail's own Postgres that runs already. */
   readonly postgres?: LocalPostgres | null
+  readonly yieldMs?: () => number
   /** Asked between the steps. */
   readonly signal: AbortSignal
 }
 
 export async function openContext(options: ContextOptions): Promise<Context> {
-  const { config, connectionsMax, logger, signal } = options
+  const { config, connectionsMax, processId, logger, signal } = options
   const home = resolve(options.home)
   const clock = systemClock
   await openHome(home)
@@ -72,17 +78,34 @@ export async function openContext(options: ContextOptions): Promise<Context> {
   const queue = undo.use(createPostgresJobQueue(database, store, { clock, logger }))
   const kept = undo.move()
   return {
-    ...{ config, home, clock, logger, digestKey, apiToken, database, connectionsMax, store, queue, postgres },
+    ...{
+      config,
+      home,
+      clock,
+      logger,
+      digestKey,
+      apiToken,
+      database,
+      connectionsMax,
+      processId,
+      store,
+      queue,
+      postgres,
+    },
     metrics: createPrometheusMetrics(),
+    yieldMs: options.yieldMs ?? (() => 0),
     log: new DeferredLog(),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
 }
 
-function databaseOptions({ config, connectionsMax, logger }: ContextOptions, own: LocalPostgres | null) {
+function databaseOptions(
+  { config, connectionsMax, processId, logger }: ContextOptions,
+  own: LocalPostgres | null,
+) {
   const url = config.database.url ?? own?.url
   if (url === undefined) throw new TypeError('neither a database URL nor a Postgres of our own')
-  return { url, connectionsMax, applicationName: 'hooktrail', logger }
+  return { url, connectionsMax, processId, applicationName: 'hooktrail', logger }
 }
 
 async function digestKeyOf(config: Config, home: string): Promise<string> {

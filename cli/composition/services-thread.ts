@@ -8,6 +8,7 @@ import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { ServicesReport } from '../../api/health-routes.ts'
 import type { Context } from './context.ts'
+import { IngressPressure } from './ingress-pressure.ts'
 import type { ServicesRunner, StoreServicesOptions } from './store-services.ts'
 import { fromPortable, type FromThread, type ToThread } from './thread-messages.ts'
 
@@ -18,6 +19,7 @@ export class ServicesThread implements ServicesRunner {
   readonly #context: Context
   readonly #options: StoreServicesOptions
   readonly #worker: Worker
+  readonly #pressure = new IngressPressure()
   readonly #started = Promise.withResolvers<void>()
   readonly #exited: Promise<unknown>
   readonly #questions = new Map<number, (report: ServicesReport) => void>()
@@ -48,11 +50,13 @@ export class ServicesThread implements ServicesRunner {
   }
 
   async begin(): Promise<void> {
-    const { config, home, connectionsMax, postgres } = this.#context
+    const { config, home, connectionsMax, processId, postgres } = this.#context
     const { names } = this.#options
     const local =
       postgres === null ? null : { url: postgres.url, dataDirectory: postgres.dataDirectory, done: null }
-    this.#tell({ kind: 'start', input: { config, home, names, connectionsMax, postgres: local } })
+    const { shared: pressure } = this.#pressure
+    const shared = { config, home, names, connectionsMax, processId }
+    this.#tell({ kind: 'start', input: { ...shared, postgres: local, pressure } })
     await this.#started.promise
   }
 
@@ -76,6 +80,7 @@ export class ServicesThread implements ServicesRunner {
     this.#isStopping = true
     this.#tell({ kind: 'stop' })
     await this.#exited
+    this.#pressure[Symbol.dispose]()
   }
 
   #silent(): ServicesReport {

@@ -7,6 +7,7 @@ import { setPriority } from 'node:os'
 import { parentPort, type MessagePort } from 'node:worker_threads'
 import { createLogger } from '../../adapters/system/logger.ts'
 import { openContext, type Context } from './context.ts'
+import { yieldMsOf } from './ingress-pressure.ts'
 import { StoreServices } from './store-services.ts'
 import { toPortable, type FromThread, type ThreadInput, type ToThread } from './thread-messages.ts'
 
@@ -41,10 +42,12 @@ class ServicesHost {
     }
   }
 
-  async #begin({ names, ...input }: ThreadInput): Promise<void> {
+  async #begin({ names, pressure, ...input }: ThreadInput): Promise<void> {
     const logger = createLogger()
     const { signal } = this.#stopping
-    const context = this.#opened.use(await openContext({ ...input, logger, signal }))
+    const context = this.#opened.use(
+      await openContext({ ...input, yieldMs: yieldMsOf(pressure), logger, signal }),
+    )
     const services = this.#opened.use(
       new StoreServices(context, {
         names,

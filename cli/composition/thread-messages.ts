@@ -15,7 +15,10 @@ export interface ThreadInput {
   readonly home: string
   readonly names: readonly StoreServiceName[]
   readonly connectionsMax: number
+  readonly processId: string
   readonly postgres: LocalPostgres | null
+  /** Of IngressPressure. */
+  readonly pressure: SharedArrayBuffer
 }
 
 export type ToThread =

@@ -14,6 +14,10 @@ const TIME_LIMIT_MS = 8_640_000_000_000_000n
 /** Before the source's name in ce_source. */
 const SOURCE_PREFIX = '/hooktrail/'
 
+/** JSON of header names: there are a dozen, the same in every record; what a stranger's records add is not kept. */
+const NAMES_KEPT_MAX = 256
+const nameJson = new Map<string, string>()
+
 const PROMOTED: readonly (readonly [column: string, header: string])[] = [
   ['event_id', EVENT_HEADERS.id],
   ['source', EVENT_HEADERS.source],
@@ -80,12 +84,20 @@ function bytesFields(name: string, bytes: Buffer | null): string {
 function encodeHeaders(headers: readonly RecordHeader[]): string {
   let out = ''
   for (const { name, value } of headers) {
-    const start = `${out === '' ? '' : ','}[${JSON.stringify(name.toWellFormed())},`
+    const start = `${out === '' ? '' : ','}[${nameToJson(name)},`
     if (value === null) out += `${start}null]`
     else if (isText(value)) out += `${start}${JSON.stringify(value.toString('utf8'))}]`
     else out += `${start}null,"${value.toString('base64')}"]`
   }
   return out
+}
+
+function nameToJson(name: string): string {
+  const known = nameJson.get(name)
+  if (known !== undefined) return known
+  const json = JSON.stringify(name.toWellFormed())
+  if (nameJson.size < NAMES_KEPT_MAX) nameJson.set(name, json)
+  return json
 }
 
 function promotedFields(headers: readonly RecordHeader[]): string {

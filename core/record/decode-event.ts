@@ -22,6 +22,8 @@ export function decodeEvent(record: LogRecord, at: TopicPartition): EventRecord 
   const eventId = isEventId(id) ? id : foreignEventId({ ...at, ...record })
   const subject = header(EVENT_HEADERS.subject)
   const dedupKey = header(EVENT_HEADERS.dedup)
+  const request = header(EVENT_HEADERS.request)
+  const evidence = header(EVENT_HEADERS.evidence)
   return {
     id: eventId,
     source: sourceAt(at.topic, header(EVENT_HEADERS.source)),
@@ -32,8 +34,13 @@ export function decodeEvent(record: LogRecord, at: TopicPartition): EventRecord 
     traceparent: header(EVENT_HEADERS.traceparent),
     dedupKey: dedupKey === null ? null : boundText(dedupKey),
     cloudEvent: parseTextMap(header(EVENT_HEADERS.cloudEvent)),
-    request: parseRequest(header(EVENT_HEADERS.request)),
-    evidence: parseEvidence(header(EVENT_HEADERS.evidence)),
+    // The two that few readers look at, and that cost as much as all the others.
+    get request() {
+      return parseRequest(request)
+    },
+    get evidence() {
+      return parseEvidence(evidence)
+    },
     body: record.value ?? EMPTY,
     orderingKey: record.key === null ? (dedupKey ?? eventId) : record.key.toString('utf8'),
   }

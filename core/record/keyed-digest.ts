@@ -15,6 +15,16 @@ export function keyedDigestBytes(digestKey: KeyObject, bytes: Buffer | string): 
   return createHmac('sha256', digestKey).update(bytes).digest()
 }
 
+/** As keyedDigestBytes, and remembered as long as the body lives: planning and each attempt ask for the same one. */
+export function createBodyDigest(digestKey: KeyObject): (body: Buffer) => Buffer {
+  const known = new WeakMap<Buffer, Buffer>()
+  return (body) => {
+    const digest = known.get(body) ?? keyedDigestBytes(digestKey, body)
+    known.set(body, digest)
+    return digest
+  }
+}
+
 /** `hmac-sha256:<hex>`; a string is taken as UTF-8. */
 export function keyedDigest(digestKey: KeyObject, bytes: Buffer | string): string {
   return `hmac-sha256:${createHmac('sha256', digestKey).update(bytes).digest('hex')}`
