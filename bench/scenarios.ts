@@ -4,7 +4,6 @@
  * minimum, median and maximum.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { openDatabase } from '../adapters/postgres/pool.ts'
 import { BENCH_SECRET, startInstallation, type Installation } from './installation.ts'
 import { quantile, runLoad, type LoadResult } from './load.ts'
 import { startReference } from './reference.ts'
@@ -24,8 +23,6 @@ export interface ScenarioOptions {
 }
 
 const CONCURRENCY = 64
-
-const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 
 /** Joins the time an event was sent with the time it arrived at the sink, whichever is known first. */
 class Latencies {
@@ -221,13 +218,10 @@ async function drain(bench: Bench): Promise<readonly Figure[]> {
 async function references(bench: Bench): Promise<readonly Figure[]> {
   bench.options.onStage('references')
   const url = `postgresql://hooktrail@/hooktrail?host=${encodeURIComponent(bench.installation.socketDirectory)}`
-  await using database = openDatabase({ url, connectionsMax: 16, applicationName: 'bench', logger: quiet })
-  await database.query(
-    'CREATE TABLE IF NOT EXISTS bench_reference (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body bytea NOT NULL)',
-  )
-  const measure = async (port: number): Promise<number> => {
+  const measure = async (databaseUrl: string | null): Promise<number> => {
+    await using reference = await startReference(databaseUrl)
     const { acked, elapsedMs } = await runLoad({
-      port,
+      port: reference.port,
       path: '/',
       secret: BENCH_SECRET,
       connections: 32,
@@ -238,16 +232,8 @@ async function references(bench: Bench): Promise<readonly Figure[]> {
     })
     return (acked * 1000) / elapsedMs
   }
-  await using bare = await startReference(() => Promise.resolve())
-  await using inserting = await startReference(async (body) => {
-    await database.query('INSERT INTO bench_reference (body) VALUES ($1)', [body])
-  })
   return [
-    { name: 'reference: bare node:http, answers only', unit: '/s', value: await measure(bare.port) },
-    {
-      name: 'reference: bare node:http + one INSERT a request',
-      unit: '/s',
-      value: await measure(inserting.port),
-    },
+    { name: 'reference: bare node:http, answers only', unit: '/s', value: await measure(null) },
+    { name: 'reference: bare node:http + one INSERT a request', unit: '/s', value: await measure(url) },
   ]
 }
