@@ -35,7 +35,7 @@ export async function startInstallation(options: InstallationOptions): Promise<I
   const file = join(folder, 'hooktrail.yaml')
   writeFileSync(file, configText({ ...options, port }))
   const main = resolve(import.meta.dirname, '..', 'cli', 'main.ts')
-  const child = spawn(process.execPath, [main, 'start', '-c', file], {
+  const child = spawn(process.execPath, [...process.execArgv, main, 'start', '-c', file], {
     stdio: ['ignore', 'ignore', 'inherit'],
     env: { ...process.env, HOOKTRAIL_HOME: home, HOOKTRAIL_LOG: 'warn' },
   })

@@ -7,7 +7,7 @@ import type { EventLog, TopicPartition } from '../core/ports/event-log.ts'
 import { decodeEvent } from '../core/record/decode-event.ts'
 import type { EventRecord } from '../core/record/event-record.ts'
 
-export const CACHE_BYTES_MAX = 32 * 1024 * 1024
+export const CACHE_BYTES_MAX = 16 * 1024 * 1024
 /** What an event occupies besides its body: parsed headers, and its share of the buffers that it is a slice of. */
 const EVENT_OVERHEAD_BYTES = 4_096
 const MISS_RECORDS_MAX = 64

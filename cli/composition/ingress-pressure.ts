@@ -1,7 +1,7 @@
 /**
  * Tells the services' thread when receiving needs the machine: on few cores, while the main thread is busy nearly all of
- * its time, loops there pause after each step. Webhooks are answered first; deliveries and archive go on in larger,
- * rarer batches and catch up afterwards. With cores enough nobody is in anybody's way.
+ * its time, loops there pause after each step: a burst of webhooks is answered first, and deliveries and archive catch up
+ * behind it. Only a burst: what goes on for longer shares the machine. With cores enough nobody is in anybody's way.
  */
 import { availableParallelism } from 'node:os'
 import { performance, type EventLoopUtilization } from 'node:perf_hooks'
@@ -11,6 +11,8 @@ const CORES_ENOUGH = 4
 const MEASURE_MS = 100
 const BUSY_UTILIZATION = 0.6
 const YIELD_MS = 100
+/** Of yielding in a row; regained as fast as it was spent while there is no pressure. */
+const BURST_MS_MAX = 5_000
 
 export class IngressPressure implements Disposable {
   /** One int32: 1 while the main thread is busy. */
@@ -18,6 +20,7 @@ export class IngressPressure implements Disposable {
   readonly #busy = new Int32Array(this.shared)
   #since: EventLoopUtilization = performance.eventLoopUtilization()
   readonly #timer: NodeJS.Timeout | null
+  #spentMs = 0
 
   constructor() {
     this.#timer =
@@ -38,7 +41,11 @@ export class IngressPressure implements Disposable {
     const now = performance.eventLoopUtilization()
     const { utilization } = performance.eventLoopUtilization(now, this.#since)
     this.#since = now
-    Atomics.store(this.#busy, 0, utilization >= BUSY_UTILIZATION ? 1 : 0)
+    const isBusy = utilization >= BUSY_UTILIZATION
+    this.#spentMs = isBusy
+      ? Math.min(this.#spentMs + MEASURE_MS, BURST_MS_MAX)
+      : Math.max(this.#spentMs - MEASURE_MS, 0)
+    Atomics.store(this.#busy, 0, isBusy && this.#spentMs < BURST_MS_MAX ? 1 : 0)
   }
 }
 
