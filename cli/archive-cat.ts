@@ -1,6 +1,5 @@
 /** `hooktrail archive cat`: the archived records of one topic as JSONL, in order of partition and offset. */
 import { Command, InvalidArgumentError } from 'commander'
-import { openDirectoryForReading } from '../adapters/directory/directory-store.ts'
 import { readRows } from '../core/archive/data-rows.ts'
 import { listManifests } from '../core/archive/list-manifests.ts'
 import type { Manifest } from '../core/archive/manifest.ts'
@@ -8,6 +7,7 @@ import { decodeRow } from '../core/archive/row.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import type { ArchiveStore } from '../core/ports/archive-store.ts'
 import { DataOutput } from './archive-output.ts'
+import { openArchive } from './open-archive.ts'
 
 interface CatOptions {
   readonly topic: string
@@ -31,10 +31,10 @@ Examples:
   hooktrail archive cat ./archive --topic hooktrail.events.github
   hooktrail archive cat ./archive --topic hooktrail.events.github --partition 0 --from-offset 10 --to-offset 19
 
-Exit codes: 0 printed, 1 the archive cannot be read`,
+Exit codes: 0 printed, 64 usage or no such topic, 66 the archive cannot be read`,
     )
     .action(async (directory: string, options: CatOptions) => {
-      const store = await openDirectoryForReading(directory)
+      const store = await openArchive(directory)
       await printTopic(store, options, new DataOutput())
     })
 }

@@ -1,8 +1,8 @@
 /** `hooktrail archive ls`: one line for each signed segment, in order of topic, partition and offset. */
 import { Command } from 'commander'
-import { openDirectoryForReading } from '../adapters/directory/directory-store.ts'
 import { listManifests, type ListedManifest } from '../core/archive/list-manifests.ts'
 import { DataOutput } from './archive-output.ts'
+import { openArchive } from './open-archive.ts'
 
 interface LsOptions {
   readonly topic?: string
@@ -15,9 +15,16 @@ export function archiveLsCommand(): Command {
     .argument('<directory>', 'the archive')
     .option('--topic <topic>', 'only this topic')
     .option('--json', 'one JSON object a line')
-    .addHelpText('after', '\nExamples:\n  hooktrail archive ls ./archive --topic hooktrail.events.github')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  hooktrail archive ls ./archive --topic hooktrail.events.github
+
+Exit codes: 0 listed, 64 usage or no such topic, 66 the archive cannot be read`,
+    )
     .action(async (directory: string, { topic, json }: LsOptions) => {
-      const store = await openDirectoryForReading(directory)
+      const store = await openArchive(directory)
       const output = new DataOutput()
       for await (const listed of listManifests(store, topic ?? null)) {
         if (output.signal.aborted) return

@@ -1,17 +1,24 @@
 /** `hooktrail archive status`: what an archive holds and how far it has come. Needs only the folder. */
 import { Command } from 'commander'
-import { openDirectoryForReading } from '../adapters/directory/directory-store.ts'
 import { systemClock } from '../adapters/system/clock.ts'
 import { readArchiveStatus, type ArchiveStatus } from '../core/archive/archive-status.ts'
+import { openArchive } from './open-archive.ts'
 
 export function archiveStatusCommand(): Command {
   return new Command('status')
     .description('newest heartbeat, heads of the partitions, number and size of objects')
     .argument('<directory>', 'the archive')
     .option('--json', 'one JSON object')
-    .addHelpText('after', '\nExamples:\n  hooktrail archive status ./archive --json')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  hooktrail archive status ./archive --json
+
+Exit codes: 0 shown, 64 usage, 66 the archive cannot be read`,
+    )
     .action(async (directory: string, { json }: { readonly json?: boolean }) => {
-      const store = await openDirectoryForReading(directory)
+      const store = await openArchive(directory)
       const status = await readArchiveStatus(store, systemClock.now())
       console.log(json === true ? JSON.stringify(status) : textOf(status))
     })

@@ -7,16 +7,13 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { openDirectoryForReading } from '../adapters/directory/directory-store.ts'
 import { systemClock } from '../adapters/system/clock.ts'
 import { readPublicKeys } from '../adapters/system/key-files.ts'
-import { parseCheckpoint } from '../core/archive/verify/checkpoint.ts'
+import { parseCheckpoint, type Checkpoint } from '../core/archive/verify/checkpoint.ts'
 import type { VerifyLevel } from '../core/archive/verify/verify-context.ts'
 import { verifyArchive } from '../core/archive/verify/verify-archive.ts'
 import type { VerifyReport } from '../core/archive/verify/verify-report.ts'
-import { isHooktrailError } from '../core/error/hooktrail-error.ts'
+import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import { reportText } from './archive-report-text.ts'
 import { progressLine } from './archive-progress.ts'
-
-/** sysexits: an input could not be read. */
-const EXIT_IO = 66
 
 interface VerifyOptions {
   readonly key?: string
@@ -48,15 +45,10 @@ export function archiveVerifyCommand(): Command {
 }
 
 async function runVerify(directory: string, options: VerifyOptions): Promise<number> {
-  try {
-    const report = await verify(directory, options)
-    if (options.writeCheckpoint !== undefined) await keepCheckpoint(options.writeCheckpoint, report)
-    console.log(options.json === true ? JSON.stringify(report) : reportText(report))
-    return report.exitCode
-  } catch (error) {
-    console.error(ioText(error))
-    return EXIT_IO
-  }
+  const report = await verify(directory, options)
+  console.log(options.json === true ? JSON.stringify(report) : reportText(report))
+  if (options.writeCheckpoint !== undefined) await keepCheckpoint(options.writeCheckpoint, report)
+  return report.exitCode
 }
 
 /** Only of what is intact and authentic: a shortened archive must not overwrite the proof of what it once held. */
@@ -65,14 +57,25 @@ async function keepCheckpoint(file: string, { checkpoint, exitCode }: VerifyRepo
     console.error(`checkpoint not written: exit ${String(exitCode)}`)
     return
   }
-  await writeFile(file, `${JSON.stringify(checkpoint)}\n`)
+  try {
+    await writeFile(file, `${JSON.stringify(checkpoint)}\n`)
+  } catch (error) {
+    throw new HooktrailError('ARCHIVE_CHECKPOINT_INVALID', { file }, error)
+  }
+}
+
+async function readCheckpoint(file: string): Promise<Checkpoint> {
+  try {
+    return parseCheckpoint(await readFile(file, 'utf8'))
+  } catch (error) {
+    throw new HooktrailError('ARCHIVE_CHECKPOINT_INVALID', { file }, error)
+  }
 }
 
 async function verify(directory: string, options: VerifyOptions): Promise<VerifyReport> {
   const store = await openDirectoryForReading(directory)
   const keys = options.key === undefined ? null : await readPublicKeys(options.key)
-  const checkpoint =
-    options.checkpoint === undefined ? null : parseCheckpoint(await readFile(options.checkpoint, 'utf8'))
+  const checkpoint = options.checkpoint === undefined ? null : await readCheckpoint(options.checkpoint)
   const progress = progressLine(systemClock, process.stderr)
   const report = await verifyArchive({
     store,
@@ -98,12 +101,6 @@ function levelOf(text: VerifyOptions['level']): VerifyLevel {
   }
 }
 
-function ioText(error: unknown): string {
-  if (!isHooktrailError(error))
-    return `cannot verify: ${error instanceof Error ? error.message : String(error)}`
-  return `cannot verify: ${error.message} (${error.code}) ${JSON.stringify(error.details)}`
-}
-
 /** A time without zone is UTC. */
 function parseTime(text: string): number {
   const zoned = /(?:Z|[+-][0-9]{2}:?[0-9]{2})$/i.test(text) || /^[0-9]{4}-[0-9]{2}-[0-9]{2}$/.test(text)
@@ -119,4 +116,5 @@ Examples:
   hooktrail archive verify ./archive --key archive.pub --checkpoint today.json
 
 Exit codes: 0 complete and intact, 1 altered or missing, 2 a gap or loss is declared, 3 stale or cut at the end,
-4 deletion lock not in force, 64 no key given (self-consistent only), 66 the archive or a file cannot be read`
+4 deletion lock not in force, 64 not authenticated (no key given, or the key of another archive), 66 no archive here, or
+it or a file that was given cannot be read`

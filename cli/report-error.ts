@@ -1,12 +1,21 @@
 /** How the command line says what went wrong: four parts on stderr, and an exit code of 64 and above (sysexits). */
-import { catalogue } from '../core/error/catalogue.ts'
+import { catalogue, type ErrorCode } from '../core/error/catalogue.ts'
 import { isHooktrailError, type HooktrailError } from '../core/error/hooktrail-error.ts'
 
 const EXIT_USAGE = 64
 const EXIT_DATA = 65
+/** An archive, or a file about it, that cannot be read. */
+const EXIT_NO_INPUT = 66
 const EXIT_UNAVAILABLE = 69
 const EXIT_SOFTWARE = 70
 const EXIT_CONFIG = 78
+
+const USAGE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'API_INVALID_REQUEST',
+  'API_REASON_REQUIRED',
+  'ARCHIVE_OTHER_KEY',
+  'ARCHIVE_TOPIC_UNKNOWN',
+])
 
 export function reportError(error: unknown): number {
   if (!isHooktrailError(error)) {
@@ -39,7 +48,8 @@ function plain(value: unknown): string {
 
 function exitCodeOf({ code }: HooktrailError): number {
   if (code.startsWith('CONFIG_') || code === 'DIGEST_KEY_MISSING') return EXIT_CONFIG
-  if (code === 'API_INVALID_REQUEST' || code === 'API_REASON_REQUIRED') return EXIT_USAGE
+  if (USAGE.has(code)) return EXIT_USAGE
+  if (code.startsWith('ARCHIVE_')) return EXIT_NO_INPUT
   if (code === 'API_NOT_FOUND' || code === 'API_JOB_NOT_DEAD' || code === 'API_REQUEST_REFUSED')
     return EXIT_DATA
   return EXIT_UNAVAILABLE

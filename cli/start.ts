@@ -37,8 +37,8 @@ Examples:
   hooktrail ${name} -c /etc/hooktrail.yaml
   HOOKTRAIL_LOG=debug HOOKTRAIL_LOG_FORMAT=json HOOKTRAIL_HOME=/var/lib/hooktrail hooktrail ${name}
 
-Exit codes: 0 stopped by a signal, 64 usage, 69 a dependency or address is missing, 70 a service failed,
-            78 configuration, 130 forced by a second signal`,
+Exit codes: 0 stopped by a signal, 64 usage, 66 the archive or its key cannot be used, 69 a dependency or address is
+            missing, 70 a service failed, 78 configuration, 130 forced by a second signal`,
     )
     .action(async ({ config: file }: { config: string }) => {
       await run(file, services)

@@ -3,7 +3,7 @@
  * exists, and the file behind it is whole and synced before it gets the name. There is no lock against deletion here:
  * the folder's owner is trusted (`worm: off`).
  */
-import { link, open, readFile, stat, unlink } from 'node:fs/promises'
+import { link, stat, unlink } from 'node:fs/promises'
 import path from 'node:path'
 import type { Clock } from '../../core/clock.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
@@ -12,11 +12,10 @@ import type { ArchiveStore, NewObject, ObjectHead } from '../../core/ports/archi
 import { makeDurableFolder, syncFolder } from './durable-folder.ts'
 import { listObjects, objectHead } from './list-objects.ts'
 import { objectPath, TMP_FOLDER } from './object-path.ts'
+import { openFile, readChunks } from './read-file.ts'
 import { errnoOf, isMissing, storeError } from './store-error.ts'
 import { sweepTemporary } from './sweep-temporary.ts'
 import { temporaryPath, writeTemporary } from './write-temporary.ts'
-
-const READ_CHUNK_BYTES = 256 * 1024
 
 export interface DirectoryStoreDeps {
   readonly clock: Clock
@@ -44,7 +43,10 @@ export async function openDirectoryForReading(root: string): Promise<ArchiveStor
     if (isMissing(error)) return null
     throw storeError(error, absolute)
   })
-  if (found?.isDirectory() !== true) throw new HooktrailError('ARCHIVE_NOT_FOUND', { location: absolute })
+  if (found?.isDirectory() !== true) {
+    const reason = found === null ? 'there is no such folder' : 'it is no folder'
+    throw new HooktrailError('ARCHIVE_NOT_FOUND', { location: absolute, reason })
+  }
   return new DirectoryStore(absolute)
 }
 
@@ -67,13 +69,14 @@ class DirectoryStore implements ArchiveStore {
   }
 
   async read(key: string, bytesMax: number): Promise<Buffer | null> {
-    const found = await this.head(key)
+    const found = await this.#fileHead(key)
     if (found === null) return null
     if (found.size > bytesMax) {
       throw new HooktrailError('ARCHIVE_OBJECT_TOO_LARGE', { key, size: found.size, bytesMax })
     }
     try {
-      return await readFile(objectPath(this.location, key))
+      await using handle = await openFile(objectPath(this.location, key))
+      return await handle.readFile()
     } catch (error) {
       if (isMissing(error)) return null
       throw storeError(error, key)
@@ -81,9 +84,7 @@ class DirectoryStore implements ArchiveStore {
   }
 
   async open(key: string): Promise<AsyncIterable<Uint8Array> | null> {
-    const file = objectPath(this.location, key)
-    if ((await objectHead(file, key)) === null) return null
-    return readChunks(file, key)
+    return (await this.#fileHead(key)) && readChunks(objectPath(this.location, key), key)
   }
 
   head(key: string): Promise<ObjectHead | null> {
@@ -92,6 +93,12 @@ class DirectoryStore implements ArchiveStore {
 
   list(prefix: string, after = ''): AsyncIterable<ObjectHead> {
     return listObjects({ root: this.location, prefix, after })
+  }
+
+  async #fileHead(key: string): Promise<ObjectHead | null> {
+    const found = await this.head(key)
+    if (found?.notFile === undefined) return found
+    throw new HooktrailError('ARCHIVE_OBJECT_NOT_FILE', { key, found: found.notFile })
   }
 
   /**
@@ -128,22 +135,5 @@ async function removeTemporary(file: string): Promise<void> {
   } catch (error) {
     // It was never made, for instance because the disk is full.
     if (!isMissing(error)) throw error
-  }
-}
-
-async function* readChunks(file: string, key: string): AsyncGenerator<Uint8Array> {
-  try {
-    await using handle = await open(file, 'r')
-    for (;;) {
-      const { bytesRead, buffer } = await handle.read(
-        Buffer.allocUnsafe(READ_CHUNK_BYTES),
-        0,
-        READ_CHUNK_BYTES,
-      )
-      if (bytesRead === 0) return
-      yield buffer.subarray(0, bytesRead)
-    }
-  } catch (error) {
-    throw storeError(error, key)
   }
 }

@@ -1,11 +1,11 @@
 /**
  * Lists a folder tree in byte order of keys without holding it: one folder's names at a time for each level. A folder
  * sorts as its name with a slash, which is what byte order of whole keys asks for. Subtrees that lie wholly before
- * `after` or outside `prefix` are not read.
+ * `after` or outside `prefix` are not read. Nothing is followed: a symlink to a folder is one entry, no subtree.
  */
-import { readdir, stat } from 'node:fs/promises'
+import type { Stats } from 'node:fs'
+import { lstat, readdir } from 'node:fs/promises'
 import path from 'node:path'
-import { isObjectKey } from '../../core/archive/keys.ts'
 import type { ObjectHead } from '../../core/ports/archive-store.ts'
 import { TMP_FOLDER } from './object-path.ts'
 import { isMissing, storeError } from './store-error.ts'
@@ -18,9 +18,8 @@ export interface ListRequest {
 }
 
 export function listObjects(request: ListRequest): AsyncGenerator<ObjectHead> {
-  const folder = request.prefix.slice(0, request.prefix.lastIndexOf('/'))
-  // A prefix that no key can have is looked for from the root, where no name fits it.
-  return walk(request, isObjectKey(folder) ? `${folder}/` : '')
+  // From the root, not from the prefix's folder: a symlink on the way there is not followed either.
+  return walk(request, '')
 }
 
 /** @param folder key of the folder with its slash, empty for the root */
@@ -40,13 +39,21 @@ async function* walk(request: ListRequest, folder: string): AsyncGenerator<Objec
 /** @returns null when there is no such object */
 export async function objectHead(file: string, key: string): Promise<ObjectHead | null> {
   try {
-    const found = await stat(file)
-    if (!found.isFile()) return null
-    return { key, size: found.size, lastModifiedMs: Math.floor(found.mtimeMs), versionId: null, lock: null }
+    const found = await lstat(file)
+    const lastModifiedMs = Math.floor(found.mtimeMs)
+    const head = { key, size: found.size, lastModifiedMs, versionId: null, lock: null }
+    return found.isFile() ? head : { ...head, notFile: kindOf(found) }
   } catch (error) {
     if (isMissing(error)) return null
     throw storeError(error, key)
   }
+}
+
+function kindOf(found: Stats): string {
+  if (found.isSymbolicLink()) return 'symlink'
+  if (found.isDirectory()) return 'folder'
+  if (found.isFIFO()) return 'fifo'
+  return found.isSocket() ? 'socket' : 'device'
 }
 
 function isWanted(key: string, { prefix, after }: ListRequest): boolean {

@@ -1,13 +1,20 @@
 /** What the file system's errors mean for the archive store. */
+import type { ErrorCode } from '../../core/error/catalogue.ts'
 import { HooktrailError, isHooktrailError } from '../../core/error/hooktrail-error.ts'
 
-const FULL = new Set(['ENOSPC', 'EDQUOT', 'EFBIG'])
+const CODES: ReadonlyMap<string | null, ErrorCode> = new Map<string | null, ErrorCode>([
+  ['ENOSPC', 'ARCHIVE_STORE_FULL'],
+  ['EDQUOT', 'ARCHIVE_STORE_FULL'],
+  ['EFBIG', 'ARCHIVE_STORE_FULL'],
+  ['EACCES', 'ARCHIVE_STORE_DENIED'],
+  ['EPERM', 'ARCHIVE_STORE_DENIED'],
+  ['EROFS', 'ARCHIVE_STORE_DENIED'],
+])
 
 export function storeError(error: unknown, key: string): HooktrailError {
   if (isHooktrailError(error)) return error
   const errno = errnoOf(error)
-  const code = errno !== null && FULL.has(errno) ? 'ARCHIVE_STORE_FULL' : 'ARCHIVE_STORE_UNAVAILABLE'
-  return new HooktrailError(code, { key, errno }, error)
+  return new HooktrailError(CODES.get(errno) ?? 'ARCHIVE_STORE_UNAVAILABLE', { key, errno }, error)
 }
 
 export function errnoOf(error: unknown): string | null {

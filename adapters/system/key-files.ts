@@ -11,7 +11,7 @@ import {
   type NoteSigner,
   type NoteVerifier,
 } from '../../core/archive/signed-note.ts'
-import { HooktrailError } from '../../core/error/hooktrail-error.ts'
+import { HooktrailError, isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import { createFileOnce, PUBLIC_MODE, readSecretFile, SECRET_MODE } from './secret-file.ts'
 
 /** Name of the archive's key inside notes. */
@@ -28,7 +28,7 @@ export function archivePrivateKeyPath(home: string): string {
   return path.join(home, 'keys', 'archive.key')
 }
 
-/** @throws ARCHIVE_KEY_FILE_OPEN, ARCHIVE_KEY_FILE_INVALID */
+/** @throws ARCHIVE_KEY_FILE_OPEN, ARCHIVE_KEY_FILE_INVALID, ARCHIVE_PUBLIC_KEY_INVALID */
 export async function ensureArchiveSigner(home: string): Promise<NoteSigner> {
   const file = archivePrivateKeyPath(home)
   const pem = await ensureSecret(file, newPrivateKeyPem)
@@ -44,16 +44,32 @@ export async function ensureArchiveSigner(home: string): Promise<NoteSigner> {
   return signer
 }
 
-/** Verifier key lines of a public file; empty lines and lines after # are skipped. @throws ARCHIVE_KEY_FILE_INVALID */
+/** Verifier key lines of a public file; empty lines and lines after # are skipped. @throws ARCHIVE_PUBLIC_KEY_INVALID */
 export async function readPublicKeys(file: string): Promise<readonly NoteVerifier[]> {
+  const text = await readPublicText(file)
+  if (text.includes('PRIVATE KEY'))
+    throw publicKeyInvalid(file, 'it is a private key: keep it, and give archive.pub')
+  const lines = text.split('\n').map((line) => line.trim())
+  const keys = lines.filter((line) => line !== '' && !line.startsWith('#'))
+  if (keys.length === 0) throw publicKeyInvalid(file, 'no key in it')
   try {
-    const lines = (await readFile(file, 'utf8')).split('\n').map((line) => line.trim())
-    const keys = lines.filter((line) => line !== '' && !line.startsWith('#')).map(parseVerifierKey)
-    if (keys.length > 0) return keys
+    return keys.map(parseVerifierKey)
   } catch (error) {
-    throw new HooktrailError('ARCHIVE_KEY_FILE_INVALID', { file }, error)
+    const reason = isHooktrailError(error) ? error.details['reason'] : String(error)
+    throw publicKeyInvalid(file, `a line is no public key: ${String(reason)}`)
   }
-  throw new HooktrailError('ARCHIVE_KEY_FILE_INVALID', { file, reason: 'no key in it' })
+}
+
+async function readPublicText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    throw publicKeyInvalid(file, 'it cannot be read', error)
+  }
+}
+
+function publicKeyInvalid(file: string, reason: string, cause?: unknown): HooktrailError {
+  return new HooktrailError('ARCHIVE_PUBLIC_KEY_INVALID', { file, reason }, cause)
 }
 
 /** 32 random bytes in hex: the key under which bodies and secrets are digested. */

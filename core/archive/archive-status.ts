@@ -35,7 +35,8 @@ export async function readArchiveStatus(store: ArchiveStore, nowMs: number): Pro
   for await (const { manifest } of listManifests(store, null)) tally.add(manifest)
   let objects = 0
   let heartbeatKey: string | null = null
-  for await (const { key } of store.list('')) {
+  for await (const { key, notFile } of store.list('')) {
+    if (notFile !== undefined) continue
     objects += 1
     if (key.startsWith('heartbeats/')) heartbeatKey = key
   }

@@ -18,6 +18,12 @@ export const archiveErrors = {
     fix: 'hooktrail archive status',
     read: 'docs/operations.md',
   },
+  ARCHIVE_STORE_DENIED: {
+    what: 'the archive may not be read or written by this user, or lies on a read-only disk',
+    events: 'events stay in the log, which is not cut until they are archived; nothing is lost',
+    fix: 'give the user of hooktrail its rights on the folder of the archive back, or mount its disk writable',
+    read: 'docs/operations.md',
+  },
   ARCHIVE_DIGEST_MISMATCH: {
     what: 'the bytes to store do not have the SHA-256 that was announced',
     events: 'the object was not created; the events stay in the log and are archived again',
@@ -28,6 +34,12 @@ export const archiveErrors = {
     what: 'an object of the archive is larger than its kind may be',
     events: 'the object was not read; nothing was changed',
     fix: 'hooktrail archive verify',
+    read,
+  },
+  ARCHIVE_OBJECT_NOT_FILE: {
+    what: 'where an object of the archive should be lies something that is no plain file',
+    events: 'it was neither followed nor opened; nothing was changed',
+    fix: 'hooktrail archive verify --key FILE.pub',
     read,
   },
   ARCHIVE_KEY_INVALID: {
@@ -58,6 +70,30 @@ export const archiveErrors = {
     what: 'there is no archive here',
     events: 'nothing was read or written',
     fix: 'name the folder that holds genesis.note',
+    read,
+  },
+  ARCHIVE_OTHER_KEY: {
+    what: 'the archive is signed by another key than the one given: it proves nothing',
+    events: 'nothing was judged or changed',
+    fix: 'give the public key of this archive; if it is the one given, the whole archive was replaced',
+    read,
+  },
+  ARCHIVE_PUBLIC_KEY_INVALID: {
+    what: 'the file given as public key holds none',
+    events: 'nothing was judged or changed',
+    fix: 'give archive.pub, one line "name+id+key", as hooktrail keys show prints it',
+    read,
+  },
+  ARCHIVE_CHECKPOINT_INVALID: {
+    what: 'the checkpoint cannot be read or written',
+    events: 'nothing was changed in the archive',
+    fix: 'give a file that --write-checkpoint wrote, in a folder outside the archive that you may write',
+    read,
+  },
+  ARCHIVE_TOPIC_UNKNOWN: {
+    what: 'the archive holds nothing of this topic',
+    events: 'nothing was changed; what is not archived yet is in the log',
+    fix: 'name one of the topics above',
     read,
   },
   ARCHIVE_DIFFERS: {

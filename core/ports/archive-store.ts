@@ -30,6 +30,8 @@ export interface ObjectHead {
   readonly lastModifiedMs: number
   readonly versionId: string | null
   readonly lock: ObjectLock | null
+  /** What lies under the key when it is no plain file ('symlink', 'fifo' …): then it cannot be read. */
+  readonly notFile?: string
 }
 
 export interface ArchiveStore {
@@ -40,10 +42,13 @@ export interface ArchiveStore {
   /** @throws ARCHIVE_STORE_FULL, ARCHIVE_STORE_UNAVAILABLE, ARCHIVE_DIGEST_MISMATCH */
   create(object: NewObject): Promise<'created' | 'exists'>
 
-  /** Whole object, or null when the key does not exist. @throws ARCHIVE_OBJECT_TOO_LARGE above `bytesMax`. */
+  /**
+   * Whole object, or null when the key does not exist.
+   * @throws ARCHIVE_OBJECT_TOO_LARGE above `bytesMax`; ARCHIVE_OBJECT_NOT_FILE, which is never followed or opened
+   */
   read(key: string, bytesMax: number): Promise<Buffer | null>
 
-  /** The object's bytes as a stream, in order, or null when the key does not exist. */
+  /** The object's bytes as a stream, in order, or null when the key does not exist. @throws ARCHIVE_OBJECT_NOT_FILE */
   open(key: string): Promise<AsyncIterable<Uint8Array> | null>
 
   head(key: string): Promise<ObjectHead | null>
@@ -51,3 +56,6 @@ export interface ArchiveStore {
   /** Every key that begins with `prefix`, in byte order, read lazily; `after` is exclusive. */
   list(prefix: string, after?: string): AsyncIterable<ObjectHead>
 }
+
+/** What reading commands and the verifier need of a store. */
+export type ReadableArchive = Pick<ArchiveStore, 'location' | 'read' | 'open' | 'list'>

@@ -1,8 +1,9 @@
 /** The archive commands as processes: data on stdout, the verdict as exit code, nothing but a folder needed. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
@@ -68,11 +69,54 @@ test('verify says complete and intact and keeps a checkpoint that the next one t
   assert.equal(readFileSync(file, 'utf8'), before)
 })
 
-test('verify is 64 without a key, 3 long after the last heartbeat, 66 when there is nothing to read', () => {
+test('verify is 64 without a key and 3 long after the last heartbeat', () => {
   assert.equal(run('verify', folder, '--now', now).status, 64)
   assert.equal(run('verify', folder, '--key', key, '--now', '2030-01-01').status, 3)
-  assert.equal(run('verify', folder, '--key', path.join(base, 'none.pub')).status, 66)
-  assert.equal(run('verify', path.join(base, 'none'), '--key', key).status, 66)
+})
+
+test('verify with the key of another archive is 64 and names both keys', async () => {
+  const other = await ArchiveBuilder.create(path.join(base, 'other'))
+  const file = path.join(base, 'other.pub')
+  await writeFile(file, `${other.signer.vkey}\n`)
+  const { status, out, err } = run('verify', folder, '--key', file, '--now', now)
+  assert.equal(status, 64)
+  assert.equal(out, '')
+  assert.match(err, /ARCHIVE_OTHER_KEY/)
+  for (const vkey of [other.signer.vkey, readFileSync(key, 'utf8')]) {
+    const id = vkey.split('+').slice(0, 2).join('+')
+    assert(err.includes(id), err)
+  }
+})
+
+test('verify is 66 and says why when the key or the checkpoint cannot be used', async () => {
+  const { privateKey } = generateKeyPairSync('ed25519')
+  const files = {
+    'private.pem': privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    'garbage.pub': 'no key\n',
+    'empty.pub': '# nothing\n',
+  }
+  for (const [name, text] of Object.entries(files)) await writeFile(path.join(base, name), text)
+  for (const [name, reason] of [
+    ['none.pub', /ENOENT/],
+    ['private.pem', /it is a private key/],
+    ['garbage.pub', /a line is no public key/],
+    ['empty.pub', /no key in it/],
+    ['.', /EISDIR/],
+  ] as const) {
+    const { status, err } = run('verify', folder, '--key', path.join(base, name))
+    assert.equal(status, 66, name)
+    assert.match(err, /ARCHIVE_PUBLIC_KEY_INVALID/)
+    assert.match(err, reason)
+  }
+  for (const name of ['none.json', 'garbage.pub']) {
+    const { status, err } = run('verify', folder, '--key', key, '--checkpoint', path.join(base, name))
+    assert.equal(status, 66)
+    assert.match(err, /ARCHIVE_CHECKPOINT_INVALID/)
+  }
+  const unwritable = path.join(base, 'no-folder', 'checkpoint.json')
+  const { status, out } = run('verify', folder, '--key', key, '--now', now, '--write-checkpoint', unwritable)
+  assert.equal(status, 66)
+  assert.match(out, /^complete and intact/)
 })
 
 test('cat prints the wanted offsets of the wanted partition in order', () => {
@@ -92,7 +136,7 @@ test('cat prints the wanted offsets of the wanted partition in order', () => {
     '11',
   )
   assert.deepEqual(offsetsOf(some.out), ['0/8', '0/9', '0/10', '0/11'])
-  assert.equal(run('cat', folder, '--topic', 'hooktrail.events.other').out, '')
+  assert.equal(run('cat', folder, '--topic', TOPIC, '--from-offset', '1000').status, 0)
 })
 
 test('ls lists every segment and status counts them', () => {
@@ -104,10 +148,30 @@ test('ls lists every segment and status counts them', () => {
   assert.match(run('status', folder).out, /newest heartbeat: 2 of/)
 })
 
-test('a command on a folder that is none fails and prints no data', () => {
-  for (const command of ['ls', 'status']) {
-    const { status, out } = run(command, path.join(base, 'none'))
-    assert.notEqual(status, 0)
+test('cat and ls of a topic that the archive does not hold name those that it does', () => {
+  for (const command of ['cat', 'ls']) {
+    const { status, out, err } = run(command, folder, '--topic', 'hooktrail.events.other')
+    assert.equal(status, 64)
     assert.equal(out, '')
+    assert.match(err, /ARCHIVE_TOPIC_UNKNOWN/)
+    assert(err.includes(`topics: ["${TOPIC}"]`), err)
+  }
+})
+
+test('every command on what is no archive is 66, says so and prints no data', async () => {
+  await mkdir(path.join(base, 'empty'))
+  for (const [name, reason] of [
+    ['none', 'there is no such folder'],
+    ['archive.pub', 'it is no folder'],
+    ['empty', 'it is empty'],
+    ['.', 'it holds nothing of an archive'],
+  ] as const) {
+    for (const args of [['verify', '--key', key], ['ls'], ['status'], ['cat', '--topic', TOPIC]]) {
+      const [command = '', ...options] = args
+      const { status, out, err } = run(command, path.join(base, name), ...options)
+      assert.equal(status, 66, `${command} ${name}`)
+      assert.equal(out, '')
+      assert(err.includes('ARCHIVE_NOT_FOUND') && err.includes(reason), err)
+    }
   }
 })

@@ -5,6 +5,7 @@ import { archiveLsCommand } from '../../cli/archive-ls.ts'
 import { archiveStatusCommand } from '../../cli/archive-status.ts'
 import { archiveVerifyCommand } from '../../cli/archive-verify.ts'
 import { keysShowCommand } from '../../cli/keys-show.ts'
+import { reportError } from '../../cli/report-error.ts'
 
 const program = new Command('archive')
 for (const command of [
@@ -16,4 +17,8 @@ for (const command of [
 ]) {
   program.addCommand(command())
 }
-await program.parseAsync()
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode = reportError(error)
+}

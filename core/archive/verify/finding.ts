@@ -20,6 +20,7 @@ export type FindingCode =
   | 'data-altered'
   | 'rows-altered'
   | 'foreign'
+  | 'not-a-file'
   | 'orphan'
   | 'gap-declared'
   | 'stale'

@@ -2,11 +2,13 @@
  * Verifies a whole archive from its objects and a pinned key, without network or clock of its own, in one streaming
  * pass for each kind of object. It reads; it never repairs. What it concludes is archive.md §8, exit codes included.
  */
-import type { ArchiveStore } from '../../ports/archive-store.ts'
+import type { ReadableArchive } from '../../ports/archive-store.ts'
+import { requireArchive } from '../require-archive.ts'
 import type { Genesis } from '../manifest.ts'
 import type { NoteVerifier } from '../signed-note.ts'
 import { compareEnd, compareHeartbeat, makeCheckpoint, type Checkpoint } from './checkpoint.ts'
 import { Findings } from './finding.ts'
+import { PlainFiles } from './plain-files.ts'
 import type { VerifyContext, VerifyLevel, VerifyProgress } from './verify-context.ts'
 import { makeReport, staleAfterMs, type VerifyReport } from './verify-report.ts'
 import { verifyGenesis, type VerifiedGenesis } from './verify-genesis.ts'
@@ -15,7 +17,7 @@ import { verifyInventory } from './verify-inventory.ts'
 import { verifySegments } from './verify-segments.ts'
 
 export interface VerifyRequest {
-  readonly store: ArchiveStore
+  readonly store: ReadableArchive
   /** Pinned by the auditor; null: only self-consistency can be shown. */
   readonly keys: readonly NoteVerifier[] | null
   /** The verifier's clock: decides whether the signed cadence was missed. */
@@ -26,9 +28,14 @@ export interface VerifyRequest {
   readonly signal: AbortSignal
 }
 
-/** @throws what the store throws; everything about the archive itself is in the report. */
-export async function verifyArchive(request: VerifyRequest): Promise<VerifyReport> {
+/**
+ * @throws ARCHIVE_NOT_FOUND, ARCHIVE_OTHER_KEY when the inputs do not belong together, and what the store throws;
+ * everything about the archive itself is in the report.
+ */
+export async function verifyArchive(asked: VerifyRequest): Promise<VerifyReport> {
   const findings = new Findings()
+  const request = { ...asked, store: new PlainFiles(asked.store, findings) }
+  await requireArchive(asked.store)
   const root = await verifyGenesis({ store: request.store, keys: request.keys, findings })
   if (root === null) return makeReport({ request, findings, counts: newCounts(), root: null, state: null })
   const context = makeContext(request, root, findings)

@@ -1,5 +1,5 @@
 /** What every pass of one verification shares. Memory grows with partitions, never with objects. */
-import type { ArchiveStore } from '../../ports/archive-store.ts'
+import type { ReadableArchive } from '../../ports/archive-store.ts'
 import type { NoteVerifier } from '../signed-note.ts'
 import type { Findings } from './finding.ts'
 
@@ -24,7 +24,7 @@ export interface VerifyProgress {
 }
 
 export interface VerifyContext {
-  readonly store: ArchiveStore
+  readonly store: ReadableArchive
   readonly keys: readonly NoteVerifier[]
   readonly archiveId: string
   readonly level: VerifyLevel

@@ -1,8 +1,9 @@
 /** The root of everything: the genesis note, and the explaining files whose SHA-256 it signs. */
 import { hash } from 'node:crypto'
-import type { ArchiveStore } from '../../ports/archive-store.ts'
+import type { ReadableArchive } from '../../ports/archive-store.ts'
+import { HooktrailError, isHooktrailError } from '../../error/hooktrail-error.ts'
 import { parseGenesis } from '../documents.ts'
-import { GENESIS_KEY } from '../keys.ts'
+import { GENESIS_KEY, heartbeatKey } from '../keys.ts'
 import type { Genesis } from '../manifest.ts'
 import { openNote, parseVerifierKey, readNoteUnverified, type NoteVerifier } from '../signed-note.ts'
 import type { Findings } from './finding.ts'
@@ -16,7 +17,7 @@ export interface VerifiedGenesis {
 }
 
 export interface GenesisRequest {
-  readonly store: ArchiveStore
+  readonly store: ReadableArchive
   readonly keys: readonly NoteVerifier[] | null
   readonly findings: Findings
 }
@@ -26,13 +27,10 @@ export async function verifyGenesis(request: GenesisRequest): Promise<VerifiedGe
   const { store, findings } = request
   const bytes = await store.read(GENESIS_KEY, NOTE_BYTES_MAX)
   if (bytes === null) {
-    findings.altered(
-      'genesis-missing',
-      GENESIS_KEY,
-      'there is no genesis note: this is no archive, or not a whole one',
-    )
+    findings.altered('genesis-missing', GENESIS_KEY, 'there is no genesis note: the archive is not whole')
     return null
   }
+  if (request.keys !== null) await refuseOtherKey(store, bytes, request.keys)
   const opened = attempt(request, GENESIS_KEY, () => openGenesis(bytes, request.keys))
   if (opened === null) return null
   await verifyFiles(request, opened.genesis)
@@ -42,6 +40,46 @@ export async function verifyGenesis(request: GenesisRequest): Promise<VerifiedGe
 function openGenesis(bytes: Buffer, pinned: readonly NoteVerifier[] | null): Omit<VerifiedGenesis, 'sha256'> {
   const keys = pinned ?? [parseVerifierKey(parseGenesis(readNoteUnverified(bytes)).root_key)]
   return { genesis: parseGenesis(openNote(bytes, keys).text), keys }
+}
+
+/**
+ * A genesis that is true under the key which it names itself, and not under a given one: the wrong key was given, or
+ * somebody put an archive of his own here. Where heartbeats bear the given key only genesis was replaced: that is found.
+ * @throws ARCHIVE_OTHER_KEY
+ */
+async function refuseOtherKey(
+  store: ReadableArchive,
+  genesis: Buffer,
+  pinned: readonly NoteVerifier[],
+): Promise<void> {
+  if (signers(genesis, pinned) !== null) return
+  const own = ownKey(genesis)
+  if (own === null || signers(genesis, [own]) === null) return
+  const heartbeat = await store.read(heartbeatKey(0n), NOTE_BYTES_MAX)
+  if (heartbeat !== null && signers(heartbeat, pinned) !== null) return
+  throw new HooktrailError('ARCHIVE_OTHER_KEY', { signed_by: keyId(own), given: pinned.map(keyId) })
+}
+
+function ownKey(genesis: Buffer): NoteVerifier | null {
+  return valid(() => parseVerifierKey(parseGenesis(readNoteUnverified(genesis)).root_key))
+}
+
+function signers(note: Buffer, keys: readonly NoteVerifier[]): readonly string[] | null {
+  return valid(() => openNote(note, keys).signedBy)
+}
+
+function valid<T>(read: () => T): T | null {
+  try {
+    return read()
+  } catch (error) {
+    if (isHooktrailError(error)) return null
+    throw error
+  }
+}
+
+/** As in the public key's line: name and id. */
+function keyId({ name, keyHash }: NoteVerifier): string {
+  return `${name}+${keyHash.toString('hex')}`
 }
 
 async function verifyFiles({ store, findings }: GenesisRequest, genesis: Genesis): Promise<void> {
