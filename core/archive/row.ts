@@ -7,7 +7,8 @@ import { isUtf8 } from 'node:buffer'
 import { HooktrailError } from '../error/hooktrail-error.ts'
 import type { LogRecord, RecordHeader, TopicPartition } from '../ports/event-log.ts'
 import { EVENT_HEADERS } from '../record/event-record.ts'
-import { checkRow, type Row, type RowHeader } from './row-schema.ts'
+import type { LeafRecord } from './leaf.ts'
+import { checkRow } from './row-schema.ts'
 
 const TIME_LIMIT_MS = 8_640_000_000_000_000n
 
@@ -38,31 +39,37 @@ export function encodeRow(record: LogRecord, at: TopicPartition): Buffer {
   )
 }
 
-/** @throws ARCHIVE_ROW_INVALID */
-export function decodeRow(line: string): DecodedRow {
-  try {
-    return decodeChecked(checkRow(JSON.parse(line)))
-  } catch (error) {
-    throw new HooktrailError('ARCHIVE_ROW_INVALID', { reason: 'not a row' }, error)
-  }
-}
-
-export interface DecodedRow {
-  readonly record: LogRecord
+export interface DecodedRow<R = LogRecord> {
+  readonly record: R
   readonly at: TopicPartition
 }
 
-function decodeChecked(row: Row): DecodedRow {
-  return {
-    record: {
+/** @throws ARCHIVE_ROW_INVALID */
+export function decodeRow(line: string): DecodedRow {
+  return decodeWith(bytesOf, line)
+}
+
+/** As decodeRow, for the leaf alone: text stays text. @throws ARCHIVE_ROW_INVALID */
+export function decodeRowForLeaf(line: string): DecodedRow<LeafRecord> {
+  return decodeWith((text, base64) => text ?? bytesOf(null, base64), line)
+}
+
+type FieldDecoder<B> = (text: string | null, base64: string | null) => B | null
+
+function decodeWith<B>(field: FieldDecoder<B>, line: string) {
+  try {
+    const row = checkRow(JSON.parse(line))
+    const record = {
       offset: BigInt(row.offset),
       timestampMs: BigInt(row.timestamp_ms),
       timestampType: row.timestamp_type,
-      key: bytesOf(row.key, row.key_base64),
-      value: bytesOf(row.value, row.value_base64),
-      headers: row.headers.map(decodeHeader),
-    },
-    at: { topic: row.topic, topicId: row.topic_id, partition: row.partition },
+      key: field(row.key, row.key_base64),
+      value: field(row.value, row.value_base64),
+      headers: row.headers.map(([name, text, base64]) => ({ name, value: field(text, base64 ?? null) })),
+    }
+    return { record, at: { topic: row.topic, topicId: row.topic_id, partition: row.partition } }
+  } catch (error) {
+    throw new HooktrailError('ARCHIVE_ROW_INVALID', { reason: 'not a row' }, error)
   }
 }
 
@@ -112,10 +119,6 @@ function promotedFields(headers: readonly RecordHeader[]): string {
     out += `,"${column}":${JSON.stringify(plain)}`
   }
   return out
-}
-
-function decodeHeader([name, text, base64]: RowHeader): RecordHeader {
-  return { name, value: bytesOf(text, base64 ?? null) }
 }
 
 function bytesOf(text: string | null, base64: string | null): Buffer | null {

@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { leafHash, leafPreimage } from '../../core/archive/leaf.ts'
 import { EMPTY_ROOT, merkleLeaf, merkleNode, merkleRoot, MerkleStack } from '../../core/archive/merkle.ts'
-import { decodeRow, encodeRow } from '../../core/archive/row.ts'
+import { decodeRow, decodeRowForLeaf, encodeRow } from '../../core/archive/row.ts'
 import { makeSigner, openNote, parseVerifierKey, signNote } from '../../core/archive/signed-note.ts'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { LogRecord } from '../../core/ports/event-log.ts'
@@ -161,6 +161,7 @@ test('a row gives back every byte of any record', () => {
       const back = decodeRow(line)
       assert.deepEqual(back, { record: one, at })
       assert.deepEqual(leafHash(back.record, back.at), leafHash(one, at))
+      assert.deepEqual(leafHash(decodeRowForLeaf(line).record, at), leafHash(one, at))
     }),
     { numRuns: 500 },
   )
@@ -185,8 +186,12 @@ test('what is no row is refused with one error', () => {
 })
 
 test('a record larger than the shared buffer has the leaf of its whole preimage', () => {
-  const record = { ...documented, value: Buffer.alloc(200_000, 7) }
-  assert.deepEqual(leafHash(record, at), merkleLeaf(leafPreimage(record, at)))
+  for (const value of [Buffer.alloc(300_000, 7), Buffer.from('ü'.repeat(200_000))]) {
+    const record = { ...documented, value }
+    assert.deepEqual(leafHash(record, at), merkleLeaf(leafPreimage(record, at)))
+    const row = decodeRowForLeaf(encodeRow(record, at).toString('utf8'))
+    assert.deepEqual(leafHash(row.record, at), leafHash(record, at))
+  }
 })
 
 function toBuffer(value: Uint8Array | string): Buffer {

@@ -8,7 +8,7 @@ import { readRows } from '../data-rows.ts'
 import { leafHash } from '../leaf.ts'
 import type { Manifest, ManifestData } from '../manifest.ts'
 import { MerkleStack } from '../merkle.ts'
-import { decodeRow } from '../row.ts'
+import { decodeRowForLeaf } from '../row.ts'
 import type { VerifyContext } from './verify-context.ts'
 
 export async function verifyData(
@@ -120,7 +120,7 @@ class RowCheck {
   }
 
   add(line: string): void {
-    const { record, at } = decodeRow(line)
+    const { record, at } = decodeRowForLeaf(line)
     const { topic, topic_id, partition } = this.#manifest
     if (at.topic !== topic || at.topicId !== topic_id || at.partition !== partition) {
       this.#fault ??= { text: 'a row belongs to another partition', offset: String(record.offset) }
