@@ -17,6 +17,7 @@ import { entriesOf, readBatch } from './log-reader.ts'
 import type { ChainHead } from './manifest-chain.ts'
 import { SegmentBuffer } from './segment-buffer.ts'
 import type { SealedSegment, Segment } from './segment.ts'
+import { isBodyThere } from './spool-file.ts'
 import { haltsPartition, retryDelayMs } from './writer-fault.ts'
 
 /** Records encoded before the event loop gets a turn: about 2 ms. */
@@ -237,12 +238,18 @@ export class PartitionWriter {
     return 'waiting'
   }
 
-  /** A sealed segment stays. An open one stays while the log still has its next record, and is sealed when it has not. */
+  /** A sealed segment stays while its body does. An open one stays while the log still has its next record, and is sealed when it has not. */
   async #keepWhatIsWhole(error: unknown): Promise<void> {
-    if (this.#sealed !== null || isHooktrailError(error, 'LOG_UNAVAILABLE')) return
+    if (isHooktrailError(error, 'LOG_UNAVAILABLE')) return
+    if (this.#sealed !== null && (await isBodyThere(this.#sealed.body))) return
     const logMovedOn =
       isHooktrailError(error, 'LOG_OFFSET_OUT_OF_RANGE') || isHooktrailError(error, 'LOG_TOPIC_REPLACED')
-    if (logMovedOn && this.#buffer !== null && this.#buffer.next > this.#buffer.first) {
+    if (
+      logMovedOn &&
+      this.#sealed === null &&
+      this.#buffer !== null &&
+      this.#buffer.next > this.#buffer.first
+    ) {
       this.#sealed = await this.#buffer.seal().catch(() => null)
       if (this.#sealed !== null) return
     }

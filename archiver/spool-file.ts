@@ -5,7 +5,8 @@
  */
 import { createHash, hash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
-import { open, rm, type FileHandle } from 'node:fs/promises'
+import { access, mkdir, open, rm, type FileHandle } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
@@ -25,6 +26,15 @@ export interface SealedBody {
   readonly body: Buffer | { readonly path: string; readonly size: number }
   readonly size: number
   readonly sha256: Buffer
+}
+
+/** False when a body that lay in a file was removed: then it is made again from the log. */
+export async function isBodyThere(body: SealedBody['body'] | null): Promise<boolean> {
+  if (body === null || Buffer.isBuffer(body)) return true
+  return access(body.path).then(
+    () => true,
+    () => false,
+  )
 }
 
 export class SpoolFile {
@@ -68,12 +78,18 @@ export class SpoolFile {
   }
 
   async #write(): Promise<void> {
-    this.#file ??= await open(this.#path, 'w', 0o600)
+    this.#file ??= await this.#create()
     const bytes = Buffer.concat(this.#rows, this.#rowBytes)
     await this.#file.appendFile(bytes)
     this.#rows = []
     this.#rowBytes = 0
     this.#fileBytes += bytes.length
+  }
+
+  /** Together with its folder, which somebody may have removed to free space. */
+  async #create(): Promise<FileHandle> {
+    await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 })
+    return open(this.#path, 'w', 0o600)
   }
 
   async #sealInMemory(): Promise<SealedBody> {
