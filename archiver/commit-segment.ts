@@ -11,6 +11,7 @@ import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import type { LogBounds, TopicPartition } from '../core/ports/event-log.ts'
 import { isoTime, type ArchiverContext } from './archiver-context.ts'
 import { adoptData } from './adopt-data.ts'
+import { createObject } from './create-object.ts'
 import { followChain, headOf, type ChainHead } from './manifest-chain.ts'
 import { createNote, readManifest } from './notes.ts'
 import type { SealedSegment, Segment } from './segment.ts'
@@ -32,7 +33,7 @@ export async function putData(
 ): Promise<Segment> {
   if (sealed.data === null || sealed.body === null) return sealed
   const { key, sha256 } = sealed.data
-  const outcome = await context.archive.create({
+  const outcome = await createObject(context, {
     key,
     body: sealed.body,
     sha256,

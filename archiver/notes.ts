@@ -7,7 +7,8 @@ import { encodeDocument, parseManifest, type ArchiveDocument } from '../core/arc
 import type { Manifest } from '../core/archive/manifest.ts'
 import { openNote, signNote } from '../core/archive/signed-note.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
-import type { OpeningContext } from './archiver-context.ts'
+import type { ArchiverContext, OpeningContext } from './archiver-context.ts'
+import { createObject } from './create-object.ts'
 
 /** A heartbeat after a long outage lists many manifests; everything else is far smaller. */
 export const NOTE_BYTES_MAX = 16 * 1024 * 1024
@@ -48,13 +49,13 @@ export async function readManifest(
 
 /** Signs and creates; Ed25519 is deterministic, so a repeated call has the same bytes. */
 export async function createNote(
-  context: OpeningContext,
+  context: ArchiverContext,
   key: string,
   document: ArchiveDocument,
 ): Promise<{ readonly outcome: 'created' | 'exists'; readonly sha256: string }> {
   const body = signNote(encodeDocument(document), context.signer)
   const sha256 = hash('sha256', body, 'buffer')
-  const outcome = await context.archive.create({
+  const outcome = await createObject(context, {
     key,
     body,
     sha256,

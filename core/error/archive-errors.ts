@@ -24,6 +24,12 @@ export const archiveErrors = {
     fix: 'give the user of hooktrail its rights on the folder of the archive back, or mount its disk writable',
     read: 'docs/operations.md',
   },
+  ARCHIVE_REPLACED: {
+    what: 'another archive, or none, lies where the archive was opened',
+    events: 'nothing is written there; events stay in the log, which is not cut until they are archived',
+    fix: 'mount the disk of the archive, or put its folder back; archiving goes on by itself',
+    read: 'docs/operations.md',
+  },
   ARCHIVE_DIGEST_MISMATCH: {
     what: 'the bytes to store do not have the SHA-256 that was announced',
     events: 'the object was not created; the events stay in the log and are archived again',
@@ -115,8 +121,8 @@ export const archiveErrors = {
     read: 'docs/operations.md',
   },
   ARCHIVE_FORK: {
-    what: 'the log ends before what the archive already holds of it',
-    events: 'archiving of this partition halts; the archive keeps what it has',
+    what: 'the log does not go on from what the archive already holds of it: it was put back',
+    events: 'archiving of this partition halts; the archive keeps what it has, and the log is not cut',
     fix: 'hooktrail archive status',
     read: 'docs/operations.md',
   },
