@@ -109,7 +109,8 @@ export class Archiver {
     await this.rememberArchive()
     const { topicPrefix, retentionMs } = this.#config.log
     const topics = await this.#freshTopics()
-    return cutStep(this.#context, { topics, chain: this.#chain, topicPrefix, retentionMs })
+    const halted = this.#partitions.halted()
+    return cutStep(this.#context, { topics, chain: this.#chain, topicPrefix, retentionMs, halted })
   }
 
   /** Commits what is buffered and signs it. */

@@ -77,6 +77,7 @@ export async function fitToLog(
       signed: String(signedEnd),
     })
   }
+  await refuseOtherHistory(context, { at, head, bounds })
   if (bounds.logStart <= head.next) return head
   const adopted = await adoptBeforeLoss(context, { at, head, bounds })
   if (adopted.next >= bounds.logStart) return adopted
@@ -87,6 +88,29 @@ export async function fitToLog(
   context.metrics.count('archive_losses_total')
   const loss = gapSegment(adopted.next, bounds.logStart - 1n, 'retention-loss')
   return commitManifest(context, { at, head: adopted, bounds }, loss)
+}
+
+/**
+ * A log that was put back and has grown past the archive again holds other records under offsets that are archived. The
+ * time at which the last archived one entered the log tells: no second history has it at that offset.
+ */
+async function refuseOtherHistory(
+  context: ArchiverContext,
+  { at, head, bounds }: CommitRequest,
+): Promise<void> {
+  const archivedMs = head.manifest?.max_timestamp_ms ?? null
+  if (archivedMs === null) return
+  const offset = head.next - 1n
+  if (offset < bounds.logStart) return
+  const request = { ...at, from: offset, recordsMax: 1, bytesMax: 1, waitMsMax: 0 }
+  const [record] = (await context.log.read(request)).records
+  if (record?.offset !== offset || String(record.timestampMs) === archivedMs) return
+  throw new HooktrailError('ARCHIVE_FORK', {
+    ...at,
+    offset: String(offset),
+    archivedMs,
+    loggedMs: String(record.timestampMs),
+  })
 }
 
 export async function adoptBeforeLoss(

@@ -6,7 +6,7 @@ import { isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Topic, TopicPartition } from '../core/ports/event-log.ts'
 import { INDEX_HANDLER, type JobStore, type Position } from '../core/ports/job-store.ts'
 import { sourceOfTopic } from '../core/topics.ts'
-import { reasonOf, type ArchiverContext } from './archiver-context.ts'
+import { partitionKey, reasonOf, type ArchiverContext } from './archiver-context.ts'
 import type { HeartbeatChain } from './heartbeat-chain.ts'
 import { partitionsOf } from './heartbeat-writer.ts'
 
@@ -15,6 +15,8 @@ export interface CutRequest {
   readonly chain: HeartbeatChain
   readonly topicPrefix: string
   readonly retentionMs: number
+  /** By partitionKey: their log may hold another history than the archive. */
+  readonly halted: ReadonlySet<string>
 }
 
 /** One pass over all partitions. @returns how many were cut further than before. */
@@ -40,7 +42,7 @@ async function cutPartition(
 ): Promise<boolean> {
   const { at, chain } = request
   const signed = chain.row(at)
-  if (signed === null || signed.head === null) return false
+  if (signed === null || signed.head === null || request.halted.has(partitionKey(at))) return false
   const needed =
     sourceOfTopic(request.topicPrefix, at.topic) !== null
       ? slowest(await store.positions(at.topicId, at.partition))
@@ -49,8 +51,9 @@ async function cutPartition(
   const expired = await context.log.offsetAt(at, BigInt(context.clock.now() - request.retentionMs))
   const bounds = [BigInt(signed.to), expired, ...(needed === null ? [] : [needed])]
   const before = bounds.reduce((least, offset) => (offset < least ? offset : least))
-  const { logStart } = await context.log.bounds(at)
-  if (before <= logStart) return false
+  const { logStart, highWatermark } = await context.log.bounds(at)
+  // A log that ends before what was signed was put back: what it holds is not what is archived.
+  if (before <= logStart || highWatermark < BigInt(signed.high_watermark)) return false
   await context.log.truncate(at, before)
   context.logger.info({ ...at, before: String(before) }, 'the log was cut')
   return true

@@ -29,6 +29,12 @@ export class PartitionSet {
     return [...this.#writers.values()].map((writer) => writer.status())
   }
 
+  /** By partitionKey. */
+  halted(): ReadonlySet<string> {
+    const halted = this.statuses().filter(({ haltedBy }) => haltedBy !== null)
+    return new Set(halted.map(({ at }) => partitionKey(at)))
+  }
+
   /** Begins what is new; what is no longer held, or whose topic is gone, is flushed and let go. */
   async assign(topics: readonly Topic[], held: ReadonlySet<string>): Promise<void> {
     const wanted = new Map(

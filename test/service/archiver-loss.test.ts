@@ -19,6 +19,8 @@ const LOG: LogConfig = {
   disk: { capacityBytes: null, alarmRatio: 0.7, shedRatio: 0.9 },
 }
 
+const NONE: ReadonlySet<string> = new Set()
+
 test('offsets that the log forgot before they were archived are signed as a loss', async () => {
   await using stage = await openStage()
   const at = partitionOf(await stage.topic('hooktrail.events.lost'))
@@ -70,7 +72,7 @@ test('without a job store nothing is cut', async () => {
   await stage.append(partitionOf(topic), 4)
   await archiveAll(seat.writer(partitionOf(topic)))
   await seat.heartbeats.step([topic])
-  const request = { topics: [topic], chain: seat.chain, topicPrefix: PREFIX, retentionMs: 0 }
+  const request = { topics: [topic], chain: seat.chain, topicPrefix: PREFIX, retentionMs: 0, halted: NONE }
   assert.equal(await cutStep(seat.context, request), 0)
   assert.equal((await stage.log.bounds(partitionOf(topic))).logStart, 0n)
 })
@@ -97,7 +99,13 @@ test('the cut waits for the archive, for its heartbeat, for the retention and fo
   const at = partitionOf(topic)
   const seat = await stage.seat('a', { deps: { store: stage.jobs } })
   const cut = async (retentionMs: number): Promise<bigint> => {
-    await cutStep(seat.context, { topics: [topic], chain: seat.chain, topicPrefix: PREFIX, retentionMs })
+    await cutStep(seat.context, {
+      topics: [topic],
+      chain: seat.chain,
+      topicPrefix: PREFIX,
+      retentionMs,
+      halted: NONE,
+    })
     return (await stage.log.bounds(at)).logStart
   }
   await stage.append(at, 10)

@@ -70,6 +70,8 @@ export interface ArchiverStage extends AsyncDisposable {
   topic(name: string, partitions?: number): Promise<Topic>
   /** Appends `count` records with values `<name>-<i>`. */
   append(at: TopicPartition, count: number, name?: string): Promise<void>
+  /** Puts the partition back as a restored copy of the database would: the log ends at `next` again. */
+  rewind(at: TopicPartition, next: bigint): Promise<void>
   verify(request?: Partial<VerifyRequest>): Promise<VerifyReport>
   /** Every record that the log still holds is in the archive exactly once, and the verifier agrees. */
   check(partitions: readonly TopicPartition[], exitCode?: number): Promise<void>
@@ -134,6 +136,12 @@ export async function openStage(): Promise<ArchiverStage> {
       const topic = topics.find((each) => each.name === name)
       assert(topic !== undefined)
       return topic
+    },
+    rewind: async ({ topic, partition }, next) => {
+      const where = '(SELECT topic_no FROM log_topics WHERE name = $1) AND partition_no = $2'
+      const values = [topic, partition, next]
+      await pool.query(`DELETE FROM log_records WHERE topic_no = ${where} AND record_offset >= $3`, values)
+      await pool.query(`UPDATE log_partitions SET next_offset = $3 WHERE topic_no = ${where}`, values)
     },
     append: (at, count, name = 'event') => append(log, at, count, name),
     check: async (partitions, exitCode = 0) => {
