@@ -154,7 +154,7 @@ export class Archiver {
       done,
       stop,
       status: () => this.status(),
-      waitingFor: () => this.#waitsFor,
+      waitingFor: () => this.status().waitsFor,
       [Symbol.asyncDispose]: stop,
     }
   }

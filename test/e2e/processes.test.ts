@@ -4,18 +4,18 @@
  * ingress, dispatcher and archiver are killed on the way.
  */
 import assert from 'node:assert/strict'
-import { spawn, type ChildProcess } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { createHmac } from 'node:crypto'
-import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { archivedRows } from '../support/archive-reader.ts'
-import { eventually, freePort, HOOKTRAIL, runCli } from '../support/installation.ts'
+import { eventually, runCli } from '../support/installation.ts'
 import { createTestDatabase } from '../support/postgres.ts'
 import { startReceiver } from '../support/receiver.ts'
 import { scale } from '../support/scale.ts'
+import { startSingleProcess, type SingleProcess } from '../support/single-process.ts'
 import { checkTrail } from '../support/trail-check.ts'
 
 const SECRET = 'a-secret-for-many-processes'
@@ -31,20 +31,13 @@ after(() => {
 const home = join(folder, 'home')
 mkdirSync(home, { mode: 0o700 })
 
-interface Running {
-  readonly child: ChildProcess
-  readonly url: string
-  readonly exited: Promise<unknown>
-}
-
-async function startProcess(kind: string, database: string, receiverUrl: string): Promise<Running> {
-  const port = await freePort()
-  const file = join(folder, `${kind}-${port}.yaml`)
-  writeFileSync(
-    file,
-    `version: 1
+async function startProcess(kind: string, database: string, receiverUrl: string): Promise<SingleProcess> {
+  const running = await startSingleProcess({
+    kind,
+    folder,
+    home,
+    config: `
 digest_key: '${'0123456789abcdef'.repeat(4)}'
-server: { host: 127.0.0.1, port: ${port} }
 api: { auth_token: '${TOKEN}' }
 database: { url: '${database}' }
 archive: { driver: directory, directory: '${join(folder, 'archive')}', roll: { age: 1s }, heartbeat: 1s }
@@ -52,26 +45,9 @@ delivery: { timeout: 2s }
 sources: { github: { verify: github, secrets: ['${SECRET}'] } }
 handlers: { one: { source: github, url: '${receiverUrl}/one', allow_private: true } }
 `,
-  )
-  const child = spawn(HOOKTRAIL, [kind, '-c', file], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, HOOKTRAIL_HOME: home, HOOKTRAIL_LOG: 'warn' },
   })
-  children.push(child)
-  let talk = ''
-  child.stderr.on('data', (chunk: Buffer) => {
-    talk += chunk.toString()
-  })
-  const exited = once(child, 'exit')
-  const url = `http://127.0.0.1:${port}`
-  await eventually(`${kind} is ready`, 60_000, async () => {
-    assert.equal(child.exitCode, null, talk)
-    return fetch(`${url}/health/ready`).then(
-      ({ ok }) => (ok ? true : null),
-      () => null,
-    )
-  })
-  return { child, url, exited }
+  children.push(running.child)
+  return running
 }
 
 /** Sends `count` events over the given addresses; a refused or broken one is sent again elsewhere, as senders do. */
@@ -102,7 +78,7 @@ async function send(urls: readonly string[], count: number, name: string): Promi
 test('two of each process share one trail, and killing one of each loses and repeats nothing', async () => {
   await using database = await createTestDatabase()
   await using receiver = await startReceiver()
-  const start = (kind: string): Promise<Running> => startProcess(kind, database.url, receiver.url)
+  const start = (kind: string): Promise<SingleProcess> => startProcess(kind, database.url, receiver.url)
   const ingress = [await start('ingress'), await start('ingress')]
   const dispatchers = [await start('dispatcher'), await start('dispatcher')]
   const archivers = [await start('archiver'), await start('archiver')]
