@@ -6,7 +6,6 @@ import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { openDirectoryForReading } from '../../adapters/directory/directory-store.ts'
 import type { Checkpoint } from '../../core/archive/verify/checkpoint.ts'
-import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import { verifyArchive } from '../../core/archive/verify/verify-archive.ts'
 import type { VerifyLevel } from '../../core/archive/verify/verify-context.ts'
 import type { VerifyReport } from '../../core/archive/verify/verify-report.ts'
@@ -116,31 +115,6 @@ test('without a pinned key a true archive is only self-consistent', async () => 
   const report = await verifyCopy(path.join(base, 'true'), { pinned: false })
   assert.equal(report.exitCode, 64)
   assert.equal(report.authenticated, false)
-})
-
-test('an archive that is whole under another key is told from a damaged one, and both keys are named', async () => {
-  const folder = path.join(base, 'other')
-  const other = await ArchiveBuilder.create(folder)
-  await other.addSegment(0, 3)
-  await other.addHeartbeat()
-  await assert.rejects(verifyCopy(folder), (error) => {
-    assert(isHooktrailError(error, 'ARCHIVE_OTHER_KEY'))
-    assert.deepEqual(error.details, { signed_by: idOf(other), given: [idOf(builder)] })
-    return true
-  })
-})
-
-/** Name and id, the first two parts of the public key's line. */
-function idOf({ signer }: ArchiveBuilder): string {
-  return signer.vkey.split('+').slice(0, 2).join('+')
-}
-
-test('a genesis under another key before heartbeats of the given key is an altered archive', async () => {
-  const folder = await copy()
-  await ArchiveBuilder.create(path.join(base, 'usurper'))
-  await rm(path.join(folder, 'genesis.note'))
-  await cp(path.join(base, 'usurper', 'genesis.note'), path.join(folder, 'genesis.note'))
-  assertNamed(await verifyCopy(folder), 1, 'genesis.note')
 })
 
 test('a flipped bit anywhere is found and named', async () => {
@@ -308,17 +282,4 @@ test('a declared loss is exit 2 and housekeeping gaps are none', async () => {
       exitCode === 2,
     )
   }
-})
-
-test('a folder that is no archive is refused, an archive whose genesis is gone is altered', async () => {
-  const folder = path.join(base, 'empty')
-  await mkdir(folder)
-  const refusedBecause = (reason: string) => (error: unknown) =>
-    isHooktrailError(error, 'ARCHIVE_NOT_FOUND') && error.details['reason'] === reason
-  await assert.rejects(verifyCopy(folder), refusedBecause('it is empty'))
-  await writeFile(path.join(folder, 'notes.txt'), 'x')
-  await assert.rejects(verifyCopy(folder), refusedBecause('it holds nothing of an archive'))
-  const damaged = await copy()
-  await remove(damaged, 'genesis.note')
-  assertNamed(await verifyCopy(damaged), 1, 'genesis.note')
 })
