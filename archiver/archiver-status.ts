@@ -1,14 +1,16 @@
 /** What /health and the metrics say about the archiver: how far behind, the last heartbeat, what is halted and why. */
+import type { Topic } from '../core/ports/event-log.ts'
 import type { ArchiverContext } from './archiver-context.ts'
 import type { StoredHeartbeat } from './heartbeat-chain.ts'
 import type { WriterStatus } from './partition-writer.ts'
 
+/** Null stands for what this process does not know: not looked at yet, or another process archives it. */
 export interface TopicLag {
   readonly topic: string
   /** Offsets in the log that no manifest covers. */
-  readonly lagRecords: bigint
+  readonly lagRecords: bigint | null
   /** Age of the oldest of them, by log time; 0 where there is none. */
-  readonly lagSeconds: number
+  readonly lagSeconds: number | null
 }
 
 export interface HaltedPartition {
@@ -20,8 +22,9 @@ export interface HaltedPartition {
 export interface ArchiverStatus {
   readonly archiveId: string
   readonly location: string
-  readonly lagRecords: bigint
-  readonly lagSeconds: number
+  /** Null unless all topics are known: a part of the archive says nothing about the whole. */
+  readonly lagRecords: bigint | null
+  readonly lagSeconds: number | null
   readonly topics: readonly TopicLag[]
   readonly lastHeartbeat: {
     readonly n: string
@@ -35,6 +38,8 @@ export interface ArchiverStatus {
 }
 
 export interface StatusSource {
+  /** Of the log; null before it was asked. */
+  readonly logTopics: readonly Topic[] | null
   readonly newest: StoredHeartbeat | null
   readonly writers: readonly WriterStatus[]
   readonly chainFault: string | null
@@ -43,13 +48,12 @@ export interface StatusSource {
 
 export function archiverStatus(context: ArchiverContext, source: StatusSource): ArchiverStatus {
   const now = context.clock.now()
-  const topics = topicLags(source.writers, now)
+  const topics = (source.logTopics ?? []).map((topic) => topicLag(topic, source.writers, now))
   const heartbeat = source.newest?.heartbeat ?? null
   return {
     archiveId: context.archiveId,
     location: context.archive.location,
-    lagRecords: topics.reduce((sum, { lagRecords }) => sum + lagRecords, 0n),
-    lagSeconds: topics.reduce((most, { lagSeconds }) => Math.max(most, lagSeconds), 0),
+    ...wholeLag(topics),
     topics,
     lastHeartbeat:
       heartbeat === null
@@ -72,24 +76,32 @@ export function archiverStatus(context: ArchiverContext, source: StatusSource): 
 
 export function publishStatus({ metrics }: ArchiverContext, { topics, lastHeartbeat }: ArchiverStatus): void {
   for (const { topic, lagRecords, lagSeconds } of topics) {
-    metrics.set('archive_lag_records', { topic }, Number(lagRecords))
+    metrics.set('archive_lag_records', { topic }, lagRecords === null ? null : Number(lagRecords))
     metrics.set('archive_lag_seconds', { topic }, lagSeconds)
   }
-  if (lastHeartbeat !== null) metrics.set('heartbeat_age_seconds', {}, lastHeartbeat.ageSeconds)
+  metrics.set('heartbeat_age_seconds', {}, lastHeartbeat?.ageSeconds ?? null)
 }
 
-function topicLags(writers: readonly WriterStatus[], now: number): readonly TopicLag[] {
-  const byTopic = new Map<string, TopicLag>()
-  for (const { at, lagRecords, oldestUnarchivedMs } of writers) {
-    const before = byTopic.get(at.topic) ?? { topic: at.topic, lagRecords: 0n, lagSeconds: 0 }
-    const seconds = oldestUnarchivedMs === null ? 0 : secondsBetween(Number(oldestUnarchivedMs), now)
-    byTopic.set(at.topic, {
-      topic: at.topic,
-      lagRecords: before.lagRecords + lagRecords,
-      lagSeconds: Math.max(before.lagSeconds, seconds),
-    })
+function topicLag(topic: Topic, writers: readonly WriterStatus[], now: number): TopicLag {
+  const lags = writers.flatMap(({ at, lag }) => (at.topicId === topic.id && lag !== null ? [lag] : []))
+  if (lags.length < topic.partitions) return { topic: topic.name, lagRecords: null, lagSeconds: null }
+  const ages = lags.map(({ oldestMs }) => (oldestMs === null ? 0 : secondsBetween(Number(oldestMs), now)))
+  return {
+    topic: topic.name,
+    lagRecords: lags.reduce((sum, { records }) => sum + records, 0n),
+    lagSeconds: Math.max(0, ...ages),
   }
-  return [...byTopic.values()]
+}
+
+function wholeLag(topics: readonly TopicLag[]): Pick<ArchiverStatus, 'lagRecords' | 'lagSeconds'> {
+  let lagRecords = 0n
+  let lagSeconds = 0
+  for (const topic of topics) {
+    if (topic.lagRecords === null || topic.lagSeconds === null) return { lagRecords: null, lagSeconds: null }
+    lagRecords += topic.lagRecords
+    lagSeconds = Math.max(lagSeconds, topic.lagSeconds)
+  }
+  return topics.length === 0 ? { lagRecords: null, lagSeconds: null } : { lagRecords, lagSeconds }
 }
 
 function secondsBetween(fromMs: number, toMs: number): number {

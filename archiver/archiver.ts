@@ -71,6 +71,7 @@ export class Archiver {
 
   status(): ArchiverStatus {
     return archiverStatus(this.#context, {
+      logTopics: this.#topics,
       newest: this.#chain.newest,
       writers: this.#partitions.statuses(),
       chainFault: this.#chainFault,
@@ -161,7 +162,7 @@ export class Archiver {
 
   #archiveTick(): (signal: AbortSignal) => Promise<number> {
     let pollMs = POLL_MS_MIN
-    let lag = 0n
+    let lag: bigint | null = null
     return async (signal) => {
       const hasMore = await this.archiveStep(signal)
       const status = this.status()

@@ -27,12 +27,17 @@ const GAPS_MAX = 1000
 
 export type WriterStep = 'progress' | 'idle' | 'waiting' | 'halted'
 
+export interface PartitionLag {
+  /** Offsets in the log that no manifest covers. */
+  readonly records: bigint
+  /** Log time before which everything is archived; null where nothing waits. */
+  readonly oldestMs: bigint | null
+}
+
 export interface WriterStatus {
   readonly at: TopicPartition
-  /** Offsets in the log that no manifest covers. */
-  readonly lagRecords: bigint
-  /** Log time of the oldest record that no manifest covers, null where there is none. */
-  readonly oldestUnarchivedMs: bigint | null
+  /** Null while it is not known: before the first look at chain and log, or when that fails. */
+  readonly lag: PartitionLag | null
   readonly haltedBy: string | null
   readonly retryingBecause: string | null
 }
@@ -44,6 +49,9 @@ export class PartitionWriter {
   readonly #spoolPath: string
   #head: ChainHead | null = null
   #bounds: LogBounds = { logStart: 0n, highWatermark: 0n }
+  /** Outlives the head, which a failure drops: what was archived stays so. */
+  #archivedTo: bigint | null = null
+  #oldestMs: bigint | null = null
   /** A data object may lie at the head: looked for once after each assignment. */
   #mayHaveData = true
   #buffer: SegmentBuffer | null = null
@@ -72,12 +80,9 @@ export class PartitionWriter {
   }
 
   status(): WriterStatus {
-    const archived = this.#head?.next ?? this.#bounds.highWatermark
-    const lag = this.#bounds.highWatermark - archived
     return {
       at: this.at,
-      lagRecords: lag > 0n ? lag : 0n,
-      oldestUnarchivedMs: this.#buffer?.firstTimestampMs ?? null,
+      lag: this.#lag(),
       haltedBy: this.#halted,
       retryingBecause: this.#failure,
     }
@@ -116,6 +121,19 @@ export class PartitionWriter {
     await this.#dropBuffer()
   }
 
+  #lag(): PartitionLag | null {
+    if (this.#archivedTo === null) return null
+    const records = this.#bounds.highWatermark - this.#archivedTo
+    const isLooking = this.#halted === null && this.#failure === null
+    if (records <= 0n) return isLooking ? { records: 0n, oldestMs: null } : null
+    return this.#oldestMs === null ? null : { records, oldestMs: this.#oldestMs }
+  }
+
+  #goOnFrom(head: ChainHead): void {
+    this.#head = head
+    this.#archivedTo = head.next
+  }
+
   async #advance(): Promise<WriterStep> {
     if (this.#sealed !== null) return this.#commit(this.#sealed)
     if (this.#head === null) return this.#assign()
@@ -132,7 +150,7 @@ export class PartitionWriter {
     // The log first: a head that another archiver commits in between must not look like a log that lost its end.
     const head = await findHead(this.#context, at, signed)
     this.#bounds = await this.#context.log.bounds(at)
-    this.#head = await fitToLog(this.#context, { at, head, signed, bounds: this.#bounds })
+    this.#goOnFrom(await fitToLog(this.#context, { at, head, signed, bounds: this.#bounds }))
     this.#mayHaveData = true
     return 'progress'
   }
@@ -140,6 +158,7 @@ export class PartitionWriter {
   async #fill(head: ChainHead): Promise<WriterStep> {
     const batch = await readBatch(this.#context, this.at, this.#buffer?.next ?? head.next)
     this.#bounds = batch
+    if (this.#buffer === null) this.#oldestMs = batch.records[0]?.timestampMs ?? null
     if (batch.records.length === 0 && batch.gaps.length === 0) return 'idle'
     if (this.#mayHaveData && (await this.#adoptAt(head, batch))) return 'progress'
     this.#buffer ??= this.#open(head.next)
@@ -160,7 +179,8 @@ export class PartitionWriter {
     if (key === null) return false
     this.#mayHaveData = true
     const segment = await adoptData(this.#context, { at, first: head.next, key })
-    this.#head = await commitManifest(this.#context, { at, head, bounds: this.#bounds }, segment)
+    this.#goOnFrom(await commitManifest(this.#context, { at, head, bounds: this.#bounds }, segment))
+    this.#oldestMs = segment.maxTimestampMs ?? this.#oldestMs
     return true
   }
 
@@ -202,7 +222,8 @@ export class PartitionWriter {
     if (head === null) throw new HooktrailError('ARCHIVE_CHAIN_BROKEN', { ...this.at, reason: 'no head' })
     const request = { at: this.at, head, bounds: this.#bounds }
     this.#stored ??= await putData(this.#context, request, sealed)
-    this.#head = await commitManifest(this.#context, request, this.#stored)
+    this.#goOnFrom(await commitManifest(this.#context, request, this.#stored))
+    this.#oldestMs = this.#stored.maxTimestampMs ?? this.#oldestMs
     await this.#dropBuffer()
     return 'progress'
   }

@@ -27,7 +27,7 @@ export function createPrometheusMetrics(): PrometheusMetrics {
   for (const [name, spec] of Object.entries(metricsCatalogue)) {
     const options = optionsOf(name, spec, registry)
     if (spec.kind === 'counter') counters.set(name, new Counter(options))
-    else if (spec.kind === 'gauge') gauges.set(name, new Gauge(options))
+    else if (spec.kind === 'gauge') gauges.set(name, createGauge(options))
     else histograms.set(name, new Histogram({ ...options, buckets: [...(spec.buckets ?? [])] }))
   }
   return {
@@ -36,12 +36,20 @@ export function createPrometheusMetrics(): PrometheusMetrics {
       known(counters, name).inc(labels, by)
     },
     set: (name, labels, value) => {
-      known(gauges, name).set(labels, value)
+      if (value === null) known(gauges, name).remove(labels)
+      else known(gauges, name).set(labels, value)
     },
     observe: (name, labels, value) => {
       known(histograms, name).observe(labels, value)
     },
   }
+}
+
+/** Absent until it is set: the library would say 0 where there are no labels. */
+function createGauge(options: ReturnType<typeof optionsOf>): Gauge {
+  const gauge = new Gauge(options)
+  if (options.labelNames.length === 0) gauge.remove()
+  return gauge
 }
 
 function optionsOf(name: string, spec: MetricSpec, registry: Registry) {
