@@ -2,6 +2,7 @@
 import { Readable } from 'node:stream'
 import type { FastifyPluginCallback } from 'fastify'
 import type { z } from 'zod'
+import type { Clock } from '../core/clock.ts'
 import type { Config } from '../core/config/config.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Logger } from '../core/log.ts'
@@ -16,11 +17,13 @@ import * as query from './query.ts'
 import { readEvent, requireEvent } from './read-payload.ts'
 import { makeReport } from './report.ts'
 import { reportJson } from './report-json.ts'
+import { ReportQueue } from './report-queue.ts'
 import { createTokenCheck } from './token-check.ts'
 import { attemptJson, eventJson, handlerJson, jobJson } from './views.ts'
 
 export interface ApiDeps {
   readonly config: Config
+  readonly clock: Clock
   readonly log: EventLog
   readonly store: JobStore
   readonly report: ReportStore
@@ -123,13 +126,20 @@ const handlerRoutes: Routes = (app, { config, store }) => {
   })
 }
 
-const otherRoutes: Routes = (app, { config, store, log, report, openArchive }) => {
+const otherRoutes: Routes = (app, { config, clock, store, log, report, openArchive }) => {
   const chains = new ArchiveChains()
+  const reports = new ReportQueue(clock, (window, signal) =>
+    makeReport({ report, chains, openArchive }, window, signal),
+  )
   app.get('/config', () => ({ generation: config.generation, config: config.redacted }))
-  app.get('/report', async (request) => {
+  app.get('/report', async (request, reply) => {
     const { since, until } = query.parse(query.windowQuery, request.query)
     const window = { sinceMs: since ?? null, untilMs: until ?? null }
-    return reportJson(await makeReport({ report, chains, openArchive }, window))
+    const gone = new AbortController()
+    reply.raw.once('close', () => {
+      gone.abort()
+    })
+    return reportJson(await reports.ask(window, gone.signal))
   })
   app.get('/export/events', (request, reply) => {
     const { since, until, source, limit: max } = query.parse(query.exportQuery, request.query)

@@ -1,6 +1,7 @@
 /**
  * What /health answers. One cheap statement and a few looks at the archive, taken at most once a second however often
- * somebody asks, and given up after a bound: a slow database must not look like a dead process.
+ * somebody asks, and given up after a bound: a slow database must not look like a dead process. One look at a time, and
+ * the statement that was given up is ended: nothing piles up behind a database or an archive that hangs.
  */
 import type { Clock } from '../core/clock.ts'
 import type { Config } from '../core/config/config.ts'
@@ -20,7 +21,8 @@ const HEARTBEATS_LATE_MAX = 3
 export interface ArchiveHealth {
   readonly archiveId: string
   readonly location: string
-  readonly lagSeconds: number
+  /** Null while it is not known. */
+  readonly lagSeconds: number | null
   readonly lastHeartbeat: {
     readonly n: string
     readonly createdAt: string
@@ -47,23 +49,24 @@ export interface HealthSources {
   readonly openArchive: () => Promise<ArchiveStore | null>
 }
 
-/** As ArchiveHealth, where no archiver says how far it is behind. */
-type ArchiveState = Omit<ArchiveHealth, 'lagSeconds'> & { readonly lagSeconds: number | null }
-
 interface Facts {
   readonly services: readonly ServiceState[]
   readonly handlers: readonly HandlerStanding[] | null
-  readonly archive: ArchiveState | null
+  readonly archive: ArchiveHealth | null
 }
 
 export class Health {
   readonly #sources: HealthSources
+  readonly #configured: ReadonlySet<string>
   readonly #heartbeats = new NewestHeartbeat()
   #facts: Promise<Facts> | null = null
   #readAt = -Infinity
+  #isReading = false
+  #archiveLook: Promise<ArchiveHealth | null> | null = null
 
   constructor(sources: HealthSources) {
     this.#sources = sources
+    this.#configured = new Set(sources.config.handlers.map(({ name }) => name))
   }
 
   async answer(): Promise<Record<string, unknown>> {
@@ -76,6 +79,7 @@ export class Health {
       storeAnswers: handlers !== null,
       services,
       handlers: handlers ?? [],
+      configured: this.#configured,
       archive: archiveFacts,
       retentionSeconds,
       heartbeatSecondsMax: (config.archive.idleHeartbeatMs + late) / 1000,
@@ -88,7 +92,9 @@ export class Health {
       },
       services: services.map(({ name, waitingFor }) => ({ name, waiting_for: waitingFor })),
       generation: config.generation,
-      handlers: (handlers ?? []).map(handlerJson),
+      handlers:
+        handlers?.map((row) => ({ ...handlerJson(row), configured: this.#configured.has(row.handler) })) ??
+        null,
       archive:
         archive === null ? null : archiveJson(archive, marginSeconds(archiveFacts, { retentionSeconds })),
     }
@@ -96,7 +102,7 @@ export class Health {
 
   #freshFacts(): Promise<Facts> {
     const now = this.#sources.clock.monotonic()
-    if (this.#facts === null || now - this.#readAt >= FRESH_MS) {
+    if (this.#facts === null || (!this.#isReading && now - this.#readAt >= FRESH_MS)) {
       this.#readAt = now
       this.#facts = this.#read()
     }
@@ -104,21 +110,30 @@ export class Health {
   }
 
   async #read(): Promise<Facts> {
-    const { services, archive: own } = await this.#sources.services()
-    const [handlers, archive] = await Promise.all([
-      this.#orNull(this.#sources.report.standings()),
-      own ?? this.#orNull(this.#archiveState()),
-    ])
-    return { services, handlers, archive }
+    this.#isReading = true
+    try {
+      const { services, archive: own } = await this.#sources.services()
+      const [handlers, archive] = await Promise.all([
+        this.#orNull((signal) => this.#sources.report.standings(signal)),
+        own ?? this.#orNull(() => this.#lookAtArchive()),
+      ])
+      return { services, handlers, archive }
+    } finally {
+      this.#isReading = false
+    }
   }
 
   /** Null when it failed or took too long: that is what /health is there to say. */
-  async #orNull<T>(reading: Promise<T>): Promise<T | null> {
+  async #orNull<T>(read: (signal: AbortSignal) => Promise<T>): Promise<T | null> {
     const { clock, logger } = this.#sources
     const answered = new AbortController()
-    const tooLate = clock.sleep(WAIT_MS_MAX, answered.signal).then(() => null)
+    const late = new AbortController()
+    const tooLate = clock.sleep(WAIT_MS_MAX, answered.signal).then(() => {
+      late.abort()
+      return null
+    })
     try {
-      return await Promise.race([reading, tooLate])
+      return await Promise.race([read(late.signal), tooLate])
     } catch (error) {
       logger.debug({ err: error }, 'a dependency did not answer /health')
       return null
@@ -127,7 +142,15 @@ export class Health {
     }
   }
 
-  async #archiveState(): Promise<ArchiveState | null> {
+  /** A look that hangs is waited for again: the file system cannot be told to give it up. */
+  #lookAtArchive(): Promise<ArchiveHealth | null> {
+    this.#archiveLook ??= this.#archiveState().finally(() => {
+      this.#archiveLook = null
+    })
+    return this.#archiveLook
+  }
+
+  async #archiveState(): Promise<ArchiveHealth | null> {
     const { openArchive, clock } = this.#sources
     const store = await openArchive()
     const newest = store === null ? null : await this.#heartbeats.read(store)
@@ -146,11 +169,11 @@ export class Health {
   }
 }
 
-function factsOf({ lagSeconds, lastHeartbeat, halted, chainFault }: ArchiveState): ArchiveFacts {
+function factsOf({ lagSeconds, lastHeartbeat, halted, chainFault }: ArchiveHealth): ArchiveFacts {
   return { lagSeconds, heartbeatAgeSeconds: lastHeartbeat?.ageSeconds ?? null, halted, chainFault }
 }
 
-function archiveJson(archive: ArchiveState, margin: number | null) {
+function archiveJson(archive: ArchiveHealth, margin: number | null) {
   const { archiveId, location, lagSeconds, lastHeartbeat, halted, chainFault } = archive
   return {
     ...{

@@ -11,9 +11,14 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   API_NOT_FOUND: 404,
   API_PAYLOAD_GONE: 410,
   API_JOB_NOT_DEAD: 409,
+  API_BUSY: 503,
+  API_REPORT_GIVEN_UP: 503,
   STORE_UNAVAILABLE: 503,
   LOG_UNAVAILABLE: 503,
 }
+
+/** With every 503: what it waits for is back or done by then, or is asked for again. */
+const RETRY_AFTER_SECONDS = 5
 
 export function createErrorHandler(logger: Logger) {
   return (error: FastifyError, _request: FastifyRequest, reply: FastifyReply) => {
@@ -29,6 +34,7 @@ function sendProblem(reply: FastifyReply, code: ErrorCode, details: Readonly<Rec
   const status = STATUS[code] ?? 500
   const { what, events, fix, read } = catalogue[code]
   if (status === 401) void reply.header('www-authenticate', 'Bearer')
+  if (status === 503) void reply.header('retry-after', RETRY_AFTER_SECONDS)
   return reply
     .code(status)
     .type('application/problem+json')

@@ -33,11 +33,15 @@ export interface Report extends Omit<ReportSums, 'partitions'> {
   readonly archiveRead: boolean
 }
 
-export async function makeReport(deps: ReportDeps, window: ReportWindow): Promise<Report> {
+export async function makeReport(
+  deps: ReportDeps,
+  window: ReportWindow,
+  signal: AbortSignal,
+): Promise<Report> {
   const { report, chains } = deps
   const archive = await deps.openArchive()
   const before = archive === null ? [] : await chains.follow(archive)
-  const sums = await report.sums(window)
+  const sums = await report.sums(window, signal)
   const after = archive === null ? [] : await chains.follow(archive)
   const disagreeing = [...sums.disagreeing, ...archiveDisagreements({ sums, before, after })]
   const losses = archive === null ? [] : chains.losses

@@ -8,7 +8,7 @@ export interface ServiceState {
 }
 
 export interface ArchiveFacts {
-  /** Age of the oldest record that is not archived; null in a process without an archiver. */
+  /** Age of the oldest record that is not archived; null while nobody here knows. */
   readonly lagSeconds: number | null
   readonly heartbeatAgeSeconds: number | null
   readonly halted: readonly { readonly topic: string; readonly partition: number; readonly reason: string }[]
@@ -19,6 +19,8 @@ export interface HealthFacts {
   readonly storeAnswers: boolean
   readonly services: readonly ServiceState[]
   readonly handlers: readonly HandlerStanding[]
+  /** Names of the handlers in the configuration. */
+  readonly configured: ReadonlySet<string>
   /** Null while there is no archive that this process knows. */
   readonly archive: ArchiveFacts | null
   readonly retentionSeconds: number
@@ -34,7 +36,10 @@ const BEHIND_SECONDS_MIN = 60
 export function verdictOf(facts: HealthFacts): string {
   const { storeAnswers, services, handlers, archive } = facts
   const isArchiveSound = archive === null || (archive.chainFault === null && archive.halted.length === 0)
-  const slow = handlers.flatMap(handlerTrouble)
+  const slow = [
+    ...(storeAnswers ? notBegun(facts) : []),
+    ...handlers.flatMap((row) => (facts.configured.has(row.handler) ? handlerTrouble(row) : removed(row))),
+  ]
   const troubles = [
     ...(storeAnswers ? [] : ['The database does not answer: events are answered 503 and sent again.']),
     ...(archive === null ? [] : archiveTroubles(archive, facts)),
@@ -42,12 +47,14 @@ export function verdictOf(facts: HealthFacts): string {
       waitingFor === null ? [] : [`${name} waits: ${waitingFor}.`],
     ),
     ...slow.slice(0, NAMED_MAX),
-    ...(slow.length > NAMED_MAX ? [`${slow.length - NAMED_MAX} more handlers are behind.`] : []),
+    ...(slow.length > NAMED_MAX
+      ? [`${slow.length - NAMED_MAX} more troubles with handlers; hooktrail status.`]
+      : []),
     ...deadLetters(handlers),
   ]
   const opening = troubles.length === 0 ? ['All is well.'] : []
   const promise = troubles.length > 0 && storeAnswers && isArchiveSound ? ['No acked event is lost.'] : []
-  return [...opening, ...promise, ...troubles, ...archiveLag(archive, facts)].join(' ')
+  return [...opening, ...promise, ...troubles, archiveLag(archive, facts)].join(' ')
 }
 
 function deadLetters(handlers: readonly HandlerStanding[]): readonly string[] {
@@ -55,6 +62,24 @@ function deadLetters(handlers: readonly HandlerStanding[]): readonly string[] {
   if (letters === 0) return []
   const count = letters === 1 ? '1 dead letter' : `${letters} dead letters`
   return [`${count}; hooktrail jobs list --status dead.`]
+}
+
+function notBegun({ configured, handlers }: HealthFacts): readonly string[] {
+  const known = new Set(handlers.map(({ handler }) => handler))
+  return [...configured]
+    .filter((name) => !known.has(name))
+    .map((name) => `${name} has no position in the log yet: is a dispatcher running?`)
+}
+
+/** What is left behind of a handler that was taken out of the configuration. */
+function removed({ handler, available, running, retryable, lagRecords }: HandlerStanding): readonly string[] {
+  const open = available + running + retryable
+  const behind = lagRecords ?? 0
+  if (open === 0 && behind === 0) return []
+  return [
+    `${handler} is not in the configuration any more: nobody delivers its ${open} open jobs, and ${behind} records ` +
+      'that are not planned for it stay in the log; docs/operations.md, "A handler was removed".',
+  ]
 }
 
 function handlerTrouble(standing: HandlerStanding): readonly string[] {
@@ -70,7 +95,9 @@ function handlerTrouble(standing: HandlerStanding): readonly string[] {
     ...(retryable > 0 && dueForMs !== null && dueForMs < 0
       ? [`the next in ${spanText(-dueForMs / 1000)}`]
       : []),
-    ...(lagRecords >= BEHIND_RECORDS_MIN ? [`${lagRecords} records are not planned yet`] : []),
+    ...(lagRecords !== null && lagRecords >= BEHIND_RECORDS_MIN
+      ? [`${lagRecords} records are not planned yet`]
+      : []),
   ]
   const behindSeconds = Math.max(0, dueForMs ?? 0) / 1000
   if (behindSeconds >= BEHIND_SECONDS_MIN)
@@ -108,10 +135,15 @@ export function marginSeconds(
   return Math.max(0, retentionSeconds - archive.lagSeconds)
 }
 
-function archiveLag(archive: ArchiveFacts | null, facts: HealthFacts): readonly string[] {
+function archiveLag(archive: ArchiveFacts | null, facts: HealthFacts): string {
+  if (archive === null) return 'Of the archive nothing is known here.'
+  const { lagSeconds, heartbeatAgeSeconds } = archive
   const margin = marginSeconds(archive, facts)
-  if (archive?.lagSeconds === null && archive.heartbeatAgeSeconds !== null)
-    return [`Last heartbeat of the archive ${spanText(archive.heartbeatAgeSeconds)} ago.`]
-  if (archive === null || archive.lagSeconds === null || margin === null) return []
-  return [`Archive ${spanText(archive.lagSeconds)} behind, margin ${spanText(margin)}.`]
+  if (lagSeconds !== null && margin !== null)
+    return `Archive ${spanText(lagSeconds)} behind, margin ${spanText(margin)}.`
+  const heartbeat =
+    heartbeatAgeSeconds === null
+      ? 'no heartbeat is known'
+      : `its last heartbeat was ${spanText(heartbeatAgeSeconds)} ago`
+  return `How far the archive is behind is not known; ${heartbeat}.`
 }

@@ -3,24 +3,33 @@ import type { Command } from 'commander'
 import { z } from 'zod'
 import { apiCommand, callApi, type ApiFlags } from './api-options.ts'
 
+/** Null stands for what the process does not know. */
 const seconds = z.number().nullable()
 const healthSchema = z.looseObject({
   verdict: z.string(),
   generation: z.string(),
   services: z.array(z.looseObject({ name: z.string(), waiting_for: z.string().nullable() })),
-  handlers: z.array(
-    z.looseObject({
-      ...{
-        handler: z.string(),
-        source: z.string(),
-        status: z.string(),
-        status_reason: z.string().nullable(),
-      },
-      ...{ lag_records: z.number(), available: z.number(), running: z.number(), retryable: z.number() },
-      dead: z.number(),
-      ...{ oldest_due_seconds: seconds, last_error: z.string().nullable() },
-    }),
-  ),
+  handlers: z
+    .array(
+      z.looseObject({
+        ...{
+          handler: z.string(),
+          source: z.string(),
+          status: z.string(),
+          status_reason: z.string().nullable(),
+          configured: z.boolean(),
+        },
+        ...{
+          lag_records: z.number().nullable(),
+          available: z.number(),
+          running: z.number(),
+          retryable: z.number(),
+        },
+        dead: z.number(),
+        ...{ oldest_due_seconds: seconds, last_error: z.string().nullable() },
+      }),
+    )
+    .nullable(),
   archive: z
     .looseObject({
       ...{ id: z.string(), location: z.string(), lag_seconds: seconds, margin_seconds: seconds },
@@ -47,17 +56,17 @@ function textOf(health: HealthAnswer): string {
     '',
     `configuration ${generation}`,
     `services      ${services.map((service) => service.name + (service.waiting_for === null ? '' : ' (waits)')).join(', ')}`,
-    ...handlers.map(handlerLine),
+    ...(handlers?.map(handlerLine) ?? ['handlers      not known: the database does not answer']),
     archiveLine(archive),
   ].join('\n')
 }
 
-function handlerLine(row: HealthAnswer['handlers'][number]): string {
+function handlerLine(row: NonNullable<HealthAnswer['handlers']>[number]): string {
   const reason = row.status_reason === null ? '' : ` (${row.status_reason})`
   const due = row.oldest_due_seconds
   const parts = [
-    `${row.status}${reason}`,
-    `${row.lag_records} not planned`,
+    row.configured ? `${row.status}${reason}` : 'not in the configuration any more',
+    row.lag_records === null ? 'no position in the log' : `${row.lag_records} not planned`,
     `${row.available} available, ${row.running} running, ${row.retryable} retryable, ${row.dead} dead`,
     ...(due === null
       ? []
@@ -72,9 +81,9 @@ function archiveLine(archive: HealthAnswer['archive']): string {
   const { location, lag_seconds: lag, last_heartbeat: heartbeat } = archive
   const parts = [
     location,
-    ...(lag === null ? [] : [`${Math.round(lag)} s behind`]),
+    lag === null ? 'lag not known' : `${Math.round(lag)} s behind`,
     heartbeat === null
-      ? 'no heartbeat yet'
+      ? 'no heartbeat known'
       : `heartbeat ${heartbeat.n} of ${Math.round(heartbeat.age_seconds)} s ago`,
   ]
   return `archive       ${parts.join(' · ')}`

@@ -33,8 +33,11 @@ export interface Connection extends Queryable, AsyncDisposable {
 export interface Database extends Queryable, AsyncDisposable {
   readonly schema: string
   readonly processId: string | null
-  /** Runs in one transaction; deadlocks and serialization failures are run again, at most ATTEMPTS_MAX times in all. */
-  transaction<T>(run: (transaction: Queryable) => Promise<T>): Promise<T>
+  /**
+   * Runs in one transaction; deadlocks and serialization failures are run again, at most ATTEMPTS_MAX times in all.
+   * `signal` ends it by closing its connection, which rejects the query that runs; Postgres notices within a second.
+   */
+  transaction<T>(run: (transaction: Queryable) => Promise<T>, signal?: AbortSignal): Promise<T>
   /** The rows of a set-returning function called with numbers, their fields as the bytes of the binary format. */
   copyRows(name: string, values: readonly (number | bigint)[]): Promise<readonly CopiedRow[]>
   connect(onNotification?: (channel: string, payload: string) => void): Promise<Connection>
@@ -72,7 +75,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     schema,
     processId: options.processId ?? null,
     query: (statement, values) => queryOn(pool, statement, values),
-    transaction: (run) => runTransaction(pool, run),
+    transaction: (run, signal) => runTransaction(pool, run, signal),
     copyRows: (name, values) => copyFrom(pool, name, values),
     connect: (onNotification) => openConnection(config, onNotification),
     [Symbol.asyncDispose]: () => (ended ??= pool.end()),
@@ -129,20 +132,30 @@ async function queryOn<Row extends QueryResultRow>(
   }
 }
 
-async function runTransaction<T>(pool: Pool, run: (transaction: Queryable) => Promise<T>): Promise<T> {
+async function runTransaction<T>(
+  pool: Pool,
+  run: (transaction: Queryable) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await runOnce(pool, run)
+      return await runOnce(pool, run, signal)
     } catch (error) {
       if (!isRepeatable(error) || attempt === ATTEMPTS_MAX) throw error
     }
   }
 }
 
-function runOnce<T>(pool: Pool, run: (transaction: Queryable) => Promise<T>): Promise<T> {
+function runOnce<T>(
+  pool: Pool,
+  run: (transaction: Queryable) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
   return withClient(pool, async (client, discard) => {
     const transaction: Queryable = { query: (statement, values) => queryOn(client, statement, values) }
+    signal?.addEventListener('abort', discard, { once: true })
     try {
+      if (signal?.aborted === true) discard()
       await transaction.query('BEGIN')
       const result = await run(transaction)
       await transaction.query('COMMIT')
@@ -150,6 +163,8 @@ function runOnce<T>(pool: Pool, run: (transaction: Queryable) => Promise<T>): Pr
     } catch (error) {
       await transaction.query('ROLLBACK').catch(discard)
       throw error
+    } finally {
+      signal?.removeEventListener('abort', discard)
     }
   })
 }
@@ -168,7 +183,7 @@ function copyFrom(
   })
 }
 
-/** A connection of the pool for several messages; `discard` ends it instead of giving it back. */
+/** A connection of the pool for several messages; `discard` closes it at once, under whatever runs on it. */
 async function withClient<T>(
   pool: Pool,
   run: (client: PoolClient, discard: () => void) => Promise<T>,
@@ -179,14 +194,18 @@ async function withClient<T>(
   // Between queries a dying connection is reported here only; the next query rejects and says so.
   const onError = (): void => undefined
   client.on('error', onError)
-  let broken = false
+  let isReleased = false
+  const release = (isBroken: boolean): void => {
+    if (!isReleased) client.release(isBroken)
+    isReleased = true
+  }
   try {
     return await run(client, () => {
-      broken = true
+      release(true)
     })
   } finally {
     client.off('error', onError)
-    client.release(broken)
+    release(false)
   }
 }
 

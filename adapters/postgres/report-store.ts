@@ -14,7 +14,10 @@ import { CHECKS } from './report-checks.ts'
 import { BY_SOURCE, BY_STEP, byHandler, PARTITIONS, REJECTED } from './report-sums.ts'
 
 const TABLES = ['events', 'jobs', 'jobs_done', 'jobs_dead', 'attempts', 'plan_steps', 'log_records'] as const
-const STATEMENT_TIMEOUT_MS = 600_000
+/** Whoever asks gives up by then. */
+const STATEMENT_TIMEOUT_MS = 120_000
+/** How soon Postgres finds that whoever asked has gone, and ends the statement. */
+const CONNECTION_CHECK_MS = 1_000
 /** Times of a step and of what it leads to are the starts of their transactions: they may differ by a transaction. */
 const MARGIN_SECONDS = 120
 
@@ -32,7 +35,7 @@ type Row<T> = T & Record<string, unknown>
 
 const STANDINGS = `
   SELECT h.handler, h.source, h.status, h.status_reason AS "statusReason",
-         coalesce(lag.records, 0)::float8 AS "lagRecords", coalesce(open.available, 0)::float8 AS available,
+         lag.records::float8 AS "lagRecords", coalesce(open.available, 0)::float8 AS available,
          coalesce(open.running, 0)::float8 AS running, coalesce(open.retryable, 0)::float8 AS retryable,
          coalesce(dead.count, 0)::float8 AS dead,
          (extract(epoch FROM now() - next.due) * 1000)::float8 AS "dueForMs", next.last_error AS "lastError"
@@ -51,33 +54,29 @@ const STANDINGS = `
    ORDER BY h.handler LIMIT 2000`
 
 export function createReportStore(database: Database): ReportStore {
-  let last: Promise<unknown> = Promise.resolve()
   return {
-    // One at a time: a report reads everything that there is.
-    sums: (window) => {
-      const sums = last.then(
-        () => readSnapshot(database, window),
-        () => readSnapshot(database, window),
-      )
-      last = sums
-      return sums
-    },
-    standings: () => database.query<Row<HandlerStanding>>({ name: 'report_standings', text: STANDINGS }),
+    sums: (window, signal) => database.transaction((transaction) => readSums(transaction, window), signal),
+    standings: (signal) =>
+      database.transaction(
+        (transaction) =>
+          transaction.query<Row<HandlerStanding>>({ name: 'report_standings', text: STANDINGS }),
+        signal,
+      ),
   }
 }
 
-function readSnapshot(database: Database, window: ReportWindow): Promise<ReportSums> {
-  return database.transaction(async (transaction) => {
-    await transaction.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY')
-    // Everything is read whole, whatever the statistics of a young or a grown table say: never row by row.
-    await transaction.query(
-      `SET LOCAL statement_timeout = ${STATEMENT_TIMEOUT_MS}; SET LOCAL enable_nestloop = off; SET LOCAL jit = off; SET LOCAL work_mem = '64MB'`,
-    )
-    await transaction.query(`LOCK TABLE ${TABLES.join(', ')} IN ACCESS SHARE MODE`)
-    const comparedFromMs = await readComparedFrom(transaction)
-    const sums = await readSums(transaction, window)
-    return { ...sums, comparedFromMs, disagreeing: await readDisagreeing(transaction, comparedFromMs) }
-  })
+async function readSums(transaction: Queryable, window: ReportWindow): Promise<ReportSums> {
+  await transaction.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY')
+  // Everything is read whole, whatever the statistics of a young or a grown table say: never row by row.
+  await transaction.query(
+    `SET LOCAL statement_timeout = ${STATEMENT_TIMEOUT_MS};
+     SET LOCAL client_connection_check_interval = ${CONNECTION_CHECK_MS};
+     SET LOCAL enable_nestloop = off; SET LOCAL jit = off; SET LOCAL work_mem = '64MB'`,
+  )
+  await transaction.query(`LOCK TABLE ${TABLES.join(', ')} IN ACCESS SHARE MODE`)
+  const comparedFromMs = await readComparedFrom(transaction)
+  const counted = await readCounts(transaction, window)
+  return { ...counted, comparedFromMs, disagreeing: await readDisagreeing(transaction, comparedFromMs) }
 }
 
 async function readComparedFrom(transaction: Queryable): Promise<number | null> {
@@ -86,7 +85,7 @@ async function readComparedFrom(transaction: Queryable): Promise<number | null> 
   return ms === null ? null : ms + MARGIN_SECONDS * 1000
 }
 
-async function readSums(transaction: Queryable, { sinceMs, untilMs }: ReportWindow) {
+async function readCounts(transaction: Queryable, { sinceMs, untilMs }: ReportWindow) {
   const window = [sinceMs ?? '-infinity', untilMs ?? 'infinity']
   const isOpen = sinceMs === null && untilMs === null
   const sources = await transaction.query<Row<ReportSums['sources'][number]>>(BY_SOURCE, window)

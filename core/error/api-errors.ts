@@ -40,6 +40,18 @@ export const apiErrors = {
     fix: 'repeat the request with a reason',
     read,
   },
+  API_BUSY: {
+    what: 'another report is being made, and as many as may wait for it do',
+    events: 'nothing was changed; events are accepted and delivered as ever',
+    fix: 'ask again later: a report reads everything that is held, so that only one runs at a time',
+    read,
+  },
+  API_REPORT_GIVEN_UP: {
+    what: 'the report took longer than two minutes and was given up',
+    events: 'nothing was changed; events are accepted and delivered as ever',
+    fix: 'hooktrail status says whether the database answers; where it only holds much, ask at a quiet time',
+    read,
+  },
   API_INTERNAL: {
     what: 'the request failed inside hooktrail',
     events: 'acknowledged events are unaffected',

@@ -85,8 +85,8 @@ export interface HandlerStanding {
   readonly source: string
   readonly status: 'active' | 'paused' | 'disabled'
   readonly statusReason: string | null
-  /** Records of the log that it has not been planned for. */
-  readonly lagRecords: number
+  /** Records of the log that it has not been planned for; null where it has no position in the log. */
+  readonly lagRecords: number | null
   readonly available: number
   readonly running: number
   readonly retryable: number
@@ -98,7 +98,8 @@ export interface HandlerStanding {
 }
 
 export interface ReportStore {
-  sums(window: ReportWindow): Promise<ReportSums>
-  /** Cheap: for /health. At most 2 000, by name. */
-  standings(): Promise<readonly HandlerStanding[]>
+  /** Reads everything that is held: one at a time. @throws STORE_UNAVAILABLE when `signal` ended it */
+  sums(window: ReportWindow, signal: AbortSignal): Promise<ReportSums>
+  /** Cheap: for /health. At most 2 000, by name. @throws STORE_UNAVAILABLE when `signal` ended it */
+  standings(signal: AbortSignal): Promise<readonly HandlerStanding[]>
 }

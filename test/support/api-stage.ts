@@ -21,13 +21,14 @@ import { HeartbeatChain } from '../../archiver/heartbeat-chain.ts'
 import { HeartbeatWriter } from '../../archiver/heartbeat-writer.ts'
 import { PartitionWriter } from '../../archiver/partition-writer.ts'
 import { makeSigner, parseVerifierKey } from '../../core/archive/signed-note.ts'
+import type { Clock } from '../../core/clock.ts'
 import type { Config } from '../../core/config/config.ts'
 import type { ArchiveStore } from '../../core/ports/archive-store.ts'
 import { archiveAll } from './archiver-stage.ts'
 import { openDispatcherStage, type DispatcherStage, type StageOptions } from './dispatcher-stage.ts'
 import { silentLogger } from './postgres.ts'
 
-const TOKEN = 'token-of-the-test'
+export const TOKEN = 'token-of-the-test'
 
 export interface ApiAnswer {
   readonly status: number
@@ -51,6 +52,8 @@ export interface ApiStage extends AsyncDisposable {
   ask(path: string, request?: ApiRequest): Promise<ApiAnswer>
   /** Archives all that the log holds, and signs a heartbeat. */
   archiveLog(): Promise<void>
+  /** Opens a socket, for callers that come in numbers or hang up. */
+  listen(): Promise<string>
   /** From now on the API cannot read it. */
   hideArchive(): void
   /** What the archiver of this process says; null: there is none. */
@@ -59,11 +62,11 @@ export interface ApiStage extends AsyncDisposable {
 
 export async function openApiStage(
   options: StageOptions,
-  api: Partial<Config['api']> = {},
+  { clock = systemClock, ...api }: Partial<Config['api']> & { readonly clock?: Clock } = {},
 ): Promise<ApiStage> {
   const stage = await openDispatcherStage(options)
   const folder = await mkdtemp(join(tmpdir(), 'hooktrail-api-'))
-  const common = { clock: systemClock, logger: silentLogger }
+  const common = { clock, logger: silentLogger }
   const archive = await openDirectoryStore(join(folder, 'archive'), common)
   const config: Config = {
     ...stage.config,
@@ -99,6 +102,7 @@ export async function openApiStage(
         json: () => answer.json<Record<string, unknown>>(),
       }
     },
+    listen: () => app.listen({ host: '127.0.0.1', port: 0 }),
     archiveLog: async () => {
       hasArchive = true
       await archiveEverything(stage, { archive, folder })

@@ -13,6 +13,7 @@ const well: HealthFacts = {
   storeAnswers: true,
   services: [{ name: 'ingress', waitingFor: null }],
   handlers: [],
+  configured: new Set(),
   archive: { lagSeconds: 3.4, heartbeatAgeSeconds: 10, halted: [], chainFault: null },
   retentionSeconds: 7 * 86_400,
   heartbeatSecondsMax: 1_080,
@@ -22,6 +23,8 @@ const billing: HandlerStanding = {
   ...{ handler: 'billing', source: 'stripe', status: 'active', statusReason: null, lagRecords: 0 },
   ...{ available: 0, running: 0, retryable: 0, dead: 0, dueForMs: null, lastError: null },
 }
+
+const configured = new Set(['billing'])
 
 const event: EventView = {
   eventId: '01',
@@ -57,16 +60,31 @@ test('the verdict says that all is well only when nothing is amiss', () => {
   )
 })
 
+test('what is not known of the archive is said, and never as a figure', () => {
+  const { archive } = well
+  assert(archive !== null)
+  const verdict = verdictOf({ ...well, archive: { ...archive, lagSeconds: null } })
+  assert.equal(
+    verdict,
+    'All is well. How far the archive is behind is not known; its last heartbeat was 10 s ago.',
+  )
+  assert.equal(verdictOf({ ...well, archive: null }), 'All is well. Of the archive nothing is known here.')
+})
+
 test('the verdict counts dead letters and says where they are', () => {
-  const verdict = verdictOf({ ...well, handlers: [{ ...billing, dead: 3 }] })
+  const verdict = verdictOf({ ...well, configured, handlers: [{ ...billing, dead: 3 }] })
   assert.match(verdict, /3 dead letters; hooktrail jobs list --status dead\./)
   assert.doesNotMatch(verdict, /All is well/)
 })
 
 test('the verdict names what a handler waits for, and the way back of a disabled one', () => {
   const saying = (change: Partial<HandlerStanding>): string =>
-    verdictOf({ ...well, archive: null, handlers: [{ ...billing, ...change }] })
+    verdictOf({ ...well, archive: null, configured, handlers: [{ ...billing, ...change }] }).replace(
+      ' Of the archive nothing is known here.',
+      '',
+    )
   assert.equal(saying({}), 'All is well.')
+  assert.equal(saying({ lagRecords: null }), 'All is well.')
   assert.equal(
     saying({ retryable: 2, dueForMs: -40_000, lastError: 'http_5xx' }),
     'No acked event is lost. billing: 2 jobs wait for a retry after http_5xx, the next in 40 s.',
@@ -76,6 +94,16 @@ test('the verdict names what a handler waits for, and the way back of a disabled
     saying({ status: 'disabled', statusReason: 'http_410' }),
     /billing is disabled: http_410; hooktrail handlers enable billing/,
   )
+})
+
+test('a handler that was removed is named with what it leaves behind, and one that has not begun, too', () => {
+  const left = { ...billing, available: 2, retryable: 3, lagRecords: 7 }
+  assert.match(
+    verdictOf({ ...well, handlers: [left] }),
+    /billing is not in the configuration any more: nobody delivers its 5 open jobs, and 7 records /,
+  )
+  assert.match(verdictOf({ ...well, handlers: [billing] }), /^All is well/)
+  assert.match(verdictOf({ ...well, configured }), /billing has no position in the log yet/)
 })
 
 test('spans are said in their two largest units', () => {
