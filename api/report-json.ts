@@ -31,8 +31,8 @@ export function reportJson(report: Report) {
   }
 }
 
-function sourceRows({ sources, rejected, steps, partitions, archived, archiveRead }: Report) {
-  const names = new Set([...sources, ...rejected].map(({ source }) => source))
+function sourceRows({ sources, rejected, repeated, steps, partitions, archived, archiveRead }: Report) {
+  const names = new Set([...sources, ...rejected, ...repeated].map(({ source }) => source))
   return [...names].sort().map((source) => {
     const sums = sources.find((row) => row.source === source)
     const ofSource = ({ topic }: { readonly topic: string }): boolean => topic.endsWith(`.events.${source}`)
@@ -44,6 +44,7 @@ function sourceRows({ sources, rejected, steps, partitions, archived, archiveRea
       source,
       received: sums?.received ?? 0,
       rejected: Object.fromEntries(reasons.map((row) => [row.reason, row.rejected])),
+      repeated: repeated.find((row) => row.source === source)?.repeated ?? 0,
       duplicate: sums?.duplicate ?? 0,
       conflict: sums?.conflict ?? 0,
       lost: steps.find((row) => row.handler === INDEX_HANDLER && row.source === source)?.lost ?? 0,

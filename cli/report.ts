@@ -13,7 +13,12 @@ const reportSchema = z.looseObject({
   sources: z.array(
     z.looseObject({
       ...{ source: z.string(), received: count, duplicate: count, conflict: count, lost: count },
-      ...{ unindexed: count, archived: count.nullable(), rejected: z.record(z.string(), count) },
+      ...{
+        unindexed: count,
+        archived: count.nullable(),
+        repeated: count,
+        rejected: z.record(z.string(), count),
+      },
     }),
   ),
   handlers: z.array(
@@ -39,7 +44,7 @@ export function reportCommand(): Command {
     .option('--until <time>', 'received before')
     .addHelpText(
       'after',
-      '            1 the sums disagree, 2 they agree and the archive declares a loss\n\nThe checks always cover everything that is held; --since and --until choose what is counted.\nfiltered, duplicate, expired and lost are counted by plan step: of all steps that hold events of the window.',
+      '            1 the sums disagree, 2 they agree and the archive declares a loss\n\nThe checks always cover everything that is held; --since and --until choose what is counted.\nfiltered, duplicate, expired and lost are counted by plan step: of all steps that hold events of the window.\n\nRequests of a source = received + rejected + answered as duplicate (repeats that ingress recognised; not those of\nthe last minute). received = planned + errors + filtered + duplicate + expired + waiting of a handler that was there\nfrom the start; planned + errors = delivered + dead + discarded + in progress − waiting.',
     )
     .action(async (flags: ApiFlags & { readonly since?: string; readonly until?: string }) => {
       const query = queryOf({ since: flags.since, until: flags.until })
@@ -90,6 +95,7 @@ function sourceLine(row: Report['sources'][number]): string {
   const parts = [
     `received ${row.received}`,
     `rejected ${rejected.length === 0 ? 0 : rejected.join(' + ')}`,
+    `answered as duplicate ${row.repeated}`,
     `duplicate ${row.duplicate}`,
     `conflict ${row.conflict}`,
     `lost ${row.lost}`,

@@ -11,7 +11,7 @@ import type {
 } from '../../core/ports/report-store.ts'
 import type { Database, Queryable } from './pool.ts'
 import { CHECKS } from './report-checks.ts'
-import { BY_SOURCE, BY_STEP, byHandler, PARTITIONS, REJECTED } from './report-sums.ts'
+import { BY_SOURCE, BY_STEP, byHandler, PARTITIONS, REJECTED, REPEATED } from './report-sums.ts'
 
 const TABLES = ['events', 'jobs', 'jobs_done', 'jobs_dead', 'attempts', 'plan_steps', 'log_records'] as const
 /** Whoever asks gives up by then. */
@@ -90,10 +90,11 @@ async function readCounts(transaction: Queryable, { sinceMs, untilMs }: ReportWi
   const isOpen = sinceMs === null && untilMs === null
   const sources = await transaction.query<Row<ReportSums['sources'][number]>>(BY_SOURCE, window)
   const rejected = await transaction.query<Row<ReportSums['rejected'][number]>>(REJECTED, window)
+  const repeated = await transaction.query<Row<ReportSums['repeated'][number]>>(REPEATED, window)
   const steps = await transaction.query<Row<ReportSums['steps'][number]>>(BY_STEP, window)
   const jobs = await transaction.query<Row<ReportSums['jobs'][number]>>(byHandler(isOpen), window)
   const partitions = await transaction.query<Row<ReportSums['partitions'][number]>>(PARTITIONS)
-  return { sources, rejected, steps, jobs, partitions }
+  return { sources, rejected, repeated, steps, jobs, partitions }
 }
 
 async function readDisagreeing(

@@ -27,6 +27,20 @@ export const REJECTED = `
        AND said IS NOT NULL) AS rejection
   GROUP BY 1, 2 ORDER BY 1, 2`
 
+/** Repeats that ingress answered itself, by its summaries on the audit topic; read as REJECTED is. */
+export const REPEATED = `
+  SELECT said.key AS source, sum(said.value::int8)::float8 AS repeated
+    FROM log_topics t
+    JOIN log_partitions p USING (topic_no)
+    JOIN log_records r ON r.topic_no = p.topic_no AND r.partition_no = p.partition_no
+                      AND r.record_offset >= p.log_start
+   CROSS JOIN LATERAL regexp_match(encode(r.value, 'escape'), '^\\{"actor":"system:ingress","action":"ingress.duplicates".*'
+     || '"answered_as_duplicate":(\\{"[^"\\\\]+":[0-9]{1,15}(?:,"[^"\\\\]+":[0-9]{1,15})*\\})') AS summary
+   CROSS JOIN LATERAL json_each_text(summary[1]::json) AS said
+   WHERE t.name LIKE '%.audit' AND r.key = 'ingress'::bytea
+     AND r.timestamp_ms >= $1::float8 AND r.timestamp_ms < $2::float8
+   GROUP BY 1 ORDER BY 1`
+
 /** Of all steps, or with a window of those between the first and the last offset of its events in each partition. */
 export const BY_STEP = `
   WITH span AS (

@@ -25,6 +25,12 @@ export interface RejectedSum {
   readonly rejected: number
 }
 
+export interface RepeatedSum {
+  readonly source: string
+  /** Answered as duplicates by ingress, and not appended; by the summaries that the log still holds. */
+  readonly repeated: number
+}
+
 /** What the plan steps say; for a window, of the steps that hold its offsets. */
 export interface StepSums {
   readonly source: string
@@ -70,6 +76,7 @@ export interface Disagreement {
 export interface ReportSums {
   readonly sources: readonly SourceSums[]
   readonly rejected: readonly RejectedSum[]
+  readonly repeated: readonly RepeatedSum[]
   readonly steps: readonly StepSums[]
   readonly jobs: readonly JobSums[]
   readonly partitions: readonly LogPartitionSums[]

@@ -3,9 +3,11 @@ import assert from 'node:assert/strict'
 import { unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import fastify from 'fastify'
 import { manifestKey } from '../../core/archive/keys.ts'
 import type { TopicPartition } from '../../core/ports/event-log.ts'
-import { openApiStage, type ApiStage } from '../support/api-stage.ts'
+import { startIngress } from '../../ingress/ingress-service.ts'
+import { openApiStage, TOKEN, type ApiStage } from '../support/api-stage.ts'
 import { deliverOnce, planAll } from '../support/dispatcher-stage.ts'
 
 interface ReportRow {
@@ -62,6 +64,65 @@ test('the sums agree at every moment between the append and the archive', async 
   )
   const { planned, filtered, duplicate: doubles, delivered, in_progress } = await rowOf(api, 'handlers')
   assert.deepEqual([planned, filtered, doubles, delivered, in_progress], [3, 1, 1, 3, 0])
+})
+
+test('every request is received, rejected or answered as a duplicate, and the sums add up to all of them', async () => {
+  await using api = await openApiStage({
+    handlers: [{ name: 'billing' }],
+    source: { dedup: { key: '$.id', windowMs: 3_600_000, onConflict: 'deliver' }, bodyBytesMax: 100 },
+  })
+  const { stage } = api
+  const metrics = { count: () => undefined, set: () => undefined, observe: () => undefined }
+  const ingress = await startIngress(api.config, { ...stage.deps(), metrics, digestKey: 'test' })
+  await using app = fastify()
+  await app.register(ingress.routes)
+  const bodies = ['{"id":1}', '{"id":1}', '{"id":1}', '{"id":1,"other":true}', '{"id":2}', 'x'.repeat(200)]
+  const statuses: number[] = []
+  for (const payload of bodies)
+    statuses.push((await app.inject({ method: 'POST', url: '/webhooks/shop', payload })).statusCode)
+  assert.deepEqual(statuses, [200, 200, 200, 200, 200, 413])
+  await ingress.stop()
+  const dispatcher = await stage.compose()
+  await planAll(dispatcher)
+  await deliverOnce(dispatcher, 'billing')
+
+  const source = await rowOf(api, 'sources')
+  const { received, repeated, rejected, duplicate, conflict } = source
+  assert.deepEqual(
+    { received, repeated, rejected, duplicate, conflict },
+    { received: 3, repeated: 2, rejected: { size: 1 }, duplicate: 1, conflict: 1 },
+  )
+  const handler = await rowOf(api, 'handlers')
+  assert.deepEqual([handler['planned'], handler['duplicate'], handler['delivered']], [3, 0, 3])
+  const past = await rowOf(api, 'sources', '?until=2020-01-01')
+  assert.equal(past['repeated'] ?? 0, 0)
+})
+
+test('a report whose asker hangs up is ended in the database, too', { timeout: 60_000 }, async () => {
+  await using api = await openApiStage({ handlers: HANDLERS })
+  const { database } = api.stage
+  await api.stage.append([{}])
+  // A statement of the report that runs for longer than anybody waits.
+  await database.query('ALTER TABLE log_topics RENAME TO log_topics_kept')
+  await database.query(
+    'CREATE VIEW log_topics AS SELECT * FROM log_topics_kept WHERE pg_sleep(600) IS NOT NULL',
+  )
+  const sleeping = async (): Promise<boolean> => {
+    const rows = await database.query(
+      `SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND wait_event = 'PgSleep'`,
+    )
+    return rows.length > 0
+  }
+  const asker = new AbortController()
+  const headers = { authorization: `Bearer ${TOKEN}` }
+  const answer = fetch(`${await api.listen()}/api/report`, { headers, signal: asker.signal })
+  while (!(await sleeping()));
+  asker.abort()
+  await assert.rejects(answer, { name: 'AbortError' })
+  while (await sleeping());
+  await database.query('DROP VIEW log_topics')
+  await database.query('ALTER TABLE log_topics_kept RENAME TO log_topics')
+  assert.equal((await report(api))['verdict'], 'agree')
 })
 
 test('a window counts only the events that were received in it', async () => {
