@@ -14,6 +14,7 @@ import type { Metrics } from '../core/ports/metrics.ts'
 import { createBodyDigest, createDigestKey } from '../core/record/keyed-digest.ts'
 import { auditTopic, deliveriesTopic, eventTopic, topicSpecs } from '../core/topics.ts'
 import { Backlog } from './backlog.ts'
+import { FailingHandlers } from './failing-handlers.ts'
 import { HandlerLags } from './handler-lags.ts'
 import { HandlerRunner } from './handler-runner.ts'
 import { JobDelivery } from './job-delivery.ts'
@@ -24,6 +25,7 @@ import { OutcomeWriter } from './outcome-writer.ts'
 import { PartitionPlanner } from './partition-planner.ts'
 import { PayloadCache } from './payload-cache.ts'
 import { registerHandlers } from './register-handlers.ts'
+import { warnOfRemoved } from './removed-handlers.ts'
 import { Relay } from './relay.ts'
 import { shareConcurrency } from './share-concurrency.ts'
 import { reapRun, slicesStep } from './upkeep.ts'
@@ -57,6 +59,7 @@ export interface Dispatcher {
   readonly runners: readonly HandlerRunner[]
   readonly relay: Relay
   readonly backlog: Backlog
+  readonly failing: FailingHandlers
   /** Rejects when an invariant is broken outside a loop. */
   readonly broken: Promise<never>
   close(): Promise<void>
@@ -67,6 +70,7 @@ interface Parts {
   readonly deps: ComposeDeps
   readonly topics: ReadonlyMap<string, Topic>
   readonly backlog: Backlog
+  readonly failing: FailingHandlers
   readonly payloads: PayloadCache
   readonly bodyDigest: (body: Buffer) => Buffer
   readonly leases: Lease[]
@@ -76,7 +80,7 @@ interface Parts {
 /** @throws what log and store throw while they are away; composing again is harmless. */
 export async function composeDispatcher(config: Config, deps: ComposeDeps): Promise<Dispatcher> {
   const parts = await prepareParts(config, deps)
-  const { backlog } = parts
+  const { backlog, failing } = parts
   const planners = config.sources.flatMap((source) => sourcePlanners(source, parts))
   const broken = Promise.withResolvers<never>()
   const runners = handlerRunners(parts, broken.reject)
@@ -88,6 +92,7 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
     runners,
     relay,
     backlog,
+    failing,
     broken: broken.promise,
     loops: [
       { name: 'backlog', step: () => backlog.step() },
@@ -99,6 +104,7 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
         name: runner.name,
         step: (signal: AbortSignal) => runner.run(signal),
       })),
+      { name: 'failing', step: () => Promise.resolve(failing.step()) },
       { name: 'relay', step: () => relay.run() },
       { name: 'reap', step: () => reapRun(upkeep) },
       { name: 'slices', step: () => slicesStep(upkeep) },
@@ -117,6 +123,7 @@ async function prepareParts(config: Config, deps: ComposeDeps): Promise<Parts> {
     deps,
     topics,
     backlog: new Backlog({ ...deps, handlers }),
+    failing: new FailingHandlers(deps),
     payloads: new PayloadCache(deps.log),
     bodyDigest: createBodyDigest(createDigestKey(deps.digestKey)),
     leases: [],
@@ -124,6 +131,7 @@ async function prepareParts(config: Config, deps: ComposeDeps): Promise<Parts> {
   }
   for (const source of config.sources)
     await registerHandlers({ ...deps, topic: topicOf(parts, source), handlers: handlersOf(config, source) })
+  await warnOfRemoved({ ...deps, handlers })
   return parts
 }
 
@@ -151,7 +159,7 @@ function sourcePlanners(source: SourceConfig, parts: Parts): PartitionPlanner[] 
 }
 
 function handlerRunners(parts: Parts, broken: (error: unknown) => void): HandlerRunner[] {
-  const { config, deps, backlog, payloads, bodyDigest } = parts
+  const { config, deps, backlog, failing, payloads, bodyDigest } = parts
   const shares = shareConcurrency(config.handlers, config.worker.concurrencyMax)
   const outcomes = new OutcomeWriter(deps)
   const returner = new JobReturner(deps)
@@ -163,7 +171,7 @@ function handlerRunners(parts: Parts, broken: (error: unknown) => void): Handler
       handler.signingSecrets.length > 0 ? handler.signingSecrets : config.delivery.signingSecrets
     const delivery = new JobDelivery({
       ...deps,
-      ...{ handler, generation, sender, payloads, outcomes, returner, backlog, bodyDigest },
+      ...{ handler, generation, sender, payloads, outcomes, returner, backlog, failing, bodyDigest },
       bytesKept: config.delivery.responseBytesKept,
       keys: signingKeys(secrets),
     })

@@ -13,6 +13,7 @@ import type { AttemptOutcome, TakenJob } from '../core/ports/job-store.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
 import type { EventRecord } from '../core/record/event-record.ts'
 import type { Backlog } from './backlog.ts'
+import type { FailingHandlers } from './failing-handlers.ts'
 import type { JobReturner } from './job-returner.ts'
 import type { OutcomeWriter, Recorded } from './outcome-writer.ts'
 import type { PayloadCache } from './payload-cache.ts'
@@ -30,6 +31,7 @@ export interface JobDeliveryOptions {
   readonly outcomes: OutcomeWriter
   readonly returner: JobReturner
   readonly backlog: Backlog
+  readonly failing: FailingHandlers
   readonly bodyDigest: (body: Buffer) => Buffer
   readonly random: () => number
   readonly clock: Clock
@@ -134,7 +136,7 @@ export class JobDelivery {
     decision: Decision
     recorded: Recorded
   }): void {
-    const { metrics, backlog, logger, clock } = this.#options
+    const { metrics, backlog, failing, logger, clock } = this.#options
     const { job, event, result, decision, recorded } = done
     const handler = job.handler
     const late = recorded !== 'recorded'
@@ -145,6 +147,8 @@ export class JobDelivery {
     if (late) return
     backlog.finished(handler)
     const fields = { job_id: job.jobId, event_id: job.eventId, handler, attempt: job.attempt }
+    if (decision.errorClass === null) failing.delivered(handler)
+    else failing.failed(handler, decision.errorClass, { ...fields, detail: decision.errorDetail })
     if (decision.next.state === 'completed')
       metrics.observe('end_to_end_seconds', { handler }, Math.max(clock.now() - event.receivedAtMs, 0) / 1000)
     if (decision.next.state === 'dead') {

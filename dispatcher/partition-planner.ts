@@ -222,9 +222,11 @@ export class PartitionPlanner {
   }
 
   #committed(plan: BatchPlan, decision: StepDecision, next: bigint): void {
-    const { at, backlog, payloads, source, metrics } = this.#options
+    const { at, backlog, payloads, source, logger, metrics } = this.#options
     for (const { handler, counts } of decision.steps) {
       this.#positions?.set(handler, next)
+      if (counts.errors > 0)
+        logger.warn({ handler, jobs: counts.errors, error: 'filter_error' }, 'jobs are dead at planning')
       backlog.planned(handler, counts.planned)
       if (handler === INDEX_HANDLER && counts.duplicate > 0)
         metrics.count('events_duplicate_total', { source: source.name }, counts.duplicate)
