@@ -43,7 +43,7 @@ export const REPEATED = `
 
 /** Of all steps, or with a window of those between the first and the last offset of its events in each partition. */
 export const BY_STEP = `
-  WITH span AS (
+  WITH span AS MATERIALIZED (
     SELECT topic_id, partition_no, min(record_offset) AS low, max(record_offset) AS high
       FROM events e WHERE ${IN_WINDOW} GROUP BY 1, 2)
   SELECT substr(s.topic, strpos(s.topic, '.events.') + 8) AS source, s.handler,
@@ -57,31 +57,34 @@ export const BY_STEP = `
                     AND s.next_offset > span.low AND s.first_offset <= span.high)
    GROUP BY 1, 2 ORDER BY 1, 2`
 
-/** A window needs the event's time, and so its row; without one every job counts, however old its event is. */
+/**
+ * A window needs the event's time, and so its row; without one every job counts, however old its event is. What is
+ * planned is unnested before it is joined: joined by partition alone, each step would meet all events.
+ */
 export function byHandler(isOpen: boolean): string {
-  const known = isOpen
-    ? '$1::float8 <= $2::float8'
-    : `EXISTS (SELECT FROM events e WHERE e.event_id = j.event_id AND ${IN_WINDOW})`
-  const within = isOpen
-    ? ''
-    : `JOIN events e ON e.topic_id = s.topic_id AND e.partition_no = s.partition_no AND e.record_offset = o.planned_at AND ${IN_WINDOW}`
+  const known = isOpen ? 'true' : 'EXISTS (SELECT FROM inside WHERE inside.event_id = j.event_id)'
+  const within = isOpen ? '' : 'JOIN inside USING (topic_id, partition_no, record_offset)'
   return `
-  WITH every_job AS (${EVERY_JOB}), parts AS (
+  WITH inside AS MATERIALIZED (
+    SELECT source, event_id, topic_id, partition_no, record_offset FROM events e WHERE ${IN_WINDOW}
+  ), every_job AS (${EVERY_JOB}), decided AS MATERIALIZED (
+    SELECT s.topic, s.topic_id, s.partition_no, s.handler, o.record_offset, o.planned
+      FROM plan_steps s CROSS JOIN LATERAL (
+        SELECT u AS record_offset, 1 AS planned FROM unnest(s.planned) AS u
+        UNION ALL SELECT (d->>'offset')::int8, 0 FROM jsonb_array_elements(s.dead_jobs) AS d) AS o
+     WHERE s.handler <> ''
+  ), parts AS (
     SELECT source, handler, 0 AS planned, 0 AS errors, (state = 'completed')::int AS delivered,
            (state = 'dead')::int AS dead, (state = 'discarded')::int AS discarded,
            (state IN ('available', 'running', 'retryable'))::int AS open, 0 AS waiting
       FROM every_job j WHERE ${known}
     UNION ALL
-    SELECT substr(s.topic, strpos(s.topic, '.events.') + 8), s.handler, o.planned, 1 - o.planned, 0, 0, 0, 0, 0
-      FROM plan_steps s CROSS JOIN LATERAL (
-        SELECT u AS planned_at, 1 AS planned FROM unnest(s.planned) AS u
-        UNION ALL SELECT (d->>'offset')::int8, 0 FROM jsonb_array_elements(s.dead_jobs) AS d) AS o ${within}
-     WHERE s.handler <> ''
+    SELECT substr(topic, strpos(topic, '.events.') + 8), handler, planned, 1 - planned, 0, 0, 0, 0, 0
+      FROM decided ${within}
     UNION ALL
-    SELECT e.source, p.handler, 0, 0, 0, 0, 0, 0, 1
-      FROM positions p JOIN events e ON e.topic_id = p.topic_id AND e.partition_no = p.partition_no
-       AND e.record_offset >= p.next_offset AND ${IN_WINDOW}
-     WHERE p.handler <> '')
+    SELECT inside.source, p.handler, 0, 0, 0, 0, 0, 0, 1
+      FROM positions p JOIN inside USING (topic_id, partition_no)
+     WHERE p.handler <> '' AND inside.record_offset >= p.next_offset)
   SELECT source, handler, sum(planned)::float8 AS planned, sum(errors)::float8 AS errors,
          sum(delivered)::float8 AS delivered, sum(dead)::float8 AS dead, sum(discarded)::float8 AS discarded,
          sum(open)::float8 AS open, sum(waiting)::float8 AS waiting
