@@ -41,7 +41,9 @@ export function verdictOf(facts: HealthFacts): string {
     ...handlers.flatMap((row) => (facts.configured.has(row.handler) ? handlerTrouble(row) : removed(row))),
   ]
   const troubles = [
-    ...(storeAnswers ? [] : ['The database does not answer: events are answered 503 and sent again.']),
+    ...(storeAnswers
+      ? []
+      : ['The database does not answer: what it cannot take is answered 503 and sent again.']),
     ...(archive === null ? [] : archiveTroubles(archive, facts)),
     ...services.flatMap(({ name, waitingFor }) =>
       waitingFor === null ? [] : [`${name} waits: ${waitingFor}.`],

@@ -16,6 +16,8 @@ import { BY_SOURCE, BY_STEP, byHandler, PARTITIONS, REJECTED, REPEATED } from '.
 const TABLES = ['events', 'jobs', 'jobs_done', 'jobs_dead', 'attempts', 'plan_steps', 'log_records'] as const
 /** Whoever asks gives up by then. */
 const STATEMENT_TIMEOUT_MS = 120_000
+/** Whoever asks has given up by then, and asks again. */
+const STANDINGS_TIMEOUT_MS = 3_000
 /** How soon Postgres finds that whoever asked has gone, and ends the statement. */
 const CONNECTION_CHECK_MS = 1_000
 /** Times of a step and of what it leads to are the starts of their transactions: they may differ by a transaction. */
@@ -56,13 +58,13 @@ const STANDINGS = `
 export function createReportStore(database: Database): ReportStore {
   return {
     sums: (window, signal) => database.transaction((transaction) => readSums(transaction, window), signal),
-    standings: (signal) =>
-      database.transaction(
-        (transaction) =>
-          transaction.query<Row<HandlerStanding>>({ name: 'report_standings', text: STANDINGS }),
-        signal,
-      ),
+    standings: (signal) => database.transaction(readStandings, signal),
   }
+}
+
+async function readStandings(transaction: Queryable): Promise<readonly HandlerStanding[]> {
+  await transaction.query(`SET LOCAL statement_timeout = ${STANDINGS_TIMEOUT_MS}`)
+  return transaction.query<Row<HandlerStanding>>({ name: 'report_standings', text: STANDINGS })
 }
 
 async function readSums(transaction: Queryable, window: ReportWindow): Promise<ReportSums> {
