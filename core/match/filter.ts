@@ -4,6 +4,7 @@
  */
 import { celEnv, CelScalar, isCelError, mapType, parse, plan, type CelInput } from '@bufbuild/cel'
 import { timestampFromMs } from '@bufbuild/protobuf/wkt'
+import { filterFunctions, unknownNameIn } from './filter-names.ts'
 
 const FILTER_CHARACTERS_MAX = 4096
 
@@ -39,11 +40,14 @@ const env = celEnv({
   },
 })
 
-/** @throws when the expression is no CEL or longer than the limit. */
+/** What filters may call, for docs/config.md and the test that holds it. */
+export const filterFunctionNames = filterFunctions(env)
+
+/** @throws when the expression is no CEL, names what does not exist, or is longer than the limit. */
 export function compileFilter(source: string): Filter {
   if (source.length > FILTER_CHARACTERS_MAX)
     throw new Error(`a filter has at most ${FILTER_CHARACTERS_MAX} characters`)
-  const evaluate = plan(env, parse(source))
+  const evaluate = plan(env, parseFilter(source))
   const needsPayload = /\bpayload\b/.test(source)
   return {
     evaluate: ({ payload, event, headers }) => {
@@ -60,6 +64,23 @@ export function compileFilter(source: string): Filter {
         return failed(error instanceof Error ? error.message : String(error))
       }
     },
+  }
+}
+
+function parseFilter(source: string): ReturnType<typeof parse> {
+  const parsed = parseSyntax(source)
+  const unknown = unknownNameIn(source, parsed, env)
+  if (unknown !== null) throw new Error(unknown)
+  return parsed
+}
+
+function parseSyntax(source: string): ReturnType<typeof parse> {
+  try {
+    return parse(source)
+  } catch (error) {
+    if (error instanceof RangeError) throw new Error('it is nested too deeply', { cause: error })
+    const message = error instanceof Error ? error.message : String(error)
+    throw new Error(message.replace('<input>:', ''), { cause: error })
   }
 }
 

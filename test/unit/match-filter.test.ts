@@ -56,6 +56,29 @@ test('a missing field, a result that is no boolean and a body that is no JSON ar
   assert.throws(() => compileFilter(`true ${'|| true '.repeat(1000)}`))
 })
 
+test('what no event has is refused, and what a payload may have is not', () => {
+  for (const [source, reason] of [
+    ['payloda.a', /^1:1: no variable payloda; did you mean payload\?$/],
+    ['true &&\n  .evnt.id == "1"', /^2:\d+: no variable evnt; did you mean event\?$/],
+    ['event.organisation == "x"', /event has no organisation; there are id, source, type, received_at/],
+    ['payload.s.matches("a", "b")', /matches cannot be called like this/],
+    ['payload.list.all(i, i.k.lower() == "x")', /no function lower/],
+    ['[1].exists(event, event.any == 1) && event.any == 1', /event has no any/],
+    ['headers["X-A"] == "1"', /names of headers are in lower case/],
+    ['google.protobuf.Value{} == null', /no message google\.protobuf\.Value/],
+    ['('.repeat(2000), /nested too deeply/],
+  ] as const)
+    assert.throws(() => compileFilter(source), { message: reason }, source)
+  for (const source of [
+    'type(payload.amount) == double || type(payload.amount) == int',
+    'payload.any.thing.at["all"].x[0]',
+    'payload.list.map(i, i.k).size() == 1 && {"a": payload.s}.a == "aaa"',
+    '[1, 2].exists(event, event == 2) && event["id"] == "1"',
+    'timestamp("2020-01-01T00:00:00Z").getFullYear() == 2020',
+  ])
+    compileFilter(source)
+})
+
 test('selectors read a header or the first scalar that a path finds', () => {
   assert.equal(compilePath('$.list[0].k')(payload), 'x')
   assert.equal(compilePath('$.amount')(payload), 120)
