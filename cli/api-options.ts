@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { Command } from 'commander'
 import { requestApi, type ApiRequest, type ApiTarget } from '../adapters/http/client.ts'
 import { readSecretFile } from '../adapters/system/secret-file.ts'
-import type { Config } from '../core/config/config.ts'
+import type { Settings } from '../core/config/config.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import { hostAndPort } from './composition/listeners.ts'
 import { homeOf, loadConfig } from './composition/load-config.ts'
@@ -43,7 +43,7 @@ export async function printFrom(flags: ApiFlags, path: string, request?: ApiRequ
 }
 
 async function targetOf(flags: ApiFlags): Promise<ApiTarget> {
-  const config = existsSync(flags.config) ? loadConfig(flags.config).config : null
+  const config = existsSync(flags.config) ? loadConfig(flags).config : null
   const url = flags.url ?? (config === null ? DEFAULT_URL : apiUrlOf(config))
   const given = flags.token ?? process.env['HOOKTRAIL_TOKEN'] ?? config?.api.authToken
   const token = given ?? (await readSecretFile(join(homeOf(process.env), 'token')))
@@ -52,7 +52,7 @@ async function targetOf(flags: ApiFlags): Promise<ApiTarget> {
 }
 
 /** Where the API of this configuration listens, as seen from this machine. */
-function apiUrlOf({ api, server }: Config): string {
+function apiUrlOf({ api, server }: Settings): string {
   const { host, port } = api.listen === null ? server : hostAndPort(api.listen)
   return `http://${reachable(host)}:${port}`
 }

@@ -1,7 +1,7 @@
 /** The receiver of the starter configuration: prints each delivery in one line. Loopback only. */
 import { createServer } from 'node:http'
 import { colors } from '../adapters/system/pretty-line.ts'
-import type { Config } from '../core/config/config.ts'
+import type { Settings } from '../core/config/config.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 
 export const ECHO_PORT = 8889
@@ -9,7 +9,7 @@ const ECHO_PATH = '/hooktrail-echo'
 export const ECHO_URL = `http://127.0.0.1:${ECHO_PORT}${ECHO_PATH}`
 
 /** Runs where a handler of the configuration sends to it; null elsewhere. */
-export async function startEcho({ handlers }: Config): Promise<AsyncDisposable | null> {
+export async function startEcho({ handlers }: Settings): Promise<AsyncDisposable | null> {
   if (!handlers.some(({ url }) => url === ECHO_URL)) return null
   const server = createServer((request, response) => {
     let bytes = 0

@@ -3,7 +3,7 @@ import { createHmac, randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import { colors } from '../adapters/system/pretty-line.ts'
-import type { Config } from '../core/config/config.ts'
+import type { Settings } from '../core/config/config.ts'
 import { starterConfig } from '../core/config/starter.ts'
 import { homeOf } from './composition/load-config.ts'
 import { packageRoot } from './composition/package-root.ts'
@@ -19,7 +19,7 @@ export async function prepareFirstStart(file: string): Promise<void> {
 }
 
 export interface Welcome {
-  readonly config: Config
+  readonly config: Settings
   readonly url: string
 }
 
@@ -44,7 +44,7 @@ export function welcomeText({ config, url }: Welcome): string {
 }
 
 /** The github scheme signs the body alone, so that the line works whenever it is copied. */
-function sampleLines({ sources }: Config, url: string): readonly string[] {
+function sampleLines({ sources }: Settings, url: string): readonly string[] {
   const source = sources.find(({ verify, secrets }) => verify.scheme === 'github' && secrets.length > 0)
   const secret = source?.secrets[0]
   if (source === undefined || secret === undefined) return []

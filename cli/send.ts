@@ -30,7 +30,7 @@ export function sendCommand(): Command {
 }
 
 async function send(name: string, data: string, flags: SendFlags): Promise<void> {
-  const { config } = loadConfig(flags.config)
+  const { config } = loadConfig(flags)
   const source = config.sources.find((one) => one.name === name)
   if (source === undefined) throw new HooktrailError('INGRESS_UNKNOWN_SOURCE', { source: name })
   const body = data.startsWith('@') ? readFileSync(data.slice(1)) : Buffer.from(data)

@@ -8,7 +8,7 @@ import { Command } from 'commander'
 import { createLogger } from '../adapters/system/logger.ts'
 import type { Logger } from '../core/log.ts'
 import { openContext } from './composition/context.ts'
-import { homeOf, loadConfig } from './composition/load-config.ts'
+import { homeOf, loadConfig, overlayOption, type ConfigFlags } from './composition/load-config.ts'
 import { hasServicesThread, runServices, type Running, type ServiceName } from './composition/run-services.ts'
 import { startEcho } from './echo.ts'
 import { prepareFirstStart, welcomeText } from './first-start.ts'
@@ -29,6 +29,7 @@ function processCommand(name: string, services: readonly ServiceName[], about: s
   return new Command(name)
     .description(about)
     .option('-c, --config <file>', 'configuration file', 'hooktrail.yaml')
+    .addOption(overlayOption())
     .addHelpText(
       'after',
       `
@@ -40,17 +41,17 @@ Examples:
 Exit codes: 0 stopped by a signal, 64 usage, 66 the archive or its key cannot be used, 69 a dependency or address is
             missing, 70 a service failed, 78 configuration, 130 forced by a second signal`,
     )
-    .action(async ({ config: file }: { config: string }) => {
-      await run(file, services)
+    .action(async (flags: ConfigFlags) => {
+      await run(flags, services)
     })
 }
 
-async function run(file: string, services: readonly ServiceName[]): Promise<void> {
+async function run(flags: ConfigFlags, services: readonly ServiceName[]): Promise<void> {
   const logger = createLogger()
   catchStrays(logger)
   using stop = catchStop()
   await using opened = new AsyncDisposableStack()
-  const running = await unlessStopped(stop, logger, () => begin({ file, services, logger, stop, opened }))
+  const running = await unlessStopped(stop, logger, () => begin({ flags, services, logger, stop, opened }))
   if (running === null) return
   const reason = await Promise.race([stop.asked, running.failed.catch((error: unknown) => ({ error }))])
   if (typeof reason === 'object') {
@@ -61,7 +62,7 @@ async function run(file: string, services: readonly ServiceName[]): Promise<void
 }
 
 interface Beginning {
-  readonly file: string
+  readonly flags: ConfigFlags
   readonly services: readonly ServiceName[]
   readonly logger: Logger
   readonly stop: StopRequest
@@ -69,10 +70,10 @@ interface Beginning {
   readonly opened: AsyncDisposableStack
 }
 
-async function begin({ file, services, logger, stop, opened }: Beginning): Promise<Running> {
+async function begin({ flags, services, logger, stop, opened }: Beginning): Promise<Running> {
   const { signal } = stop
-  if (file === 'hooktrail.yaml' && services === ALL && !existsSync(file)) await prepareFirstStart(file)
-  const { config, warnings } = loadConfig(file)
+  if (isFirstStart(flags) && services === ALL) await prepareFirstStart(flags.config)
+  const { config, warnings } = loadConfig(flags)
   for (const warning of warnings) logger.warn({}, warning)
   const echo = await startEcho(config)
   if (echo !== null) opened.use(echo)
@@ -84,9 +85,13 @@ async function begin({ file, services, logger, stop, opened }: Beginning): Promi
   const context = opened.use(await openContext({ config, home, connectionsMax, processId, logger, signal }))
   const running = await runServices(context, names, signal)
   const { webhooks, api } = running.addresses
-  logger.info({ webhooks, api, services, generation: config.generation }, 'hooktrail is running')
+  logger.info({ webhooks, api, services, generation: context.config.generation }, 'hooktrail is running')
   if (echo !== null) process.stderr.write(welcomeText({ config, url: webhooks ?? api }))
   return running
+}
+
+function isFirstStart({ config, env }: ConfigFlags): boolean {
+  return config === 'hooktrail.yaml' && env === undefined && !existsSync(config)
 }
 
 /** Null when a signal ended the start; what failed because of it is of interest to nobody but a debugger. */

@@ -12,7 +12,8 @@ import { openDatabase, type Database } from '../../adapters/postgres/pool.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
 import { ensureApiToken, ensureDigestKey } from '../../adapters/system/key-files.ts'
 import type { Clock } from '../../core/clock.ts'
-import type { Config } from '../../core/config/config.ts'
+import type { Config, Settings } from '../../core/config/config.ts'
+import { generationOf } from '../../core/config/generation.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { Logger } from '../../core/log.ts'
 import type { JobQueue } from '../../core/ports/job-queue.ts'
@@ -47,7 +48,7 @@ export interface LocalPostgres extends Pick<OwnPostgres, 'url' | 'dataDirectory'
 }
 
 export interface ContextOptions {
-  readonly config: Config
+  readonly config: Settings
   readonly home: string
   readonly logger: Logger
   readonly connectionsMax: number
@@ -61,17 +62,18 @@ export interface ContextOptions {
 }
 
 export async function openContext(options: ContextOptions): Promise<Context> {
-  const { config, connectionsMax, processId, logger, signal } = options
+  const { config: settings, connectionsMax, processId, logger, signal } = options
   const home = resolve(options.home)
   const clock = systemClock
   await openHome(home)
   await using undo = new AsyncDisposableStack()
   const postgres =
-    config.database.url === null
+    settings.database.url === null
       ? (options.postgres ?? undo.use(await startOwnPostgres({ home, clock, logger })))
       : null
   signal.throwIfAborted()
-  const digestKey = await digestKeyOf(config, home)
+  const digestKey = await digestKeyOf(settings, home)
+  const config = { ...settings, generation: generationOf(settings, digestKey) }
   const apiToken = config.api.authToken ?? (await ensureApiToken(home))
   const database = undo.use(openDatabase(databaseOptions(options, postgres)))
   const store = createPostgresJobStore(database, { logger })
@@ -108,7 +110,7 @@ function databaseOptions(
   return { url, connectionsMax, processId, applicationName: 'hooktrail', logger }
 }
 
-async function digestKeyOf(config: Config, home: string): Promise<string> {
+async function digestKeyOf(config: Settings, home: string): Promise<string> {
   if (config.digestKey !== null) return config.digestKey
   if (config.database.url !== null) throw new HooktrailError('DIGEST_KEY_MISSING')
   return ensureDigestKey(home)

@@ -1,19 +1,50 @@
-/** Reads the configuration file with the environment; every fault becomes one line with its place. */
-import { readFileSync } from 'node:fs'
-import type { Config } from '../../core/config/config.ts'
-import { readConfig } from '../../core/config/read-config.ts'
+/** Reads the configuration file, its overlay and what they refer to; every fault becomes one line with its place. */
+import { isUtf8 } from 'node:buffer'
+import { closeSync, openSync, readSync } from 'node:fs'
+import path from 'node:path'
+import { InvalidArgumentError, Option } from 'commander'
+import { faultText } from '../../core/config/config-fault.ts'
+import type { ConfigFile } from '../../core/config/config-text.ts'
+import type { Settings } from '../../core/config/config.ts'
+import { readConfig, type ConfigResult } from '../../core/config/read-config.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 
-/** @throws CONFIG_FILE_UNREADABLE, CONFIG_INVALID */
-export function loadConfig(file: string): { config: Config; warnings: readonly string[] } {
-  const readFile = (path: string): string => readFileSync(path, 'utf8')
-  const result = readConfig({ text: readText(file), file, env: process.env, readFile })
-  if (result.ok) return result
-  const faults = result.faults.map(
-    ({ path, line, column, message, hint }) =>
-      `${file}:${line}:${column} ${path} ${message}${hint === null ? '' : ` (${hint})`}`,
+/** Above what core/config accepts, so that a file that is cut here is refused there. */
+const CONFIG_BYTES_MAX = 4 * 1_048_576
+const REFERENCED_BYTES_MAX = 65_536
+const OVERLAY_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/
+
+export interface ConfigFlags {
+  readonly config: string
+  /** Name of the overlay. */
+  readonly env?: string
+}
+
+export function overlayOption(): Option {
+  return new Option('--env <name>', 'merge hooktrail.<name>.yaml, beside the file, over it').argParser(
+    (name: string) => {
+      if (!OVERLAY_NAME.test(name)) throw new InvalidArgumentError('a name matches [a-z0-9][a-z0-9_-]{0,62}')
+      return name
+    },
   )
-  throw new HooktrailError('CONFIG_INVALID', { faults: `\n    ${faults.join('\n    ')}` })
+}
+
+/** @throws CONFIG_FILE_UNREADABLE, CONFIG_INVALID */
+export function loadConfig(flags: ConfigFlags): { config: Settings; warnings: readonly string[] } {
+  const result = readConfigFiles(flags, process.env)
+  if (result.ok) return result
+  throw new HooktrailError('CONFIG_INVALID', {
+    faults: `\n    ${result.faults.map(faultText).join('\n    ')}`,
+  })
+}
+
+/** @throws CONFIG_FILE_UNREADABLE */
+export function readConfigFiles({ config, env: overlay }: ConfigFlags, env: NodeJS.ProcessEnv): ConfigResult {
+  const files = {
+    ...configFile(config),
+    overlay: overlay === undefined ? null : configFile(overlayPath(config, overlay)),
+  }
+  return readConfig(files, { env, readFile: readReferenced })
 }
 
 export function homeOf(env: NodeJS.ProcessEnv): string {
@@ -21,10 +52,36 @@ export function homeOf(env: NodeJS.ProcessEnv): string {
   return home === undefined || home === '' ? '.hooktrail' : home
 }
 
-function readText(file: string): string {
+function overlayPath(file: string, name: string): string {
+  const { dir, name: base, ext } = path.parse(file)
+  return path.join(dir, `${base}.${name}${ext}`)
+}
+
+function configFile(file: string): ConfigFile {
   try {
-    return readFileSync(file, 'utf8')
+    return { file, text: readAtMost(file, CONFIG_BYTES_MAX).toString('utf8') }
   } catch (error) {
     throw new HooktrailError('CONFIG_FILE_UNREADABLE', { file }, error)
+  }
+}
+
+function readReferenced(file: string): string {
+  const bytes = readAtMost(file, REFERENCED_BYTES_MAX + 1)
+  if (bytes.length > REFERENCED_BYTES_MAX) throw new Error(`it is larger than ${REFERENCED_BYTES_MAX} bytes`)
+  if (!isUtf8(bytes)) throw new Error('it is not UTF-8')
+  return bytes.toString('utf8')
+}
+
+/** The first bytes of a file, which may have no end. */
+function readAtMost(file: string, bytesMax: number): Buffer {
+  const descriptor = openSync(file, 'r')
+  try {
+    const bytes = Buffer.alloc(bytesMax)
+    let length = 0
+    for (let read = -1; read !== 0 && length < bytesMax; length += read)
+      read = readSync(descriptor, bytes, length, bytesMax - length, null)
+    return bytes.subarray(0, length)
+  } finally {
+    closeSync(descriptor)
   }
 }

@@ -1,6 +1,6 @@
 /** From parsed sections to the Config that processes are handed: names, units and defaults that depend on each other. */
 import type { z } from 'zod'
-import type { Config, HandlerConfig, RetryConfig, SourceConfig, VerifyConfig } from './config.ts'
+import type { Config, Settings, HandlerConfig, RetryConfig, SourceConfig, VerifyConfig } from './config.ts'
 import type { handlerSchema, retrySchema, sectionSchemas, sourceSchema, verifySchema } from './schema.ts'
 
 export type Sections = { readonly [K in keyof typeof sectionSchemas]: z.output<(typeof sectionSchemas)[K]> }
@@ -9,7 +9,7 @@ export type RawHandler = z.output<typeof handlerSchema>
 
 const IDLE_HEARTBEAT_MS = 900_000
 
-export type ConfigBody = Omit<Config, 'generation' | 'redacted' | 'sources' | 'handlers' | 'digestKey'>
+export type ConfigBody = Omit<Settings, 'redacted' | 'sources' | 'handlers' | 'digestKey'>
 
 export function buildBody({
   server,

@@ -1,23 +1,51 @@
 /**
  * Checks that look at more than one key. Everything that would make a source unverified by accident or a handler
- * silently useless is a fault here, before anything starts.
+ * silently useless is a fault here, before anything starts. Each check reads only the keys that it needs, so that one
+ * malformed key hides no other fault; where one that it needs is malformed, that was reported and the check is left out.
  */
+import { isAddress, refusedAddress } from '../delivery/address-class.ts'
+import { nearestName } from '../nearest-name.ts'
+import type { RawHandler, RawSource } from './build-config.ts'
 import type { Report } from './config-fault.ts'
-import type { RawHandler, RawSource, Sections } from './build-config.ts'
-import { refusedAddress, isAddress } from '../delivery/address-class.ts'
-import { nearestName } from './config-fault.ts'
+import { checkVerify } from './check-verify.ts'
+import { soundMembers, type Part } from './parse-section.ts'
+import { diskSchema, handlerSchema, sectionSchemas, sourceSchema } from './schema.ts'
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/
 const BASE64_SECRET = /^(?:whsec_)?((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?)$/
-const HMAC_KEYS = ['header', 'timestamp_header', 'id_header'] as const
 const SIGNING_BYTES_MIN = 16
 
-export function checkName(at: readonly string[], report: Report): void {
-  if (!NAME.test(at.at(-1) ?? '')) report({ at, message: 'a name must match [a-z0-9][a-z0-9_-]{0,62}' })
+const sourceKeys = Object.keys(sourceSchema.shape)
+const databaseKeys = Object.keys(sectionSchemas.database.shape)
+const handlerKeys = Object.keys(handlerSchema.shape)
+
+const members = {
+  secrets: sourceSchema.pick({ verify: true, secret: true, secrets: true }).strip(),
+  source: handlerSchema.pick({ source: true }).strip(),
+  signingSecrets: handlerSchema.pick({ signing_secrets: true }).strip(),
+  target: handlerSchema.pick({ url: true, allow_private: true }).strip(),
+  database: sectionSchemas.database.pick({ url: true }).strip(),
+  disk: diskSchema.pick({ alarm: true, shed: true }).strip(),
+  cadence: sectionSchemas.archive.pick({ heartbeat: true, idle_heartbeat: true }).strip(),
+  defaultSecrets: sectionSchemas.delivery.pick({ signing_secrets: true }).strip(),
 }
 
-export function checkSource(name: string, raw: RawSource, report: Report): void {
-  const at = ['sources', name]
+export function checkName(at: Part['at'], report: Report): void {
+  if (!NAME.test(String(at.at(-1)))) report({ at, message: 'a name must match [a-z0-9][a-z0-9_-]{0,62}' })
+}
+
+export function checkSource(part: Part, report: Report): void {
+  const secrets = soundMembers(members.secrets, part, sourceKeys)
+  if (secrets !== null) checkSecrets(part.at, secrets, report)
+  if (typeof part.value === 'object' && part.value !== null && 'verify' in part.value)
+    checkVerify([...part.at, 'verify'], part.value.verify, report)
+}
+
+function checkSecrets(
+  at: Part['at'],
+  raw: Pick<RawSource, 'verify' | 'secret' | 'secrets'>,
+  report: Report,
+): void {
   if (raw.secret !== undefined && raw.secrets !== undefined)
     report({ at: [...at, 'secret'], message: 'stands beside secrets', hint: 'move it into secrets' })
   const secrets = raw.secrets ?? (raw.secret === undefined ? [] : [raw.secret])
@@ -32,69 +60,50 @@ export function checkSource(name: string, raw: RawSource, report: Report): void 
     report({
       at,
       message: `has no secret, which ${scheme} needs`,
-      hint: `secrets: [\${${name.toUpperCase().replaceAll('-', '_')}_SECRET}]`,
+      hint: `secrets: [\${${String(at.at(-1)).toUpperCase().replaceAll('-', '_')}_SECRET}]`,
     })
   if (scheme === 'standard-webhooks')
     checkSigningSecrets(secrets, [...at, raw.secret === undefined ? 'secrets' : 'secret'], report)
-  checkVerify(raw.verify, [...at, 'verify'], report)
 }
 
-function checkVerify(verify: RawSource['verify'], at: readonly string[], report: Report): void {
-  if (verify.scheme !== 'hmac') {
-    const misplaced = HMAC_KEYS.filter((key) => verify[key] !== undefined)
-    for (const key of misplaced)
-      report({ at: [...at, key], message: `has no meaning for ${verify.scheme}`, hint: 'scheme: hmac' })
-    return
-  }
-  if (verify.header === undefined)
-    report({ at, message: 'hmac needs the header that holds the signature', hint: 'header: x-signature' })
-  if (!verify.signed.includes('{body}')) report({ at: [...at, 'signed'], message: 'must contain {body}' })
-  if (verify.signed.includes('{timestamp}') && verify.timestamp_header === undefined)
-    report({ at, message: '{timestamp} is signed, but timestamp_header is missing' })
-  if (verify.signed.includes('{id}') && verify.id_header === undefined)
-    report({ at, message: '{id} is signed, but id_header is missing' })
-  if (
-    verify.tolerance !== undefined &&
-    !(verify.signed.includes('{timestamp}') && verify.timestamp_header !== undefined)
-  )
-    report({
-      at: [...at, 'tolerance'],
-      message: 'needs a time that is signed',
-      hint: 'signed: "{timestamp}.{body}"',
-    })
-}
-
-export function checkSigningSecrets(secrets: readonly string[], at: readonly string[], report: Report): void {
-  for (const secret of secrets) {
+function checkSigningSecrets(secrets: readonly string[], at: Part['at'], report: Report): void {
+  for (const [index, secret] of secrets.entries()) {
     const encoded = BASE64_SECRET.exec(secret)?.[1]
     if (encoded !== undefined && Buffer.from(encoded, 'base64').length >= SIGNING_BYTES_MIN) continue
     report({
-      at,
-      message: `holds a secret that is not base64 of at least ${SIGNING_BYTES_MIN} bytes, after whsec_`,
+      at: at.at(-1) === 'secret' ? at : [...at, index],
+      message: `is not base64 of at least ${SIGNING_BYTES_MIN} bytes, after whsec_`,
     })
   }
 }
 
-export function checkHandler(
-  name: string,
-  raw: RawHandler,
-  context: { sources: readonly string[]; report: Report },
-): void {
-  const { sources, report } = context
-  const at = ['handlers', name]
-  if (!sources.includes(raw.source)) {
-    const nearest = nearestName(raw.source, sources)
-    const hint = nearest === null ? `sources: ${sources.join(', ')}` : `did you mean ${nearest}?`
-    report({ at: [...at, 'source'], message: 'names a source that is not configured', hint })
-  }
-  checkSigningSecrets(raw.signing_secrets ?? [], [...at, 'signing_secrets'], report)
-  const refused = refusedHost(new URL(raw.url).hostname, raw.allow_private)
+/** @param sources their names; null when `sources` itself is malformed. */
+export function checkHandler(part: Part, sources: readonly string[] | null, report: Report): void {
+  const { at } = part
+  const source = soundMembers(members.source, part, handlerKeys)?.source
+  if (source !== undefined && sources?.includes(source) === false)
+    report({
+      at: [...at, 'source'],
+      found: source,
+      message: 'no source has this name',
+      hint: sourceHint(source, sources),
+    })
+  const secrets = soundMembers(members.signingSecrets, part, handlerKeys)?.signing_secrets
+  checkSigningSecrets(secrets ?? [], [...at, 'signing_secrets'], report)
+  const target = soundMembers(members.target, part, handlerKeys)
+  const refused = target === null ? null : refusedHost(new URL(target.url).hostname, target.allow_private)
   if (refused !== null)
     report({
       at: [...at, 'url'],
       message: `points at a private address (${refused.reason})`,
       hint: `add: allow_private: ${refused.line}`,
     })
+}
+
+function sourceHint(source: string, sources: readonly string[]): string {
+  if (sources.length === 0) return 'there are no sources yet'
+  const nearest = nearestName(source, sources)
+  return nearest === null ? `sources: ${sources.join(', ')}` : `did you mean ${nearest}?`
 }
 
 function refusedHost(
@@ -114,10 +123,37 @@ function refusedHost(
     : { reason, line: address.includes(':') ? `["${address}/128"]` : `[${address}/32]` }
 }
 
-export function checkSections({ log, archive, delivery }: Sections, report: Report): void {
-  const { disk } = log
-  if (disk.alarm > disk.shed) report({ at: ['log', 'disk', 'alarm'], message: 'is above log.disk.shed' })
-  if (archive.idle_heartbeat !== undefined && archive.idle_heartbeat < archive.heartbeat)
+/** @param root what stands at the root of the file. */
+export function checkSections(root: ReadonlyMap<string, unknown>, report: Report): void {
+  const log = root.get('log')
+  const disk = {
+    at: ['log', 'disk'],
+    value: typeof log === 'object' && log !== null && 'disk' in log ? log.disk : {},
+  }
+  const room = soundMembers(members.disk, disk, Object.keys(diskSchema.shape))
+  if (room !== null && room.alarm > room.shed)
+    report({ at: [...disk.at, 'alarm'], message: 'is above log.disk.shed' })
+  const archive = { at: ['archive'], value: root.get('archive') ?? {} }
+  const cadence = soundMembers(members.cadence, archive, Object.keys(sectionSchemas.archive.shape))
+  if (cadence?.idle_heartbeat !== undefined && cadence.idle_heartbeat < cadence.heartbeat)
     report({ at: ['archive', 'idle_heartbeat'], message: 'is shorter than archive.heartbeat' })
-  checkSigningSecrets(delivery.signing_secrets, ['delivery', 'signing_secrets'], report)
+  const delivery = { at: ['delivery'], value: root.get('delivery') ?? {} }
+  const secrets = soundMembers(members.defaultSecrets, delivery, Object.keys(sectionSchemas.delivery.shape))
+  checkSigningSecrets(secrets?.signing_secrets ?? [], ['delivery', 'signing_secrets'], report)
+  checkDigestKey(root, report)
+}
+
+/** With a database of one's own, processes on several machines must digest alike. */
+function checkDigestKey(root: ReadonlyMap<string, unknown>, report: Report): void {
+  const database = soundMembers(
+    members.database,
+    { at: ['database'], value: root.get('database') ?? {} },
+    databaseKeys,
+  )
+  if (typeof database?.url !== 'string' || root.get('digest_key') !== undefined) return
+  report({
+    at: ['database', 'url'],
+    message: 'needs digest_key, the same one for every process',
+    hint: 'digest_key: ${file:/run/secrets/digest}',
+  })
 }

@@ -1,9 +1,11 @@
 /**
  * One fault of a configuration, with the place to look at and what to write instead. Its text never holds a value of
- * the file, since that value may be a secret.
+ * the file, since that may be a secret; but for a short word, written as such, where one of a few words is expected.
  */
 
 export interface ConfigFault {
+  /** Name of the file that the place is in. */
+  readonly file: string
   /** Dotted: `handlers.billing.url`; empty for the whole file. */
   readonly path: string
   readonly line: number
@@ -17,33 +19,18 @@ export interface ConfigFault {
 export interface PlainFault {
   readonly at: readonly PropertyKey[]
   readonly message: string
+  /** What stands there instead; told only when it is a short word that no reference brought in. */
+  readonly found?: string
   readonly hint?: string
 }
 
 export type Report = (fault: PlainFault) => void
 
-const DISTANCE_MAX = 3
+/** More are not listed: they are of one cause, or of a file that is no configuration. */
+export const FAULTS_MAX = 200
 
-/** The known name that is the fewest edits away, or null when none is near. */
-export function nearestName(name: string, known: readonly string[]): string | null {
-  let best: string | null = null
-  let bestDistance = Math.min(DISTANCE_MAX, Math.ceil(name.length / 2)) + 1
-  for (const candidate of known) {
-    const distance = editDistance(name.slice(0, 64), candidate)
-    if (distance < bestDistance) [best, bestDistance] = [candidate, distance]
-  }
-  return best
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
-    }
-    row = next
-  }
-  return row[b.length] ?? a.length
+/** The line that people see. */
+export function faultText({ file, line, column, path, message, hint }: ConfigFault): string {
+  const text = path === '' ? message : `${path} ${message}`
+  return `${file}:${line}:${column} ${text}${hint === null ? '' : ` (${hint})`}`
 }

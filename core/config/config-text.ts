@@ -1,144 +1,147 @@
 /**
- * From YAML text to plain values with their places. `${VAR}` and `${file:…}` are expanded in scalars after parsing, so
- * that no secret can add keys to the file; they are hidden from the parser before, so that they may stand unquoted in
- * flow collections. Hiding replaces character by character: every place stays what the author sees.
+ * From the text of one YAML file to plain values with their places. What is no text, too large or too deep is a fault
+ * with a place, too; nothing here throws, and nothing takes longer than the size of the file allows.
  */
-import { isMap, isNode, isPair, isScalar, LineCounter, parseDocument, visit, type Document } from 'yaml'
-import type { ConfigFault, PlainFault } from './config-fault.ts'
+import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml'
+import { FAULTS_MAX, type ConfigFault, type PlainFault } from './config-fault.ts'
+import { walkTree, type Path } from './config-tree.ts'
+import {
+  expandText,
+  hasReference,
+  hideReferences,
+  revealReferences,
+  type Surroundings,
+} from './expand-text.ts'
 
 const TEXT_CHARACTERS_MAX = 1_048_576
 const ALIASES_MAX = 100
-const REFERENCE = /\$?\$\{[^{}\n]*\}/g
-const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
-const HIDDEN = /[\uE000-\uE07F]/g
-const HIDDEN_BASE = 0xe000
+/** Control characters, those that hide references, and what stands for bytes that are no UTF-8. */
+const REFUSED = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f\uE000-\uE07F\uFFFD]/
+const WORD = /^[A-Za-z][\w.-]{0,31}$/
 
-export interface Surroundings {
-  readonly env: Readonly<Record<string, string | undefined>>
-  readonly readFile: (path: string) => string
+export interface ConfigFile {
+  readonly file: string
+  readonly text: string
 }
 
 export interface ConfigText {
+  /** Undefined: the text cannot be read, for which `faults` has the reason. */
   readonly value: unknown
   readonly faults: readonly ConfigFault[]
+  /** How many names of the path stand in this text. */
+  readonly depthOf: (at: Path) => number
   readonly place: (fault: PlainFault) => ConfigFault
 }
 
-export function readConfigText(text: string, surroundings: Surroundings): ConfigText {
+type FaultAt = (offset: number, message: string, path?: Path) => void
+
+export function readConfigText({ file, text }: ConfigFile, surroundings: Surroundings): ConfigText {
+  const faults: ConfigFault[] = []
   const lines = new LineCounter()
-  const document = parseDocument(acceptable(text) ? hide(text) : '', {
+  const faultAt: FaultAt = (offset, message, path = []) => {
+    if (faults.length >= FAULTS_MAX) return
+    faults.push({ file, path: dotted(path), ...placeOf(lines, offset), message, hint: null })
+  }
+  const content = text.replace(/^\uFEFF/, '')
+  const refusal = refusalOf(content)
+  if (refusal !== null) faults.push({ file, path: '', ...refusal, hint: null })
+  const document = parseDocument(refusal === null ? hideReferences(content) : '', {
     lineCounter: lines,
     prettyErrors: false,
-    uniqueKeys: true,
+    uniqueKeys: false,
     logLevel: 'error',
   })
-  const faults: ConfigFault[] = []
-  const faultAt = (offset: number, message: string, path = ''): void => {
-    const { line, col } = lines.linePos(offset)
-    faults.push({ path, line: Math.max(line, 1), column: Math.max(col, 1), message, hint: null })
+  for (const { pos, message } of document.errors) faultAt(pos[0], reasonOf(message))
+  const expanded = expandTree(document, surroundings, faultAt)
+  const isShown = (found: string, at: Path): boolean => WORD.test(found) && !expanded.has(dotted(at))
+  return {
+    value: refusal === null ? toValue(document, faultAt) : undefined,
+    faults,
+    depthOf: (at) => locate(document, at).depth,
+    place: ({ at, message, found, hint }) => ({
+      ...{ file, path: dotted(at), ...placeOf(lines, locate(document, at).offset) },
+      message: found !== undefined && isShown(found, at) ? `is ${found}, but ${message}` : message,
+      hint: hint ?? null,
+    }),
   }
-  if (!acceptable(text)) faultAt(0, 'the file is too large or holds characters of the private use area')
-  for (const error of document.errors) faultAt(error.pos[0], reveal(error.message))
-  expandScalars(document, surroundings, faultAt)
-  return { value: toValue(document, faultAt), faults, place: (fault) => placed(fault, document, lines) }
 }
 
-function acceptable(text: string): boolean {
-  return text.length <= TEXT_CHARACTERS_MAX && text.search(HIDDEN) === -1
+export function dotted(path: Path): string {
+  return path.map(String).join('.')
 }
 
-function hide(text: string): string {
-  return text.replace(REFERENCE, (reference) =>
-    reference.replace(/[\u0000-\u007F]/g, (character) =>
-      /\w/.test(character) ? character : String.fromCharCode(HIDDEN_BASE + character.charCodeAt(0)),
-    ),
-  )
+function placeOf(lines: LineCounter, offset: number): { line: number; column: number } {
+  const { line, col } = lines.linePos(offset)
+  return { line: Math.max(line, 1), column: Math.max(col, 1) }
 }
 
-function reveal(text: string): string {
-  return text.replace(HIDDEN, (character) => String.fromCharCode(character.charCodeAt(0) - HIDDEN_BASE))
+/** Why the text is not even parsed, or null. */
+function refusalOf(text: string): Pick<ConfigFault, 'line' | 'column' | 'message'> | null {
+  if (text.length > TEXT_CHARACTERS_MAX)
+    return { line: 1, column: 1, message: `the file is larger than ${TEXT_CHARACTERS_MAX} characters` }
+  const offset = text.search(REFUSED)
+  if (offset === -1) return null
+  const before = text.slice(0, offset).split('\n')
+  const code = text.charCodeAt(offset).toString(16).toUpperCase().padStart(4, '0')
+  const message =
+    code === 'FFFD'
+      ? 'the file is not UTF-8'
+      : `the file holds the character U+${code}, which has no meaning here`
+  return { line: before.length, column: (before.at(-1)?.length ?? 0) + 1, message }
 }
 
-function expandScalars(
-  document: Document,
-  surroundings: Surroundings,
-  faultAt: (offset: number, message: string, path: string) => void,
-): void {
-  visit(document, {
-    Scalar: (key, scalar, ancestors) => {
+/** @returns the paths of values that references brought in. A value that cannot be expanded becomes null, which no key accepts. */
+function expandTree(document: Document, surroundings: Surroundings, faultAt: FaultAt): ReadonlySet<string> {
+  const expanded = new Set<string>()
+  walkTree(document.contents, {
+    value: (scalar, path) => {
       if (typeof scalar.value !== 'string') return
-      const path = ancestors.flatMap((node) =>
-        isPair(node) && isScalar(node.key) ? [String(node.key.value)] : [],
-      )
-      const onFault = (fault: string): void => {
-        faultAt(scalar.range?.[0] ?? 0, fault, path.join('.'))
-      }
-      const revealed = reveal(scalar.value)
-      scalar.value = key === 'key' ? revealed : expandText(revealed, surroundings, onFault)
+      const text = revealReferences(scalar.value)
+      scalar.value = text
+      if (!hasReference(text)) return
+      expanded.add(dotted(path))
+      const reasons: string[] = []
+      const value = expandText(text, surroundings, (reason) => {
+        reasons.push(reason)
+      })
+      for (const reason of reasons) faultAt(scalar.range?.[0] ?? 0, reason, path)
+      scalar.value = reasons.length === 0 ? value : null
+    },
+    fault: (node, message, path) => {
+      faultAt(node.range?.[0] ?? 0, message, path)
     },
   })
+  return expanded
 }
 
-/** `$${` writes `${` itself. */
-function expandText(text: string, surroundings: Surroundings, onFault: (message: string) => void): string {
-  return text.replace(REFERENCE, (reference) => {
-    if (reference.startsWith('$$')) return reference.slice(1)
-    const inner = reference.slice(2, -1)
-    if (inner.startsWith('file:')) return fileText(inner.slice('file:'.length), surroundings, onFault)
-    const [name, fallback] = splitDefault(inner)
-    if (!NAME.test(name)) {
-      onFault(`\${${name}} is no valid reference: write \${NAME}, \${NAME:-default} or \${file:/path}`)
-      return ''
-    }
-    const value = Object.hasOwn(surroundings.env, name) ? surroundings.env[name] : undefined
-    if (fallback !== undefined) return value === undefined || value === '' ? fallback : value
-    if (value === undefined) onFault(`the environment has no variable ${name}`)
-    return value ?? ''
-  })
-}
-
-function splitDefault(inner: string): [string, string?] {
-  const at = inner.indexOf(':-')
-  return at === -1 ? [inner] : [inner.slice(0, at), inner.slice(at + 2)]
-}
-
-function fileText(path: string, { readFile }: Surroundings, onFault: (message: string) => void): string {
-  try {
-    return readFile(path).replace(/\r?\n$/, '')
-  } catch (error) {
-    onFault(`the file ${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
-    return ''
-  }
-}
-
-function toValue(document: Document, faultAt: (offset: number, message: string) => void): unknown {
+function toValue(document: Document, faultAt: FaultAt): unknown {
   if (document.errors.length > 0) return undefined
   try {
     const value: unknown = document.toJS({ maxAliasCount: ALIASES_MAX })
     return value
   } catch (error) {
-    faultAt(0, error instanceof Error ? error.message : String(error))
+    faultAt(0, reasonOf(error instanceof Error ? error.message : String(error)))
     return undefined
   }
 }
 
-function placed({ at, message, hint }: PlainFault, document: Document, lines: LineCounter): ConfigFault {
-  const { line, col } = lines.linePos(offsetOf(document, at))
-  const path = at.map(String).join('.')
-  return { path, line: Math.max(line, 1), column: Math.max(col, 1), message, hint: hint ?? null }
+function reasonOf(message: string): string {
+  if (message.includes('call stack')) return 'the file is nested too deeply'
+  if (message.startsWith('Excessive alias count')) return `the file uses more than ${ALIASES_MAX} aliases`
+  return revealReferences(message)
 }
 
-/** Of the key where the path ends at one that is there, else of the nearest parent. */
-function offsetOf(document: Document, at: readonly PropertyKey[]): number {
-  for (let length = at.length; length > 0; length--) {
-    const parent: unknown = document.getIn(at.slice(0, length - 1), true)
-    const name = at[length - 1]
+/** The key where the path ends at one that is there, else the nearest parent. */
+function locate(document: Document, at: Path): { depth: number; offset: number } {
+  for (let depth = at.length; depth > 0; depth--) {
+    const parent: unknown = document.getIn(at.slice(0, depth - 1), true)
+    const name = at[depth - 1]
     if (isMap(parent)) {
       const pair = parent.items.find(({ key }) => isScalar(key) && String(key.value) === String(name))
-      if (pair !== undefined && isNode(pair.key)) return pair.key.range?.[0] ?? 0
+      if (pair !== undefined && isNode(pair.key)) return { depth, offset: pair.key.range?.[0] ?? 0 }
     }
-    const node: unknown = document.getIn(at.slice(0, length), true)
-    if (isNode(node)) return node.range?.[0] ?? 0
+    const node: unknown = document.getIn(at.slice(0, depth), true)
+    if (isNode(node)) return { depth, offset: node.range?.[0] ?? 0 }
   }
-  return 0
+  return { depth: 0, offset: 0 }
 }

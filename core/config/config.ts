@@ -5,7 +5,7 @@
 import type { SegmentFormat } from '../archive/manifest.ts'
 
 export interface Config {
-  /** First 16 hex digits of SHA-256 over the redacted, canonical configuration. */
+  /** Names this configuration, secrets included: see core/config/generation.ts. */
   readonly generation: string
   /** The configuration for people: secrets replaced; JSON-able. */
   readonly redacted: Readonly<Record<string, unknown>>
@@ -22,6 +22,9 @@ export interface Config {
   readonly sources: readonly SourceConfig[]
   readonly handlers: readonly HandlerConfig[]
 }
+
+/** What the files say. The generation needs the digest key, which one box keeps in its home. */
+export type Settings = Omit<Config, 'generation'>
 
 export interface ServerConfig {
   readonly host: string

@@ -45,7 +45,8 @@ export function size(minBytes: number, maxBytes: number, range: string) {
 }
 
 export function whole(min: number, max: number) {
-  return field('number', `a whole number from ${min} to ${max}`, (value) => {
+  const expected = min === max ? String(min) : `a whole number from ${min} to ${max}`
+  return field('number', expected, (value) => {
     const text = scalarText(value) ?? ''
     const parsed = /^\d{1,15}$/.test(text) ? Number(text) : NaN
     return parsed >= min && parsed <= max ? parsed : null
@@ -66,18 +67,25 @@ export const text = field('text', 'text that is not empty', (value) => {
   return found !== null && found !== '' && found.length <= TEXT_CHARACTERS_MAX ? found : null
 })
 
-/** `later`: values of the full design that this version does not have; refused by name. */
-export function choice<const T extends readonly string[]>(options: T, later: readonly string[] = []) {
+/** `later`: values of the full design that this version does not have, and what to use instead; refused by name. */
+export function choice<const T extends readonly string[]>(
+  options: T,
+  later: { readonly values: readonly string[]; readonly instead: string } = { values: [], instead: '' },
+) {
   return z
     .unknown()
     .transform((value, context): T[number] => {
       const found = options.find((option) => option === value)
       if (found !== undefined) return found
-      const isLater = later.some((option) => option === value)
-      const message = isLater
-        ? `${String(value)} is not available in this version; use ${options.join(' or ')}`
-        : `must be one of ${options.join(', ')}`
-      context.issues.push({ code: 'custom', message, input: undefined })
+      const isLater = typeof value === 'string' && later.values.includes(value)
+      context.issues.push({
+        code: 'custom',
+        message: isLater
+          ? `${value} is not available in this version; use ${later.instead}`
+          : `must be one of ${options.join(', ')}`,
+        ...(isLater ? {} : { params: { options } }),
+        input: undefined,
+      })
       return z.NEVER
     })
     .meta({ kind: options.join(', ') })
@@ -129,9 +137,9 @@ export function list<T extends z.ZodType>(item: T) {
   })
 }
 
-export const section = <T extends z.ZodRawShape>(shape: T) =>
+export const section = <T extends z.ZodRawShape>(shape: T, expected = 'a mapping of keys to values') =>
   z.strictObject(shape, {
-    error: (issue) => (issue.code === 'invalid_type' ? 'must be a mapping of keys to values' : undefined),
+    error: (issue) => (issue.code === 'invalid_type' ? `must be ${expected}` : undefined),
   })
 
 function compiled(kind: string, expected: string, compile: (source: string) => unknown) {

@@ -3,11 +3,12 @@
  * a fault in one source hides nothing in the others.
  */
 import { z } from 'zod'
-import { nearestName, type Report } from './config-fault.ts'
-import { laterKeys } from './schema.ts'
+import { nearestName } from '../nearest-name.ts'
+import type { Report } from './config-fault.ts'
+import type { Path } from './config-tree.ts'
+import { reportUnknownKeys, withMeantNames } from './unknown-keys.ts'
 
 type Issue = z.core.$ZodIssue
-type Path = readonly PropertyKey[]
 
 export interface Part {
   readonly at: Path
@@ -21,37 +22,57 @@ export function parseSection<T extends z.ZodType>(schema: T, part: Part, report:
   return null
 }
 
+/**
+ * Some members of a part for a check that looks at several of them; null when one of them is not well-formed, which
+ * parseSection has reported. `members` is the picked schema, which passes over other keys; `known` are all names of the part.
+ */
+export function soundMembers<T extends z.ZodType>(
+  members: T,
+  { at, value }: Part,
+  known: readonly string[],
+): z.output<T> | null {
+  const parsed = members.safeParse(withMeantNames(value, at, known))
+  return parsed.success ? parsed.data : null
+}
+
 function reportIssue(
   issue: Issue,
   { schema, part }: { schema: z.ZodType; part: Part },
   report: Report,
 ): void {
-  const at = [...part.at, ...issue.path]
+  const path = writtenPath(part.value, issue.path)
+  const at = [...part.at, ...path]
   if (issue.code === 'unrecognized_keys') {
-    const known = keysAt(schema, issue.path)
-    for (const key of issue.keys) reportUnknownKey([...at, key], known, report)
+    reportUnknownKeys(at, { keys: issue.keys, known: keysAt(schema, path) }, report)
     return
   }
-  const isMissing = valueAt(part.value, issue.path) === undefined
-  report({ at, message: isMissing ? `is missing: ${issue.message}` : issue.message })
+  const found = valueAt(part.value, path)
+  if (found !== undefined) {
+    report({ at, message: issue.message, ...wrongWord(issue, found) })
+    return
+  }
+  const name = path.at(-1)
+  const parent = path.slice(0, -1)
+  const siblings = withMeantNames(valueAt(part.value, parent), at.slice(0, -1), keysAt(schema, parent))
+  if (name === undefined || valueAt(siblings, [name]) === undefined)
+    report({ at, message: `is missing: ${issue.message}` })
 }
 
-export function reportUnknownKey(at: Path, known: readonly string[], report: Report): void {
-  if (laterKeys.has(pattern(at))) {
-    report({ at, message: 'is not available in this version', hint: 'remove it' })
-    return
-  }
-  const nearest = nearestName(String(at.at(-1)), known)
-  report({
-    at,
-    message: 'is an unknown key',
-    hint: nearest === null ? `known here: ${known.join(', ')}` : `did you mean ${nearest}?`,
+/** A fault of a member that a word stands for, as in `verify: github`, is a fault of that word. */
+function writtenPath(value: unknown, path: Path): Path {
+  const end = path.findIndex((_, index) => {
+    const parent = valueAt(value, path.slice(0, index))
+    return parent !== undefined && (typeof parent !== 'object' || parent === null)
   })
+  return end === -1 ? path : path.slice(0, end)
 }
 
-function pattern(at: Path): string {
-  const named = at[0] === 'sources' || at[0] === 'handlers'
-  return at.map((name, index) => (named && index === 1 ? '*' : String(name))).join('.')
+/** Where one of a few words is expected: the one that stands there, and the one that was probably meant. */
+function wrongWord(issue: Issue, found: unknown): { readonly found?: string; readonly hint?: string } {
+  const options: unknown = issue.code === 'custom' ? issue.params?.['options'] : undefined
+  if (typeof found !== 'string' || !Array.isArray(options)) return {}
+  const nearest = nearestName(found, options.map(String))
+  return nearest === null ? { found } : { found, hint: `did you mean ${nearest}?` }
 }
 
 function keysAt(schema: z.core.$ZodType, path: Path): readonly string[] {

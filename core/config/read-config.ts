@@ -3,6 +3,7 @@
  * the first request). Pure: environment and files come in.
  */
 import type { z } from 'zod'
+import { nearestName } from '../nearest-name.ts'
 import {
   buildBody,
   buildHandler,
@@ -12,50 +13,53 @@ import {
   type Sections,
 } from './build-config.ts'
 import { checkHandler, checkName, checkSections, checkSource } from './check-config.ts'
-import type { ConfigFault, PlainFault, Report } from './config-fault.ts'
-import { readConfigText, type Surroundings } from './config-text.ts'
-import type { Config } from './config.ts'
-import { parseSection, reportUnknownKey, type Part } from './parse-section.ts'
+import { FAULTS_MAX, type ConfigFault, type PlainFault, type Report } from './config-fault.ts'
+import { dotted } from './config-text.ts'
+import type { Path } from './config-tree.ts'
+import type { Settings } from './config.ts'
+import type { Surroundings } from './expand-text.ts'
+import { readLayeredText, type LayeredFiles } from './layered-text.ts'
+import { parseSection, type Part } from './parse-section.ts'
 import { redactConfig } from './redact-config.ts'
 import { handlerSchema, rootKeys, sectionSchemas, sourceSchema } from './schema.ts'
+import { reportUnknownKeys } from './unknown-keys.ts'
 import { warningsOf } from './warn-config.ts'
 
-export interface ConfigInput extends Surroundings {
-  readonly text: string
-  /** Name of the file, for messages of the caller. */
-  readonly file: string
-}
-
 export type ConfigResult =
-  | { readonly ok: true; readonly config: Config; readonly warnings: readonly string[] }
+  | { readonly ok: true; readonly config: Settings; readonly warnings: readonly string[] }
   | { readonly ok: false; readonly faults: readonly ConfigFault[] }
 
 const NAMED_MAX = 1000
 const ROOT_NAMES = [...Object.keys(rootKeys), ...Object.keys(sectionSchemas), 'sources', 'handlers']
 
-export function readConfig(input: ConfigInput): ConfigResult {
-  const text = readConfigText(input.text, input)
+export function readConfig(files: LayeredFiles, surroundings: Surroundings): ConfigResult {
+  const text = readLayeredText(files, surroundings)
   const faults = [...text.faults]
-  const root: unknown = text.value ?? {}
+  const reported = new Set(faults.map(({ path }) => path).filter((path) => path !== ''))
   const report = (fault: PlainFault): void => {
-    const placed = text.place(fault)
-    // What expansion already refused is not reported a second time.
-    if (!text.faults.some(({ path }) => path === placed.path && path !== '')) faults.push(placed)
+    if (faults.length < FAULTS_MAX && !isBelow(fault.at, reported)) faults.push(text.place(fault))
   }
-  const hasSyntaxFault = text.value === undefined && faults.length > 0
-  const config = hasSyntaxFault ? null : readRoot(root, report)
-  if (config === null || faults.length > 0) return { ok: false, faults: inOrder(faults) }
+  // What follows a fault of the syntax is not what the author meant.
+  const config = text.value === undefined ? null : readRoot(text.value ?? {}, report)
+  if (config === null || faults.length > 0) return { ok: false, faults: inOrder(faults, files) }
   return { ok: true, config, warnings: warningsOf(config) }
 }
 
-function inOrder(faults: readonly ConfigFault[]): readonly ConfigFault[] {
-  return faults.toSorted((a, b) => a.line - b.line || a.column - b.column)
+/** What the text itself got wrong at a path is not reported again at that path or below it. */
+function isBelow(at: Path, reported: ReadonlySet<string>): boolean {
+  return at.some((_, index) => reported.has(dotted(at.slice(0, index + 1))))
 }
 
-function readRoot(value: unknown, report: Report): Config | null {
+function inOrder(faults: readonly ConfigFault[], { file }: LayeredFiles): readonly ConfigFault[] {
+  const fileOf = (fault: ConfigFault): number => (fault.file === file ? 0 : 1)
+  return faults.toSorted((a, b) => fileOf(a) - fileOf(b) || a.line - b.line || a.column - b.column)
+}
+
+function readRoot(value: unknown, report: Report): Settings | null {
   const root = mappingOf(value, [], report)
   if (root === null) return null
-  for (const name of root.keys()) if (!ROOT_NAMES.includes(name)) reportUnknownKey([name], ROOT_NAMES, report)
+  const keys = [...root.keys()].filter((name) => !ROOT_NAMES.includes(name))
+  reportUnknownKeys([], { keys, known: ROOT_NAMES }, report)
   const version = parseSection(rootKeys.version, { at: ['version'], value: root.get('version') }, report)
   const digestKey = parseSection(
     rootKeys.digest_key,
@@ -63,14 +67,25 @@ function readRoot(value: unknown, report: Report): Config | null {
     report,
   )
   const sections = readSections(root, report)
-  const sources = readNamed(root, { key: 'sources', schema: sourceSchema }, report)
-  const handlers = readNamed(root, { key: 'handlers', schema: handlerSchema }, report)
-  const names = [...(mappingOf(root.get('sources') ?? {}, ['sources'], () => undefined)?.keys() ?? [])]
-  for (const [name, raw] of sources) checkSource(name, raw, report)
-  for (const [name, raw] of handlers) checkHandler(name, raw, { sources: names, report })
+  checkSections(root, report)
+  const sources = readNamed(root, { key: 'sources', schema: sourceSchema, check: checkSource }, report)
+  const names = sourceNames(root, keys)
+  const check: Check = (part) => {
+    checkHandler(part, names, report)
+  }
+  const handlers = readNamed(root, { key: 'handlers', schema: handlerSchema, check }, report)
   if (sections === null || version === null) return null
-  checkSections(sections, report)
   return assemble({ sections, digestKey: digestKey ?? null, sources, handlers })
+}
+
+/** Also of malformed sources; null when they cannot be known. */
+function sourceNames(
+  root: ReadonlyMap<string, unknown>,
+  unknownKeys: readonly string[],
+): readonly string[] | null {
+  const isMisspelt = unknownKeys.some((key) => nearestName(key, ROOT_NAMES) === 'sources')
+  const sources = mappingOf(root.get('sources') ?? {}, ['sources'], () => undefined)
+  return sources === null || isMisspelt ? null : [...sources.keys()]
 }
 
 interface Parts {
@@ -80,14 +95,14 @@ interface Parts {
   readonly handlers: ReadonlyMap<string, RawHandler>
 }
 
-function assemble({ sections, digestKey, sources, handlers }: Parts): Config {
+function assemble({ sections, digestKey, sources, handlers }: Parts): Settings {
   const unredacted = {
     ...buildBody(sections),
     digestKey,
     sources: [...sources].map(([name, raw]) => buildSource(name, raw, sections.server)),
     handlers: [...handlers].map(([name, raw]) => buildHandler(name, raw, sections.delivery)),
   }
-  return { ...unredacted, ...redactConfig(unredacted) }
+  return { ...unredacted, redacted: redactConfig(unredacted) }
 }
 
 function readSections(root: ReadonlyMap<string, unknown>, report: Report): Sections | null {
@@ -105,18 +120,22 @@ function readSections(root: ReadonlyMap<string, unknown>, report: Report): Secti
   return { server, log, database, queue, archive, api, delivery, worker }
 }
 
+type Check = (part: Part, report: Report) => void
+
 function readNamed<T extends z.ZodType>(
   root: ReadonlyMap<string, unknown>,
-  { key, schema }: { key: string; schema: T },
+  { key, schema, check }: { readonly key: string; readonly schema: T; readonly check: Check },
   report: Report,
 ): ReadonlyMap<string, z.output<T>> {
   const found = new Map<string, z.output<T>>()
   const mapping = mappingOf(root.get(key) ?? {}, [key], report) ?? new Map<string, unknown>()
   if (mapping.size > NAMED_MAX) report({ at: [key], message: `has more than ${NAMED_MAX} entries` })
   for (const [name, value] of [...mapping].slice(0, NAMED_MAX)) {
-    checkName([key, name], report)
-    const parsed = parseSection(schema, { at: [key, name], value }, report)
+    const part = { at: [key, name], value }
+    checkName(part.at, report)
+    const parsed = parseSection(schema, part, report)
     if (parsed !== null) found.set(name, parsed)
+    check(part, report)
   }
   return found
 }

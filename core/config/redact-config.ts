@@ -1,19 +1,11 @@
-/**
- * The configuration for people and its generation: secrets become a placeholder that says nothing about them, so two
- * configurations that differ only in secrets have one generation.
- */
-import { createHash } from 'node:crypto'
-import { canonicalJson } from '../archive/canonical-json.ts'
-import type { Config } from './config.ts'
+/** The configuration for people: secrets become a placeholder that says nothing about them. */
+import type { Settings } from './config.ts'
 
-const GENERATION_CHARACTERS = 16
 const PLACEHOLDER = '(secret)'
 
-type Unredacted = Omit<Config, 'generation' | 'redacted'>
-
-export function redactConfig(config: Unredacted): Pick<Config, 'generation' | 'redacted'> {
+export function redactConfig(config: Omit<Settings, 'redacted'>): Settings['redacted'] {
   const { archive, api, delivery, database } = config
-  const redacted = {
+  return {
     ...config,
     digestKey: hidden(config.digestKey),
     database: { ...database, url: database.url === null ? null : withoutPassword(database.url) },
@@ -28,8 +20,6 @@ export function redactConfig(config: Unredacted): Pick<Config, 'generation' | 'r
       signingSecrets: handler.signingSecrets.map(() => PLACEHOLDER),
     })),
   }
-  const digest = createHash('sha256').update(canonicalJson(redacted)).digest('hex')
-  return { redacted, generation: digest.slice(0, GENERATION_CHARACTERS) }
 }
 
 function hidden(value: string | null): string | null {

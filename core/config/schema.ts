@@ -3,6 +3,7 @@
  * and pass through the same parsers. docs/config.md is held against this file by a test.
  */
 import { z } from 'zod'
+import { laterSchemes } from './later-keys.ts'
 import {
   choice,
   cidr,
@@ -60,12 +61,14 @@ export const retrySchema = section({
 
 const hmacToken = text.optional()
 
-export const verifySchema = z.preprocess(
-  (value) => (typeof value === 'string' ? { scheme: value } : value),
-  section({
-    scheme: choice(['github', 'stripe', 'standard-webhooks', 'hmac', 'none']).describe(
-      'how the sender signs; `verify: github` is short for it',
-    ),
+const SCHEMES = ['github', 'stripe', 'standard-webhooks', 'hmac', 'none'] as const
+
+export const verifyMembers = section(
+  {
+    scheme: choice(SCHEMES, {
+      values: laterSchemes,
+      instead: 'hmac where it can say how the sender signs',
+    }).describe('how the sender signs; `verify: github` is short for it'),
     header: hmacToken.describe('hmac: header that holds the signature'),
     prefix: z
       .string({ error: () => 'must be text' })
@@ -79,11 +82,19 @@ export const verifySchema = z.preprocess(
     tolerance: duration(1000, DAY_MS, 'from 1s to 1d')
       .optional()
       .describe("how old a signed time may be; default: the scheme's own"),
-  }),
+  },
+  `one of ${SCHEMES.join(', ')}, or a mapping with scheme`,
 )
 
+/** A word alone is the scheme. */
+export const spelledOut = (value: unknown): unknown => (typeof value === 'string' ? { scheme: value } : value)
+
+export const verifySchema = z.preprocess(spelledOut, verifyMembers)
+
 export const sourceSchema = section({
-  kind: choice(['webhook'], ['event', 'sns', 'cron']).prefault('webhook').describe('how events come in'),
+  kind: choice(['webhook'], { values: ['event', 'sns', 'cron'], instead: 'webhook' })
+    .prefault('webhook')
+    .describe('how events come in'),
   verify: verifySchema.describe('required; `none` must be said'),
   secret: secret(1).optional().describe('the one secret'),
   secrets: list(secret(1)).optional().describe('several secrets while they rotate'),
@@ -134,6 +145,14 @@ export const handlerSchema = section({
 
 const host = text.refine((value) => HOST.test(value), { error: () => 'must be a host name or an address' })
 
+export const diskSchema = section({
+  capacity: size(2 ** 20, 2 ** 50, 'from 1MiB')
+    .optional()
+    .describe('room of the log; default: the disk'),
+  alarm: ratio.prefault('70%').describe('alarm from here on'),
+  shed: ratio.prefault('90%').describe('answers 503 from here on'),
+})
+
 export const sectionSchemas = {
   server: section({
     host: host.prefault('0.0.0.0').describe('address to listen on'),
@@ -147,7 +166,9 @@ export const sectionSchemas = {
     trusted_proxies: list(cidr).prefault([]).describe('whose X-Forwarded-For is believed'),
   }),
   log: section({
-    driver: choice(['postgres'], ['kafka']).prefault('postgres').describe('where the log lives'),
+    driver: choice(['postgres'], { values: ['kafka'], instead: 'postgres' })
+      .prefault('postgres')
+      .describe('where the log lives'),
     topic_prefix: text
       .refine((value) => /^[a-z0-9][a-z0-9_-]{0,62}$/.test(value), {
         error: () => 'must match [a-z0-9][a-z0-9_-]{0,62}',
@@ -158,13 +179,7 @@ export const sectionSchemas = {
     retention: duration(60_000, 10 * YEAR_MS, 'from 1m to 10y')
       .prefault('7d')
       .describe('how long archived events stay in the log'),
-    disk: section({
-      capacity: size(2 ** 20, 2 ** 50, 'from 1MiB')
-        .optional()
-        .describe('room of the log; default: the disk'),
-      alarm: ratio.prefault('70%').describe('alarm from here on'),
-      shed: ratio.prefault('90%').describe('answers 503 from here on'),
-    }).prefault({}),
+    disk: diskSchema.prefault({}),
   }),
   database: section({
     url: text
@@ -174,15 +189,19 @@ export const sectionSchemas = {
     max_connections: whole(4, 500).prefault(20).describe('largest pool of one process'),
   }),
   queue: section({
-    driver: choice(['postgres'], ['redis']).prefault('postgres').describe('where jobs wait'),
+    driver: choice(['postgres'], { values: ['redis'], instead: 'postgres' })
+      .prefault('postgres')
+      .describe('where jobs wait'),
   }),
   archive: section({
-    driver: choice(['directory'], ['s3']).prefault('directory').describe('where the archive lives'),
+    driver: choice(['directory'], { values: ['s3'], instead: 'directory' })
+      .prefault('directory')
+      .describe('where the archive lives'),
     directory: text.optional().describe('default: $HOOKTRAIL_HOME/archive'),
-    format: choice(['jsonl.zst', 'jsonl.gz'], ['parquet'])
+    format: choice(['jsonl.zst', 'jsonl.gz'], { values: ['parquet'], instead: 'jsonl.zst or jsonl.gz' })
       .prefault('jsonl.zst')
       .describe('form of the data objects'),
-    worm: choice(['off'], ['required', 'preferred'])
+    worm: choice(['off'], { values: ['required', 'preferred'], instead: 'off' })
       .prefault('off')
       .describe('object lock; a folder has none'),
     roll: section({
@@ -239,45 +258,3 @@ export const rootKeys = {
     .optional()
     .describe('key of stored digests; default: made at $HOOKTRAIL_HOME/keys/digest.key'),
 }
-
-/** Keys of later versions: refused by name instead of being called unknown. `*` is the name of a source or handler. */
-export const laterKeys: ReadonlySet<string> = new Set([
-  'alerts',
-  'server.ip_rate_limit',
-  'server.tls',
-  'log.brokers',
-  'log.replication',
-  'log.tls',
-  'log.sasl',
-  'log.schema_registry',
-  'queue.url',
-  'archive.bucket',
-  'archive.prefix',
-  'archive.endpoint',
-  'archive.region',
-  'archive.credentials',
-  'archive.role_arn',
-  'archive.kms_key',
-  'archive.storage_class',
-  'archive.replica',
-  'archive.retention',
-  'archive.anchors',
-  'archive.retention_by_topic',
-  'api.metrics_listen',
-  'api.tokens',
-  'api.oidc',
-  'delivery.default_retry.on',
-  'sources.*.dedup.on_resend',
-  'sources.*.schema',
-  'sources.*.allowed_ips',
-  'sources.*.rate_limit',
-  'sources.*.archive_retention',
-  'sources.*.log_retention',
-  'sources.*.renamed_from',
-  'handlers.*.transform',
-  'handlers.*.rate_limit',
-  'handlers.*.pool',
-  'handlers.*.tls',
-  'handlers.*.renamed_from',
-  'handlers.*.retry.on',
-])

@@ -1,11 +1,11 @@
 /** What `validate` says about a configuration that works: settings whose consequences are easy to overlook. */
 import { formatDuration } from '../units.ts'
-import type { Config, RetryConfig } from './config.ts'
+import type { RetryConfig, Settings } from './config.ts'
 
 const HOUR_MS = 3_600_000
 const SMALL_SEGMENT_BYTES = 65_536
 
-export function warningsOf(config: Config): readonly string[] {
+export function warningsOf(config: Settings): readonly string[] {
   const { api, server, log, archive, delivery } = config
   const warnings: string[] = []
   const admin = api.listen ?? `${server.host}:${server.port}`
@@ -32,7 +32,7 @@ export function warningsOf(config: Config): readonly string[] {
 }
 
 /** One line for each source: how long its events can be found where. */
-export function summarizeSources({ sources, log, worker, archive }: Config): readonly string[] {
+export function summarizeSources({ sources, log, worker, archive }: Settings): readonly string[] {
   const retention = formatDuration(log.retentionMs)
   const where = archive.directory ?? '$HOOKTRAIL_HOME/archive'
   return sources.map(

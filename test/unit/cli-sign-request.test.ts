@@ -18,7 +18,7 @@ handlers:
 `
 
 test('what send signs is verified, for every scheme', () => {
-  const result = readConfig({ text: TEXT, file: 'x.yaml', env: {}, readFile: () => '' })
+  const result = readConfig({ text: TEXT, file: 'x.yaml', overlay: null }, { env: {}, readFile: () => '' })
   assert.ok(result.ok, JSON.stringify(result))
   assert.equal(result.config.sources.length, 5)
   const body = Buffer.from('{"n":1}')

@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { configKeys } from '../../core/config/config-keys.ts'
 import { readConfig } from '../../core/config/read-config.ts'
+import { compileFilter, filterFunctionNames } from '../../core/match/filter.ts'
+import { FILTER_MACROS, FILTER_TYPES } from '../../core/match/filter-names.ts'
 
 const page = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'config.md'), 'utf8')
 
@@ -34,7 +36,23 @@ test('every example of docs/config.md is valid', () => {
   const names = ['STRIPE_NEW', 'STRIPE_OLD', 'PARTNER_SECRET', 'APP_SIGNING_SECRET']
   const env = Object.fromEntries(names.map((name) => [name, secret]))
   for (const text of examples) {
-    const result = readConfig({ text, file: 'config.md', env, readFile: () => '' })
+    const result = readConfig({ text, file: 'config.md', overlay: null }, { env, readFile: () => '' })
     assert.ok(result.ok, JSON.stringify(result))
+  }
+})
+
+test('docs/config.md lists what filters may call, and its examples compile', () => {
+  for (const [title, names] of [
+    ['Macros', FILTER_MACROS],
+    ['Functions', filterFunctionNames],
+    ['Types', FILTER_TYPES],
+  ] as const)
+    assert.ok(page.includes(`- ${title}: ${names.map((name) => `\`${name}\``).join(', ')}\n`), title)
+  const [, block = ''] = /```cel\n([\s\S]*?)```/.exec(page) ?? []
+  const examples = block.trim().split('\n')
+  assert.ok(examples.length > 1)
+  for (const example of examples) {
+    const empty = { payload: {}, event: { id: '', source: '', type: '', receivedAtMs: 0 }, headers: {} }
+    assert.equal(compileFilter(example).evaluate(empty).kind, 'no-match', example)
   }
 })

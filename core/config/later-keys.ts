@@ -1,0 +1,67 @@
+/**
+ * Keys and schemes of later versions, each with what to use until then: refused by name instead of being called
+ * unknown, and never taken for a misspelling.
+ */
+
+const PROXY = 'limit it at the proxy in front'
+const LOG = 'the log lives in Postgres: database.url'
+const ARCHIVE = 'the archive is a folder: archive.directory; copy it to where else it shall be'
+const KEPT = 'the archive keeps everything'
+
+/** `*` is the name of a source or handler. */
+const later: Readonly<Record<string, string>> = {
+  alerts: 'watch /metrics and /health',
+  pools: 'concurrency of a handler, worker.max_concurrency',
+  'server.ip_rate_limit': PROXY,
+  'server.tls': 'end TLS at a proxy in front, and name it in server.trusted_proxies',
+  'log.brokers': LOG,
+  'log.replication': LOG,
+  'log.tls': LOG,
+  'log.sasl': LOG,
+  'log.schema_registry': LOG,
+  'queue.url': 'jobs wait in Postgres: database.url',
+  'archive.bucket': ARCHIVE,
+  'archive.prefix': ARCHIVE,
+  'archive.endpoint': ARCHIVE,
+  'archive.region': ARCHIVE,
+  'archive.credentials': ARCHIVE,
+  'archive.role_arn': ARCHIVE,
+  'archive.kms_key': ARCHIVE,
+  'archive.storage_class': ARCHIVE,
+  'archive.replica': ARCHIVE,
+  'archive.retention': KEPT,
+  'archive.retention_by_topic': KEPT,
+  'archive.anchors': 'archive verify --write-checkpoint FILE, kept elsewhere',
+  'api.metrics_listen': 'api.listen, api.metrics_auth_token',
+  'api.tokens': 'api.auth_token',
+  'api.oidc': 'api.auth_token',
+  'delivery.breaker': 'retry, concurrency',
+  'delivery.default_retry.on': 'every answer but 2xx and 410 is retried',
+  'sources.*.dedup.on_resend': 'jobs retry sends a dead one again',
+  'sources.*.schema': 'filter of a handler',
+  'sources.*.allowed_ips': PROXY,
+  'sources.*.rate_limit': PROXY,
+  'sources.*.archive_retention': KEPT,
+  'sources.*.log_retention': 'log.retention, for all sources',
+  'sources.*.renamed_from': 'keep the name',
+  'handlers.*.transform': 'the receiver gets the bytes as they came',
+  'handlers.*.rate_limit': 'concurrency',
+  'handlers.*.pool': 'concurrency, worker.max_concurrency',
+  'handlers.*.tls': 'send to a proxy that adds the client certificate',
+  'handlers.*.breaker': 'retry, concurrency',
+  'handlers.*.renamed_from': 'keep the name',
+  'handlers.*.retry.on': 'every answer but 2xx and 410 is retried',
+}
+
+/** Schemes that have no name of their own yet; `hmac` says many of them. */
+export const laterSchemes: readonly string[] =
+  'gitlab bitbucket shopify slack twilio sendgrid discord square zoom paddle paypal basic bearer api-key'.split(
+    ' ',
+  )
+
+/** What to use instead of a key of a later version; null for every other key. */
+export function insteadOf(at: readonly PropertyKey[]): string | null {
+  const isNamed = at[0] === 'sources' || at[0] === 'handlers'
+  const key = at.map((name, index) => (isNamed && index === 1 ? '*' : String(name))).join('.')
+  return Object.hasOwn(later, key) ? (later[key] ?? null) : null
+}
