@@ -3,7 +3,6 @@
  * the first request). Pure: environment and files come in.
  */
 import type { z } from 'zod'
-import { nearestName } from '../nearest-name.ts'
 import {
   buildBody,
   buildHandler,
@@ -21,8 +20,8 @@ import type { Surroundings } from './expand-text.ts'
 import { readLayeredText, type LayeredFiles } from './layered-text.ts'
 import { parseSection, type Part } from './parse-section.ts'
 import { redactConfig } from './redact-config.ts'
-import { handlerSchema, rootKeys, sectionSchemas, sourceSchema } from './schema.ts'
-import { reportUnknownKeys } from './unknown-keys.ts'
+import { handlerSchema, rootSchema, sectionSchemas, sourceSchema } from './schema.ts'
+import { withMeantNames } from './unknown-keys.ts'
 import { warningsOf } from './warn-config.ts'
 
 export type ConfigResult =
@@ -30,7 +29,7 @@ export type ConfigResult =
   | { readonly ok: false; readonly faults: readonly ConfigFault[] }
 
 const NAMED_MAX = 1000
-const ROOT_NAMES = [...Object.keys(rootKeys), ...Object.keys(sectionSchemas), 'sources', 'handlers']
+const ROOT_NAMES = Object.keys(rootSchema.shape)
 
 export function readConfig(files: LayeredFiles, surroundings: Surroundings): ConfigResult {
   const text = readLayeredText(files, surroundings)
@@ -58,34 +57,24 @@ function inOrder(faults: readonly ConfigFault[], { file }: LayeredFiles): readon
 function readRoot(value: unknown, report: Report): Settings | null {
   const root = mappingOf(value, [], report)
   if (root === null) return null
-  const keys = [...root.keys()].filter((name) => !ROOT_NAMES.includes(name))
-  reportUnknownKeys([], { keys, known: ROOT_NAMES }, report)
-  const version = parseSection(rootKeys.version, { at: ['version'], value: root.get('version') }, report)
-  const digestKey = parseSection(
-    rootKeys.digest_key,
-    { at: ['digest_key'], value: root.get('digest_key') },
-    report,
-  )
+  const own = parseSection(rootSchema, { at: [], value }, report)
+  const meant = mappingOf(withMeantNames(value, [], ROOT_NAMES), [], report) ?? root
   const sections = readSections(root, report)
-  checkSections(root, report)
+  checkSections(meant, report)
   const sources = readNamed(root, { key: 'sources', schema: sourceSchema, check: checkSource }, report)
-  const names = sourceNames(root, keys)
+  const names = root.has('sources') || !meant.has('sources') ? namesOf(root.get('sources')) : null
   const check: Check = (part) => {
     checkHandler(part, names, report)
   }
   const handlers = readNamed(root, { key: 'handlers', schema: handlerSchema, check }, report)
-  if (sections === null || version === null) return null
-  return assemble({ sections, digestKey: digestKey ?? null, sources, handlers })
+  if (sections === null || own === null) return null
+  return assemble({ sections, digestKey: own.digest_key ?? null, sources, handlers })
 }
 
 /** Also of malformed sources; null when they cannot be known. */
-function sourceNames(
-  root: ReadonlyMap<string, unknown>,
-  unknownKeys: readonly string[],
-): readonly string[] | null {
-  const isMisspelt = unknownKeys.some((key) => nearestName(key, ROOT_NAMES) === 'sources')
-  const sources = mappingOf(root.get('sources') ?? {}, ['sources'], () => undefined)
-  return sources === null || isMisspelt ? null : [...sources.keys()]
+function namesOf(sources: unknown): readonly string[] | null {
+  const mapping = mappingOf(sources ?? {}, [], () => undefined)
+  return mapping === null ? null : [...mapping.keys()]
 }
 
 interface Parts {

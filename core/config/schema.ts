@@ -258,3 +258,12 @@ export const rootKeys = {
     .optional()
     .describe('key of stored digests; default: made at $HOOKTRAIL_HOME/keys/digest.key'),
 }
+
+const anything = z.unknown().optional()
+
+/** The file itself; its parts are parsed one by one. */
+export const rootSchema = section({
+  ...rootKeys,
+  ...{ server: anything, log: anything, database: anything, queue: anything, archive: anything },
+  ...{ api: anything, delivery: anything, worker: anything, sources: anything, handlers: anything },
+})

@@ -13,7 +13,7 @@ export const configErrors = {
   CONFIG_FILE_UNREADABLE: {
     what: 'the configuration file cannot be read',
     events: 'nothing was started or changed; no event was accepted',
-    fix: 'hooktrail init',
+    fix: 'hooktrail init, or name the file with -c; the overlay of --env lies beside it',
     read,
   },
   CONFIG_FILE_EXISTS: {

@@ -2,97 +2,42 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { stringify } from 'yaml'
+import { parse, stringify } from 'yaml'
 import { FAULTS_MAX } from '../../core/config/config-fault.ts'
 import { faultsOf, read, tellingsOf, valid } from '../support/config-reader.ts'
 
 const signing = `whsec_${Buffer.alloc(24, 1).toString('base64')}`
-const retry = { max: 3, backoff: ['5s', '1m'], interval: '1s', max_interval: '1h' }
-const full = {
-  version: 1,
-  digest_key: 'ab'.repeat(32),
-  server: {
-    host: '127.0.0.1',
-    port: 9000,
-    max_body: '1MiB',
-    max_inflight_bytes: '64MiB',
-    trusted_proxies: ['10.0.0.0/8'],
-  },
-  log: {
-    driver: 'postgres',
-    topic_prefix: 'p',
-    partitions: 2,
-    retention: '3d',
-    disk: { capacity: '1GiB', alarm: '50%', shed: '60%' },
-  },
-  database: { url: 'postgres://db/x', max_connections: 10 },
-  queue: { driver: 'postgres' },
-  archive: {
-    driver: 'directory',
-    directory: '/a',
-    format: 'jsonl.zst',
-    worm: 'off',
-    roll: { bytes: '1MiB', records: 10, age: '1m' },
-    heartbeat: '10s',
-    idle_heartbeat: '1m',
-  },
-  api: {
-    listen: '127.0.0.1:9001',
-    auth_token: 'x'.repeat(16),
-    metrics_auth_token: 'y'.repeat(16),
-    require_reason: true,
-  },
-  delivery: {
-    default_retry: retry,
-    timeout: '5s',
-    signing_secrets: [signing],
-    event_ttl: '1d',
-    response_bytes_kept: { ok: 1, failed: 2 },
-  },
-  worker: { retention_hours: 1, dead_retention_hours: 2, max_concurrency: 3, drain_timeout: '1s' },
-  sources: {
-    s: {
-      kind: 'webhook',
-      verify: 'stripe',
-      secrets: ['${SECRET}'],
-      dedup: { key: '$.id', window: '1d', on_conflict: 'drop' },
-      order_by: '$.a',
-      type: '$.type',
-      deadline: '1s',
-      max_body: '1KiB',
-    },
-    h: {
-      verify: {
-        scheme: 'hmac',
-        header: 'x',
-        prefix: 'a=',
-        algorithm: 'sha512',
-        encoding: 'base64',
-        signed: '{timestamp}.{id}.{body}',
-        timestamp_header: 't',
-        id_header: 'i',
-        tolerance: '1m',
-      },
-      secret: 's1',
-    },
-  },
-  handlers: {
-    b: {
-      source: 's',
-      events: ['a.*'],
-      filter: 'has(payload.a)',
-      url: 'http://127.0.0.1/',
-      method: 'PUT',
-      headers: { x: 'y' },
-      allow_private: ['127.0.0.0/8'],
-      timeout: '1s',
-      retry,
-      concurrency: 1,
-      start: 'earliest',
-      signing_secrets: [signing],
-    },
-  },
-}
+const retry = '{ max: 3, backoff: [5s, 1m], interval: 1s, max_interval: 1h }'
+const full: unknown = parse(`
+version: 1
+digest_key: ${'ab'.repeat(32)}
+server: { host: 127.0.0.1, port: 9000, max_body: 1MiB, max_inflight_bytes: 64MiB, trusted_proxies: [10.0.0.0/8] }
+log: { driver: postgres, topic_prefix: p, partitions: 2, retention: 3d, disk: { capacity: 1GiB, alarm: 50%, shed: 60% } }
+database: { url: postgres://db/x, max_connections: 10 }
+queue: { driver: postgres }
+archive:
+  { driver: directory, directory: /a, format: jsonl.zst, worm: off, heartbeat: 10s, idle_heartbeat: 1m,
+    roll: { bytes: 1MiB, records: 10, age: 1m } }
+api: { listen: "127.0.0.1:9001", auth_token: ${'x'.repeat(16)}, metrics_auth_token: ${'y'.repeat(16)}, require_reason: true }
+delivery:
+  { default_retry: ${retry}, timeout: 5s, signing_secrets: [${signing}], event_ttl: 1d,
+    response_bytes_kept: { ok: 1, failed: 2 } }
+worker: { retention_hours: 1, dead_retention_hours: 2, max_concurrency: 3, drain_timeout: 1s }
+sources:
+  s:
+    { kind: webhook, verify: stripe, secrets: ["\${SECRET}"], order_by: $.a, type: $.type, deadline: 1s, max_body: 1KiB,
+      dedup: { key: $.id, window: 1d, on_conflict: drop } }
+  h:
+    secret: s1
+    verify:
+      { scheme: hmac, header: x, prefix: "a=", algorithm: sha512, encoding: base64, signed: "{timestamp}.{id}.{body}",
+        timestamp_header: t, id_header: i, tolerance: 1m }
+handlers:
+  b:
+    { source: s, events: [a.*], filter: has(payload.a), url: "http://127.0.0.1/", method: PUT, headers: { x: y },
+      allow_private: [127.0.0.0/8], timeout: 1s, retry: ${retry}, concurrency: 1, start: earliest,
+      signing_secrets: [${signing}] }
+`)
 
 /** Members of mappings and lists, each with the path to it. */
 function pathsOf(value: unknown, at: readonly string[] = []): readonly (readonly string[])[] {
@@ -149,6 +94,23 @@ const odd = fc.oneof(
 
 test('the full configuration is valid', () => {
   valid(stringify(full))
+})
+
+/** Names of the author's own may be anything. */
+const isKey = (path: readonly string[]): boolean =>
+  !/^(?:sources|handlers)\.\w+$|\.headers\.\w+$|\.\d+$/.test(path.join('.'))
+
+test('one malformed value or one misspelt key of a full configuration is one fault', () => {
+  for (const path of pathsOf(full)) {
+    const malformed = faultsOf(stringify(changed(full, path, () => [['', [[]]]])))
+    assert.equal(malformed.length, 1, path.join('.'))
+    if (!isKey(path)) continue
+    const misspelt = faultsOf(stringify(changed(full, path, (old) => [['x', old]])))
+    assert.deepEqual(
+      misspelt.map((fault) => fault.path),
+      [`${path.join('.')}x`],
+    )
+  }
 })
 
 test('changed members of a full configuration are faults with a place, alone and over the whole one', () => {
