@@ -28,6 +28,8 @@ export interface ConfigText {
   /** Undefined: the text cannot be read, for which `faults` has the reason. */
   readonly value: unknown
   readonly faults: readonly ConfigFault[]
+  /** Paths of values that are wrong whatever the schema says, dotted. */
+  readonly refused: ReadonlySet<string>
   /** How many names of the path stand in this text. */
   readonly depthOf: (at: Path) => number
   readonly place: (fault: PlainFault) => ConfigFault
@@ -52,11 +54,12 @@ export function readConfigText({ file, text }: ConfigFile, surroundings: Surroun
     logLevel: 'error',
   })
   for (const { pos, message } of document.errors) faultAt(pos[0], reasonOf(message))
-  const expanded = expandTree(document, surroundings, faultAt)
+  const { expanded, refused } = expandTree(document, surroundings, faultAt)
   const isShown = (found: string, at: Path): boolean => WORD.test(found) && !expanded.has(dotted(at))
   return {
     value: refusal === null ? toValue(document, faultAt) : undefined,
     faults,
+    refused,
     depthOf: (at) => locate(document, at).depth,
     place: ({ at, message, found, hint }) => ({
       ...{ file, path: dotted(at), ...placeOf(lines, locate(document, at).offset) },
@@ -90,9 +93,16 @@ function refusalOf(text: string): Pick<ConfigFault, 'line' | 'column' | 'message
   return { line: before.length, column: (before.at(-1)?.length ?? 0) + 1, message }
 }
 
-/** @returns the paths of values that references brought in. A value that cannot be expanded becomes null, which no key accepts. */
-function expandTree(document: Document, surroundings: Surroundings, faultAt: FaultAt): ReadonlySet<string> {
+interface TreePaths {
+  /** Of values that references brought in. */
+  readonly expanded: ReadonlySet<string>
+  readonly refused: ReadonlySet<string>
+}
+
+/** A value that cannot be expanded becomes null, which no key accepts. */
+function expandTree(document: Document, surroundings: Surroundings, faultAt: FaultAt): TreePaths {
   const expanded = new Set<string>()
+  const refused = new Set<string>()
   walkTree(document.contents, {
     value: (scalar, path) => {
       if (typeof scalar.value !== 'string') return
@@ -105,13 +115,14 @@ function expandTree(document: Document, surroundings: Surroundings, faultAt: Fau
         reasons.push(reason)
       })
       for (const reason of reasons) faultAt(scalar.range?.[0] ?? 0, reason, path)
+      if (reasons.length > 0) refused.add(dotted(path))
       scalar.value = reasons.length === 0 ? value : null
     },
     fault: (node, message, path) => {
       faultAt(node.range?.[0] ?? 0, message, path)
     },
   })
-  return expanded
+  return { expanded, refused }
 }
 
 function toValue(document: Document, faultAt: FaultAt): unknown {

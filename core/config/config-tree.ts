@@ -2,7 +2,7 @@
  * Walks the nodes of a YAML document with their paths: every value, and what makes a tree no configuration (a key that
  * stands twice, a node that contains itself, no end of nesting).
  */
-import { isAlias, isMap, isScalar, isSeq, type Node, type Scalar } from 'yaml'
+import { isAlias, isMap, isNode, isScalar, isSeq, type Node, type Scalar, type YAMLMap } from 'yaml'
 import { revealReferences } from './expand-text.ts'
 
 export type Path = readonly PropertyKey[]
@@ -34,26 +34,28 @@ export function walkTree(
     return
   }
   const around = node.anchor === undefined ? anchors : [...anchors, node.anchor]
-  if (isMap(node)) walkMap(node.items, visitor, { path, anchors: around })
+  if (isMap(node)) walkMap(node, visitor, { path, anchors: around })
   else
     node.items.forEach((item, index) => {
       walkTree(item, visitor, { path: [...path, index], anchors: around })
     })
 }
 
-function walkMap(
-  pairs: readonly { readonly key: unknown; readonly value: unknown }[],
-  visitor: TreeVisitor,
-  { path, anchors }: Place,
-): void {
+/** Of a key that stands twice the first is kept, so that the rest of the file is checked. */
+function walkMap(map: YAMLMap, visitor: TreeVisitor, { path, anchors }: Place): void {
   // A set, because comparing every pair of keys takes minutes in a large file.
   const seen = new Set<string>()
-  for (const { key, value } of pairs) {
+  map.items = map.items.filter(({ key, value }) => {
     const name = nameOf(key)
-    if (seen.has(name) && isScalar(key)) visitor.fault(key, 'is set twice', [...path, name])
+    const at = [...path, name]
+    if (seen.has(name)) {
+      visitor.fault(isNode(key) ? key : map, 'is set twice', at)
+      return false
+    }
     seen.add(name)
-    walkTree(value, visitor, { path: [...path, name], anchors })
-  }
+    walkTree(value, visitor, { path: at, anchors })
+    return true
+  })
 }
 
 /** The name of the property that the key becomes. References stay as they are written: keys are not expanded. */

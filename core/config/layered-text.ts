@@ -18,6 +18,7 @@ export function readLayeredText(files: LayeredFiles, surroundings: Surroundings)
   return {
     value: isReadable ? merged(base.value ?? {}, over.value ?? {}) : undefined,
     faults: [...base.faults, ...over.faults],
+    refused: new Set([...base.refused, ...over.refused]),
     depthOf: (at) => Math.max(base.depthOf(at), over.depthOf(at)),
     place: (fault) => {
       const depth = over.depthOf(fault.at)

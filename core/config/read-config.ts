@@ -34,9 +34,8 @@ const ROOT_NAMES = Object.keys(rootSchema.shape)
 export function readConfig(files: LayeredFiles, surroundings: Surroundings): ConfigResult {
   const text = readLayeredText(files, surroundings)
   const faults = [...text.faults]
-  const reported = new Set(faults.map(({ path }) => path).filter((path) => path !== ''))
   const report = (fault: PlainFault): void => {
-    if (faults.length < FAULTS_MAX && !isBelow(fault.at, reported)) faults.push(text.place(fault))
+    if (faults.length < FAULTS_MAX && !isBelow(fault.at, text.refused)) faults.push(text.place(fault))
   }
   // What follows a fault of the syntax is not what the author meant.
   const config = text.value === undefined ? null : readRoot(text.value ?? {}, report)
@@ -45,8 +44,8 @@ export function readConfig(files: LayeredFiles, surroundings: Surroundings): Con
 }
 
 /** What the text itself got wrong at a path is not reported again at that path or below it. */
-function isBelow(at: Path, reported: ReadonlySet<string>): boolean {
-  return at.some((_, index) => reported.has(dotted(at.slice(0, index + 1))))
+function isBelow(at: Path, refused: ReadonlySet<string>): boolean {
+  return at.some((_, index) => refused.has(dotted(at.slice(0, index + 1))))
 }
 
 function inOrder(faults: readonly ConfigFault[], { file }: LayeredFiles): readonly ConfigFault[] {

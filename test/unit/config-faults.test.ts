@@ -75,11 +75,12 @@ test('what was reported has no follow-up', () => {
     )
 })
 
-test('a key that is set twice is a fault at its second place, and the rest is checked', () => {
-  const faults = faultsOf('version: 1\nserver: {}\nlog: { partitions: 0 }\nserver: {}\n')
+test('a key that is set twice is a fault at its second place, and the rest is checked, its first value too', () => {
+  const faults = faultsOf('version: 1\nserver: { port: 0 }\nlog: { partitions: 0 }\nserver: {}\n')
   assert.deepEqual(
     faults.map(({ path, line, column }) => [path, line, column]),
     [
+      ['server.port', 2, 11],
       ['log.partitions', 3, 8],
       ['server', 4, 1],
     ],
