@@ -14,9 +14,9 @@ export interface Reference extends AsyncDisposable {
 export async function startReference(databaseUrl: string | null): Promise<Reference> {
   const file = new URL(`./reference-server${extname(import.meta.filename)}`, import.meta.url)
   const worker = new Worker(file, { workerData: databaseUrl })
-  const [port]: unknown[] = await once(worker, 'message')
+  const messages: readonly unknown[] = await once(worker, 'message')
   return {
-    port: Number(port),
+    port: Number(messages[0]),
     [Symbol.asyncDispose]: async () => {
       await worker.terminate()
     },

@@ -256,7 +256,9 @@ export const rootKeys = {
   version: whole(1, 1).describe('required: 1'),
   digest_key: secret(32)
     .optional()
-    .describe('key of stored digests; required with database.url, else made at $HOOKTRAIL_HOME/keys/digest.key'),
+    .describe(
+      'key of stored digests; required with database.url, else made at $HOOKTRAIL_HOME/keys/digest.key',
+    ),
 }
 
 const anything = z.unknown().optional()
