@@ -34,7 +34,12 @@ export function sourceFiles(folders: readonly string[]): readonly SourceFile[] {
 
 function readSource(path: string): SourceFile {
   const text = readFileSync(join(ROOT, path), 'utf8')
-  const specifiers = [...text.matchAll(/(?:from|import\()\s*'([^']+)'/g)].flatMap(([, name]) => name ?? [])
+  const imported = [...text.matchAll(/(?:from|import\()\s*'([^']+)'/g)].flatMap(([, name]) => name ?? [])
+  // A thread's file is named without its ending, which differs between the sources and the build.
+  const threads = [...text.matchAll(/new URL\(`(\.\/[\w-]+)\$\{extname\(/g)].map(
+    ([, name]) => `${String(name)}.ts`,
+  )
+  const specifiers = [...imported, ...threads]
   return {
     path,
     text,

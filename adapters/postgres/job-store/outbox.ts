@@ -7,30 +7,26 @@ import type { Queryable } from '../pool.ts'
 
 interface Source {
   readonly key: string
-  /** Names and values of the record's own fields, in SQL; identity and time are the same for all kinds. */
-  readonly fields: string
+  /** The record's own fields as a select list; identity and time are the same for all kinds. */
+  readonly columns: string
 }
 
 const SOURCES: Readonly<Record<OutboxKind, Source>> = {
   plan_steps: {
     key: 'handler',
-    fields: `'kind', 'plan_step', 'handler', handler, 'topic', topic, 'topic_id', topic_id,
-      'partition', partition_no, 'first', first_offset::text, 'next', next_offset::text, 'generation', generation,
-      'counts', counts, 'planned_offsets', planned::text[], 'dead_jobs', dead_jobs`,
+    columns: `'plan_step' AS kind, handler, topic, topic_id, partition_no AS partition, first_offset::text AS first,
+      next_offset::text AS next, generation, counts, planned::text[] AS planned_offsets, dead_jobs`,
   },
   attempts: {
     key: 'event_id',
-    fields: `'kind', 'attempt', 'job_id', job_id, 'event_id', event_id, 'handler', handler,
-      'attempt', attempt, 'status_code', status_code, 'error', error_class, 'error_detail', error_detail,
-      'duration_ms', total_ms, 'dns_ms', dns_ms, 'connect_ms', connect_ms, 'tls_ms', tls_ms,
-      'first_byte_ms', first_byte_ms, 'remote_address', remote_address, 'late', late, 'next_state', next_state,
-      'generation', generation, 'response_body_base64', translate(encode(response_body, 'base64'), E'\\n', ''),
-      'request_digest', encode(request_digest, 'hex')`,
+    columns: `'attempt' AS kind, job_id, event_id, handler, attempt, status_code, error_class AS error, error_detail,
+      total_ms AS duration_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, remote_address, late, next_state,
+      generation, translate(encode(response_body, 'base64'), E'\\n', '') AS response_body_base64,
+      encode(request_digest, 'hex') AS request_digest`,
   },
   audit: {
     key: 'target',
-    fields: `'kind', 'audit', 'actor', actor, 'action', action, 'target', target,
-      'reason', reason, 'details', details`,
+    columns: `'audit' AS kind, actor, action, target, reason, details`,
   },
 }
 
@@ -98,15 +94,17 @@ async function readOutbox(
 }
 
 function readStatement(kind: OutboxKind): { name: string; text: string } {
-  const { key, fields } = SOURCES[kind]
+  const { key, columns } = SOURCES[kind]
   return {
     name: `jobs_outbox_${kind}`,
     text: `SELECT p.incarnation AS "fromIncarnation", p.xid::text AS "fromXid", p.id::text AS "fromId", r.*
              FROM relay_positions p LEFT JOIN LATERAL (
                SELECT incarnation, xid::text AS xid, id::text AS number, incarnation || '.' || id AS id,
                       ${key} AS key,
-                      json_build_object('id', incarnation || '.' || id, 'store_id', (SELECT store_id FROM store),
-                        'created_at', to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), ${fields})::text AS value
+                      (SELECT row_to_json(record)::text FROM (
+                        SELECT incarnation || '.' || id AS id, (SELECT store_id FROM store) AS store_id,
+                               to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS created_at, ${columns}
+                      ) AS record) AS value
                  FROM ${kind} WHERE ${READABLE}
                 ORDER BY ${kind}.incarnation, ${kind}.xid, ${kind}.id LIMIT $2::int4
              ) AS r ON true WHERE p.kind = $1`,
