@@ -6,7 +6,7 @@ import type { FastifyPluginCallback } from 'fastify'
 import type { Receiver } from './receiver.ts'
 
 export interface IngressRoutesDeps {
-  readonly receiver: Receiver
+  readonly receiver: Pick<Receiver, 'handle'>
   readonly onListen: () => void
 }
 
