@@ -2,6 +2,7 @@
 import { Readable } from 'node:stream'
 import type { FastifyPluginCallback } from 'fastify'
 import type { z } from 'zod'
+import { answerUnknownRoutes } from '../adapters/http/unknown-routes.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Config } from '../core/config/config.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
@@ -43,9 +44,7 @@ export const apiRoutes: Routes = (app, deps, registered) => {
   app.addHook('onRequest', (request, _reply, done) => {
     done(isAllowed(request.headers.authorization) ? undefined : new HooktrailError('API_UNAUTHORIZED'))
   })
-  app.setNotFoundHandler(() => {
-    throw new HooktrailError('API_NOT_FOUND')
-  })
+  answerUnknownRoutes(app)
   eventRoutes(app, deps, () => undefined)
   jobRoutes(app, deps, () => undefined)
   handlerRoutes(app, deps, () => undefined)

@@ -1,6 +1,7 @@
-/** Errors of the API as RFC 9457 problem+json with a stable code. */
+/** Errors of the API as problems: which status a code has, and what is nobody's business. */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
-import { catalogue, type ErrorCode } from '../core/error/catalogue.ts'
+import { sendProblem } from '../adapters/http/problem.ts'
+import type { ErrorCode } from '../core/error/catalogue.ts'
 import { isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Logger } from '../core/log.ts'
 
@@ -22,21 +23,19 @@ const RETRY_AFTER_SECONDS = 5
 
 export function createErrorHandler(logger: Logger) {
   return (error: FastifyError, _request: FastifyRequest, reply: FastifyReply) => {
-    if (isHooktrailError(error)) return sendProblem(reply, error.code, error.details)
+    if (isHooktrailError(error)) {
+      const status = STATUS[error.code] ?? 500
+      if (status === 401) void reply.header('www-authenticate', 'Bearer')
+      if (status === 503) void reply.header('retry-after', RETRY_AFTER_SECONDS)
+      return sendProblem(reply, { status, code: error.code, details: error.details })
+    }
     if (error.statusCode !== undefined && error.statusCode < 500)
-      return sendProblem(reply, 'API_INVALID_REQUEST', { reason: error.message })
+      return sendProblem(reply, {
+        status: 400,
+        code: 'API_INVALID_REQUEST',
+        details: { reason: error.message },
+      })
     logger.error({ err: error }, 'a request to the API failed')
-    return sendProblem(reply, 'API_INTERNAL', {})
+    return sendProblem(reply, { status: 500, code: 'API_INTERNAL' })
   }
-}
-
-function sendProblem(reply: FastifyReply, code: ErrorCode, details: Readonly<Record<string, unknown>>) {
-  const status = STATUS[code] ?? 500
-  const { what, events, fix, read } = catalogue[code]
-  if (status === 401) void reply.header('www-authenticate', 'Bearer')
-  if (status === 503) void reply.header('retry-after', RETRY_AFTER_SECONDS)
-  return reply
-    .code(status)
-    .type('application/problem+json')
-    .send({ type: 'about:blank', status, title: what, code, detail: `${events}; ${fix}`, read, details })
 }

@@ -1,7 +1,12 @@
-/** A fastify server with hooktrail's bounds: body, headers, slow senders; idle connections end while it drains. */
-import fastify, { type FastifyInstance } from 'fastify'
+/**
+ * A fastify server with hooktrail's bounds: body, headers, slow senders; idle connections end while it drains. What it
+ * refuses itself (no such route, a malformed URL or body) is a problem like every other answer that is an error.
+ */
+import fastify, { type FastifyError, type FastifyInstance } from 'fastify'
 import type { ServerConfig } from '../../core/config/config.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
+import { sendProblem } from './problem.ts'
+import { answerUnknownRoutes } from './unknown-routes.ts'
 
 const HEADERS_TIMEOUT_MS = 10_000
 const REQUEST_TIMEOUT_MS = 30_000
@@ -17,11 +22,22 @@ export function createServer(config: ServerConfig): FastifyInstance {
     trustProxy: config.trustedProxies.length === 0 ? false : [...config.trustedProxies],
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 512 },
+    frameworkErrors: ({ message }, _request, reply) => {
+      sendProblem(reply, { status: 400, code: 'API_INVALID_REQUEST', details: { reason: message } })
+    },
     http: {
       maxHeaderSize: HEADER_BYTES_MAX,
       headersTimeout: HEADERS_TIMEOUT_MS,
       connectionsCheckingInterval: 5_000,
     },
+  })
+  const answerUnknown = answerUnknownRoutes(app)
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    // The body of a request is read before it is known that nobody wants it.
+    if (request.is404) return answerUnknown(request, reply)
+    const { statusCode = 500, message } = error
+    if (statusCode >= 500) throw error
+    return sendProblem(reply, { status: 400, code: 'API_INVALID_REQUEST', details: { reason: message } })
   })
   return app
 }

@@ -22,6 +22,18 @@ export const apiErrors = {
     fix: 'look for the id with hooktrail events list or hooktrail archive cat',
     read,
   },
+  API_NO_ROUTE: {
+    what: 'there is no such route',
+    events: 'the request was not kept and nothing was changed',
+    fix: 'the API is under /api (on api.listen where that is set), webhooks go to POST /webhooks/SOURCE; see docs/api.md',
+    read: 'docs/api.md',
+  },
+  API_METHOD_NOT_ALLOWED: {
+    what: 'the route does not take this method',
+    events: 'the request was not kept and nothing was changed',
+    fix: 'use a method that the Allow header names; see docs/api.md',
+    read: 'docs/api.md',
+  },
   API_PAYLOAD_GONE: {
     what: 'the payload of an event is neither in the log nor in an archive that this process can read',
     events: 'the event was delivered or not as its jobs say; its bytes are where the archive is',

@@ -35,7 +35,7 @@ test('errors are problems with a stable code', async () => {
   const cases: readonly (readonly [string, number, string])[] = [
     ['/api/events/01', 404, 'API_NOT_FOUND'],
     ['/api/jobs/01.billing', 404, 'API_NOT_FOUND'],
-    ['/api/nothing', 404, 'API_NOT_FOUND'],
+    ['/api/nothing', 404, 'API_NO_ROUTE'],
     ['/api/events?limit=0', 400, 'API_INVALID_REQUEST'],
     ['/api/events?since=yesterday', 400, 'API_INVALID_REQUEST'],
     ['/api/jobs?status=happy', 400, 'API_INVALID_REQUEST'],
