@@ -1,13 +1,16 @@
 /** Where the API is and with which token: --url, --token, the environment, then the configuration and the home. */
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { resolve } from 'node:path'
 import { Command } from 'commander'
+import { createColors } from 'picocolors'
+import { z } from 'zod'
 import { requestApi, type ApiRequest, type ApiTarget } from '../adapters/http/client.ts'
 import { readSecretFile } from '../adapters/system/secret-file.ts'
 import type { Settings } from '../core/config/config.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import { hostAndPort } from './composition/listeners.ts'
 import { homeOf, loadConfig } from './composition/load-config.ts'
+import { tableText, type Column } from './table.ts'
 
 export interface ApiFlags {
   readonly config: string
@@ -15,6 +18,9 @@ export interface ApiFlags {
   readonly token?: string
   readonly json?: boolean
 }
+
+const noticeSchema = z.object({ notice: z.string().nullish() })
+const listSchema = z.object({ items: z.array(z.record(z.string(), z.unknown())), next: z.string().nullish() })
 
 const DEFAULT_URL = 'http://127.0.0.1:8888'
 
@@ -27,7 +33,7 @@ export function apiCommand(name: string, about: string, examples: string): Comma
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
-      `\nExamples:\n  ${examples}\n\nExit codes: 0 done, 64 usage, 65 refused, 69 not reachable`,
+      `\nExamples:\n  ${examples}\n\nExit codes: 0 done, 64 usage or no token, 65 refused, 69 not reachable`,
     )
 }
 
@@ -35,19 +41,45 @@ export async function callApi(flags: ApiFlags, path: string, request?: ApiReques
   return requestApi(await targetOf(flags), path, request)
 }
 
-/** Prints JSON as it came, or the lines that `text` makes of it. */
+/** Prints the JSON of the answer, indented for readers; a notice of the API goes to stderr, too. */
 export async function printFrom(flags: ApiFlags, path: string, request?: ApiRequest): Promise<void> {
   const response = await callApi(flags, path, request)
   const value: unknown = await response.json()
   console.log(JSON.stringify(value, null, flags.json === true ? 0 : 2))
+  const { notice } = noticeSchema.parse(value)
+  if (notice) process.stderr.write(`hooktrail: ${notice}\n`)
+}
+
+/** Prints a list as a table, or its JSON as it came. How to go on is said on stderr. */
+export async function printList(flags: ApiFlags, path: string, columns: readonly Column[]): Promise<void> {
+  const value: unknown = await (await callApi(flags, path)).json()
+  if (flags.json === true) {
+    console.log(JSON.stringify(value))
+    return
+  }
+  const { items, next } = listSchema.parse(value)
+  const colors = createColors(process.stdout.isTTY && !process.env['NO_COLOR'])
+  console.log(tableText(columns, items, colors.bold))
+  if (next) process.stderr.write(`More: repeat with --cursor ${next}\n`)
 }
 
 async function targetOf(flags: ApiFlags): Promise<ApiTarget> {
-  const config = existsSync(flags.config) ? loadConfig(flags).config : null
+  const hasFile = existsSync(flags.config)
+  const config = hasFile ? loadConfig(flags).config : null
   const url = flags.url ?? (config === null ? DEFAULT_URL : apiUrlOf(config))
   const given = flags.token ?? process.env['HOOKTRAIL_TOKEN'] ?? config?.api.authToken
-  const token = given ?? (await readSecretFile(join(homeOf(process.env), 'token')))
-  if (token === null) throw new HooktrailError('API_UNAUTHORIZED', { home: homeOf(process.env) })
+  const tokenFile = resolve(homeOf(process.env), 'token')
+  const token = given ?? (await readSecretFile(tokenFile))
+  if (token === null) {
+    const configured = `api.auth_token in ${resolve(flags.config)} (${hasFile ? 'not set' : 'no such file'})`
+    const places = [
+      '--token (not given)',
+      'HOOKTRAIL_TOKEN (not set)',
+      configured,
+      `${tokenFile} (no such file)`,
+    ]
+    throw new HooktrailError('API_TOKEN_MISSING', { looked_at: places.join(', ') })
+  }
   return { url, token: token.trim() }
 }
 

@@ -1,6 +1,7 @@
 /** `hooktrail events list|get`. */
 import { Command } from 'commander'
-import { apiCommand, printFrom, queryOf, type ApiFlags } from './api-options.ts'
+import { apiCommand, printFrom, printList, queryOf, type ApiFlags } from './api-options.ts'
+import type { Column } from './table.ts'
 
 interface ListFlags extends ApiFlags {
   readonly source?: string
@@ -10,6 +11,15 @@ interface ListFlags extends ApiFlags {
   readonly limit?: string
   readonly cursor?: string
 }
+
+const COLUMNS: readonly Column[] = [
+  { title: 'ID', field: 'id' },
+  { title: 'SOURCE', field: 'source' },
+  { title: 'TYPE', field: 'event_type' },
+  { title: 'RECEIVED', field: 'created_at' },
+  { title: 'BYTES', field: 'size_bytes', right: true },
+  { title: 'DUPLICATE OF', field: 'duplicate_of' },
+]
 
 export function eventsCommand(): Command {
   const list = apiCommand(
@@ -25,7 +35,7 @@ export function eventsCommand(): Command {
     .option('--cursor <cursor>', 'next of the page before')
     .action(async (flags: ListFlags) => {
       const { source, type, since, until, limit, cursor } = flags
-      await printFrom(flags, `/api/events${queryOf({ source, type, since, until, limit, cursor })}`)
+      await printList(flags, `/api/events${queryOf({ source, type, since, until, limit, cursor })}`, COLUMNS)
     })
   const get = apiCommand('get', 'one event with payload, evidence and jobs', 'hooktrail events get 01J…')
     .argument('<id>', 'event id')

@@ -1,11 +1,19 @@
 /** `hooktrail handlers list|enable`: enable is the way back of a handler that was disabled. */
 import { Command } from 'commander'
-import { apiCommand, printFrom, type ApiFlags } from './api-options.ts'
+import { apiCommand, printFrom, printList, type ApiFlags } from './api-options.ts'
+import type { Column } from './table.ts'
+
+const COLUMNS: readonly Column[] = [
+  { title: 'HANDLER', field: 'handler' },
+  { title: 'SOURCE', field: 'source' },
+  { title: 'STATUS', field: 'status' },
+  { title: 'REASON', field: 'status_reason' },
+]
 
 export function handlersCommand(): Command {
   const list = apiCommand('list', 'handlers with their status', 'hooktrail handlers list').action(
     async (flags: ApiFlags) => {
-      await printFrom(flags, '/api/handlers')
+      await printList(flags, '/api/handlers', COLUMNS)
     },
   )
   const enable = apiCommand(

@@ -15,6 +15,16 @@ const USAGE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'API_REASON_REQUIRED',
   'ARCHIVE_OTHER_KEY',
   'ARCHIVE_TOPIC_UNKNOWN',
+  'API_TOKEN_MISSING',
+])
+
+const REFUSALS: ReadonlySet<ErrorCode> = new Set([
+  'API_UNAUTHORIZED',
+  'API_NOT_FOUND',
+  'API_NO_ROUTE',
+  'API_JOB_NOT_DEAD',
+  'API_PAYLOAD_GONE',
+  'API_REQUEST_REFUSED',
 ])
 
 export function reportError(error: unknown): number {
@@ -50,7 +60,6 @@ function exitCodeOf({ code }: HooktrailError): number {
   if (code.startsWith('CONFIG_') || code === 'DIGEST_KEY_MISSING') return EXIT_CONFIG
   if (USAGE.has(code)) return EXIT_USAGE
   if (code.startsWith('ARCHIVE_')) return EXIT_NO_INPUT
-  if (code === 'API_NOT_FOUND' || code === 'API_JOB_NOT_DEAD' || code === 'API_REQUEST_REFUSED')
-    return EXIT_DATA
+  if (REFUSALS.has(code)) return EXIT_DATA
   return EXIT_UNAVAILABLE
 }

@@ -70,6 +70,12 @@ export const apiErrors = {
     fix: 'read the log of the process for the time of the request',
     read,
   },
+  API_TOKEN_MISSING: {
+    what: 'there is no token for the API in any place where it is looked for',
+    events: 'nothing was read or changed',
+    fix: 'run the command in the folder of hooktrail start, or name its folder in HOOKTRAIL_HOME or the token in HOOKTRAIL_TOKEN',
+    read,
+  },
   API_UNREACHABLE: {
     what: 'the API of hooktrail does not answer',
     events: 'nothing was read or changed by this command',

@@ -21,3 +21,7 @@ export const catalogue = {
 }
 
 export type ErrorCode = keyof typeof catalogue
+
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(catalogue, text)
+}
