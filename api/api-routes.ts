@@ -19,6 +19,7 @@ import { readEvent, requireEvent } from './read-payload.ts'
 import { makeReport } from './report.ts'
 import { reportJson } from './report-json.ts'
 import { ReportQueue } from './report-queue.ts'
+import { budgetOf, noticeOf, retryMany } from './retry-jobs.ts'
 import { createTokenCheck } from './token-check.ts'
 import { attemptJson, eventJson, handlerJson, jobJson } from './views.ts'
 
@@ -37,6 +38,7 @@ export interface ApiDeps {
 type Routes = FastifyPluginCallback<ApiDeps>
 
 const JOBS_OF_EVENT_MAX = 1000
+const RETRY_AUDIT = { actor: 'token', action: 'job.retry', details: {} } as const
 
 export const apiRoutes: Routes = (app, deps, registered) => {
   const isAllowed = createTokenCheck(deps.apiToken)
@@ -104,12 +106,17 @@ const jobRoutes: Routes = (app, { config, store }) => {
     const { id } = query.parse(query.idParams, params)
     const reason = reasonOf(body, config)
     const { handler } = found(await store.getJob(id))
-    const budget = config.handlers.find(({ name }) => name === handler)?.retry.attemptsMax ?? 1
-    const audit = { actor: 'token', action: 'job.retry', target: id, reason, details: {} }
-    const result = await store.retryJob(id, budget, audit)
+    const audit = { ...RETRY_AUDIT, target: id, reason }
+    const result = await store.retryJob(id, budgetOf(config, handler), audit)
     if (result === 'not-dead') throw new HooktrailError('API_JOB_NOT_DEAD', { id })
     if (result === 'not-found') throw new HooktrailError('API_NOT_FOUND', { id })
-    return jobJson(found(await store.getJob(id)), config)
+    const job = jobJson(found(await store.getJob(id)), config)
+    return { ...job, notice: await noticeOf(store, config, handler) }
+  })
+  app.post('/jobs/retry', ({ body }) => {
+    const asked = query.parse(query.retryBody, body)
+    const reason = requiredReason(asked.reason, config)
+    return retryMany({ store, config, asked, audit: { ...RETRY_AUDIT, reason } })
   })
 }
 
@@ -150,10 +157,14 @@ const otherRoutes: Routes = (app, { config, clock, store, log, report, openArchi
 }
 
 /** @throws API_INVALID_REQUEST, API_REASON_REQUIRED */
-function reasonOf(body: unknown, { api }: Config): string | null {
-  const reason = query.parse(query.reasonBody, body)?.reason ?? null
-  if (reason === null && api.requireReason) throw new HooktrailError('API_REASON_REQUIRED')
-  return reason
+function reasonOf(body: unknown, config: Config): string | null {
+  return requiredReason(query.parse(query.reasonBody, body)?.reason, config)
+}
+
+/** @throws API_REASON_REQUIRED */
+function requiredReason(reason: string | undefined, { api }: Config): string | null {
+  if (reason === undefined && api.requireReason) throw new HooktrailError('API_REASON_REQUIRED')
+  return reason ?? null
 }
 
 function eventFilter({ source, type, since, until, cursor, limit }: z.output<typeof query.eventQuery>) {

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 
 const LIMIT_MAX = 1000
+const RETRY_JOBS_MAX = 10_000
 const ZONE = /(?:Z|[+-]\d\d:?\d\d)$/i
 const DATE_ONLY = /^\d{4}-\d\d-\d\d$/
 
@@ -49,7 +50,18 @@ export const jobQuery = z.strictObject({
 export const windowQuery = z.strictObject({ since: time.optional(), until: time.optional() })
 export const jobDetailQuery = z.strictObject({ include_attempts: z.enum(['true', 'false']).default('false') })
 export const idParams = z.object({ id: name })
-export const reasonBody = z.object({ reason: z.string().min(1).max(1000).optional() }).nullish()
+const reason = z.string().min(1).max(1000).optional()
+export const reasonBody = z.object({ reason }).nullish()
+/** `status` must be said, so that nobody believes that open jobs are meant. */
+export const retryBody = z.strictObject({
+  status: z.literal('dead'),
+  handler: name,
+  since: time.optional(),
+  until: time.optional(),
+  reason,
+  dry_run: z.boolean().default(false),
+  limit: z.int().min(1).max(RETRY_JOBS_MAX).default(1000),
+})
 
 /** @throws API_INVALID_REQUEST */
 export function parse<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {

@@ -1,6 +1,8 @@
 /** `hooktrail jobs list|get|retry`. */
 import { Command } from 'commander'
-import { apiCommand, printFrom, queryOf, type ApiFlags } from './api-options.ts'
+import { apiCommand, printFrom, printList, queryOf, type ApiFlags } from './api-options.ts'
+import { jobsRetryCommand } from './jobs-retry.ts'
+import type { Column } from './table.ts'
 
 interface ListFlags extends ApiFlags {
   readonly handler?: string
@@ -8,6 +10,17 @@ interface ListFlags extends ApiFlags {
   readonly limit?: string
   readonly cursor?: string
 }
+
+const COLUMNS: readonly Column[] = [
+  { title: 'ID', field: 'id' },
+  { title: 'TYPE', field: 'event_type' },
+  { title: 'STATUS', field: 'status' },
+  { title: 'ATTEMPT', field: 'attempt', right: true },
+  { title: 'OF', field: 'max_attempts', right: true },
+  { title: 'LAST ERROR', field: 'last_error' },
+  { title: 'DUE', field: 'scheduled_at' },
+  { title: 'ENDED', field: 'completed_at' },
+]
 
 export function jobsCommand(): Command {
   const list = apiCommand('list', 'deliveries, newest first', 'hooktrail jobs list --status dead')
@@ -17,23 +30,16 @@ export function jobsCommand(): Command {
     .option('--cursor <cursor>', 'next of the page before')
     .action(async (flags: ListFlags) => {
       const { handler, status, limit, cursor } = flags
-      await printFrom(flags, `/api/jobs${queryOf({ handler, status, limit, cursor })}`)
+      await printList(flags, `/api/jobs${queryOf({ handler, status, limit, cursor })}`, COLUMNS)
     })
   const get = apiCommand('get', 'one job with its attempts', 'hooktrail jobs get 01J….billing')
     .argument('<id>', 'job id')
     .action(async (id: string, flags: ApiFlags) => {
       await printFrom(flags, `/api/jobs/${encodeURIComponent(id)}?include_attempts=true`)
     })
-  const retry = apiCommand(
-    'retry',
-    'deliver a dead job again',
-    'hooktrail jobs retry 01J….billing --reason fixed',
-  )
-    .argument('<id>', 'job id')
-    .option('--reason <text>', 'kept in the audit')
-    .action(async (id: string, flags: ApiFlags & { readonly reason?: string }) => {
-      const body = flags.reason === undefined ? {} : { reason: flags.reason }
-      await printFrom(flags, `/api/jobs/${encodeURIComponent(id)}/retry`, { method: 'POST', body })
-    })
-  return new Command('jobs').description('deliveries').addCommand(list).addCommand(get).addCommand(retry)
+  return new Command('jobs')
+    .description('deliveries')
+    .addCommand(list)
+    .addCommand(get)
+    .addCommand(jobsRetryCommand())
 }

@@ -8,6 +8,7 @@
  * liveness only. Deadlock and serialization failures are retried by the adapter, bounded.
  */
 import type { TopicId } from './event-log.ts'
+import type { AuditEntry, RetryStore } from './retry-store.ts'
 
 // ── planning ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -286,14 +287,6 @@ export interface MaintenanceStore {
 
 // ── operators ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-export interface AuditEntry {
-  readonly actor: string
-  readonly action: string
-  readonly target: string
-  readonly reason: string | null
-  readonly details: Record<string, unknown>
-}
-
 export interface EventView {
   readonly eventId: string
   readonly source: string
@@ -375,7 +368,7 @@ export interface HandlerView {
   readonly statusReason: string | null
 }
 
-export interface OperatorStore {
+export interface OperatorStore extends RetryStore {
   /** Newest first. */
   listEvents(filter: EventFilter): Promise<Page<EventView>>
   getEvent(eventId: string): Promise<EventView | null>
@@ -383,11 +376,6 @@ export interface OperatorStore {
   getJob(jobId: string): Promise<JobView | null>
   listAttempts(jobId: string): Promise<readonly AttemptView[]>
   handlers(): Promise<readonly HandlerView[]>
-  /**
-   * A dead job becomes available again, attempt numbers go on, max_attempts grows by `budget`; the audit row commits
-   * in the same transaction (I9). 'not-dead' leaves everything as it is.
-   */
-  retryJob(jobId: string, budget: number, audit: AuditEntry): Promise<'retried' | 'not-dead' | 'not-found'>
   /** The reason of the status is the audit entry's; both commit together (I9). False where there is no such handler. */
   setHandlerStatus(name: string, status: HandlerView['status'], audit: AuditEntry): Promise<boolean>
   writeAudit(entry: AuditEntry): Promise<void>

@@ -124,6 +124,55 @@ test('a disabled handler is enabled again, and both are on the audit topic', asy
   assert.equal(audit[1], 'handler.enable billing back')
 })
 
+test('all dead jobs of a handler are retried once each, counted and audited, and a dry run changes nothing', async () => {
+  await using api = await openApiStage({ handlers: HANDLERS })
+  const { stage } = api
+  const dispatcher = await stage.compose()
+  stage.receiver.script('/billing', () => 500)
+  const events = await stage.append([{}, {}, {}])
+  await planAll(dispatcher)
+  await deliverOnce(dispatcher, 'billing')
+  const retry = async (body: Record<string, unknown>) =>
+    api.ask('/api/jobs/retry', { method: 'POST', body: { status: 'dead', handler: 'billing', ...body } })
+
+  const dry = await retry({ dry_run: true })
+  assert.deepEqual(dry.json(), { dry_run: true, matched: 3, retried: 0, left: 3, notice: null })
+  assert.equal((await retry({ since: '2100-01-01' })).json()['matched'], 0)
+  assert.equal((await retry({ until: '2020-01-01' })).json()['retried'], 0)
+  assert.equal((await itemsOf(api, '/api/jobs?status=dead')).ids.length, 3)
+  assert.equal((await retry({ handler: 'nobody' })).status, 404)
+  assert.equal((await retry({ status: 'available' })).status, 400)
+  assert.equal((await api.ask('/api/jobs/retry/more')).status, 404)
+  assert.equal((await api.ask('/api/events', { method: 'POST', body: {} })).status, 405)
+
+  const two = (await retry({ limit: 2, reason: 'fixed' })).json()
+  assert.deepEqual([two['matched'], two['retried'], two['left']], [3, 2, 1])
+  assert.equal((await retry({ reason: 'rest' })).json()['retried'], 1)
+  assert.equal((await itemsOf(api, '/api/jobs?status=available')).ids.length, 3)
+  const reasons = ['fixed', 'fixed', 'rest']
+  assert.deepEqual(
+    await auditOf(api, dispatcher),
+    events.map(({ id }, index) => `job.retry ${id}.billing ${reasons[index]}`),
+  )
+})
+
+test('a retry says when nothing is delivered all the same', async () => {
+  await using api = await openApiStage({ handlers: HANDLERS })
+  const { stage } = api
+  const dispatcher = await stage.compose()
+  stage.receiver.script('/billing', () => 410)
+  const [event] = await stage.append([{}])
+  await planAll(dispatcher)
+  await deliverOnce(dispatcher, 'billing')
+  const one = await api.ask(`/api/jobs/${event?.id}.billing/retry`, { method: 'POST', body: {} })
+  assert.match(String(one.json()['notice']), /billing is disabled \(http_4xx\).* handlers enable billing$/)
+
+  await stage.database.query(`UPDATE handlers SET handler = 'gone'`)
+  const many = { status: 'dead', handler: 'gone' }
+  const gone = await api.ask('/api/jobs/retry', { method: 'POST', body: many })
+  assert.match(String(gone.json()['notice']), /gone is not in the configuration/)
+})
+
 test('health says how far a handler is behind, and what the archive last signed', async () => {
   await using api = await openApiStage({ handlers: HANDLERS })
   const dispatcher = await api.stage.compose()

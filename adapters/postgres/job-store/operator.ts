@@ -1,10 +1,9 @@
 /**
  * What operators see and do: pages of events and jobs (newest first: ids begin with their time), attempts, handlers,
- * and the retry of a dead job, whose audit row commits with it. Pages go on by the last id of the page before.
+ * and (in retry-dead.ts) the retry of dead jobs. Pages go on by the last id of the page before.
  */
 import type {
   AttemptView,
-  AuditEntry,
   EventFilter,
   EventView,
   HandlerView,
@@ -13,8 +12,10 @@ import type {
   OperatorStore,
   Page,
 } from '../../../core/ports/job-store.ts'
+import type { AuditEntry } from '../../../core/ports/retry-store.ts'
 import type { Database, Queryable } from '../pool.ts'
 import { cleanText, jsonText } from './columns.ts'
+import { createRetryStore } from './retry-dead.ts'
 
 const EVENT = `event_id AS "eventId", source, type, subject, received_at_ms::float8 AS "createdAtMs", topic,
   topic_id AS "topicId", partition_no AS partition, record_offset AS offset, unique_key AS "uniqueKey",
@@ -73,14 +74,15 @@ export function createOperatorStore(database: Database): OperatorStore {
       database.query<Row<HandlerView>>(
         'SELECT handler, source, status, status_reason AS "statusReason" FROM handlers ORDER BY handler',
       ),
-    retryJob: (jobId, budget, audit) =>
-      database.transaction((transaction) =>
-        retryJob(transaction, { jobId: cleanText(jobId), budget, audit }),
-      ),
+    ...createRetryStore(database, isKnown),
     setHandlerStatus: (name, status, audit) =>
       database.transaction((transaction) => setHandlerStatus(transaction, { name, status, audit })),
     writeAudit: (entry) => writeAudit(database, entry),
   }
+}
+
+async function isKnown(transaction: Queryable, jobId: string): Promise<boolean> {
+  return (await transaction.query(`SELECT 1 FROM ${EVERY_JOB} WHERE job_id = $1`, [jobId])).length > 0
 }
 
 async function listEvents(database: Queryable, filter: EventFilter): Promise<Page<EventView>> {
@@ -124,26 +126,6 @@ function pageOf<T>(rows: readonly T[], limit: number, cursorOf: (row: T) => stri
   const items = rows.slice(0, limit)
   const last = items.at(-1)
   return { items, next: rows.length > limit && last !== undefined ? cursorOf(last) : null }
-}
-
-async function retryJob(
-  transaction: Queryable,
-  { jobId, budget, audit }: { jobId: string; budget: number; audit: AuditEntry },
-): Promise<'retried' | 'not-dead' | 'not-found'> {
-  const retried = await transaction.query(
-    `WITH dead AS (DELETE FROM jobs_dead WHERE job_id = $1 RETURNING *)
-     INSERT INTO jobs (created_at, record_offset, partition_no, attempt, max_attempts, job_id, event_id, handler,
-                       source, event_type, topic, topic_id, last_error)
-     SELECT created_at, record_offset, partition_no, attempt, max_attempts + $2::int4, job_id, event_id, handler,
-            source, event_type, topic, topic_id, last_error FROM dead RETURNING job_id`,
-    [jobId, budget],
-  )
-  if (retried.length > 0) {
-    await writeAudit(transaction, { ...audit, details: { ...audit.details, job_id: jobId, budget } })
-    return 'retried'
-  }
-  const known = await transaction.query(`SELECT 1 FROM ${EVERY_JOB} WHERE job_id = $1`, [jobId])
-  return known.length > 0 ? 'not-dead' : 'not-found'
 }
 
 async function setHandlerStatus(
