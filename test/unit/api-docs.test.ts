@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { createPrometheusMetrics } from '../../adapters/http/metrics.ts'
 import { createServer } from '../../adapters/http/server.ts'
 import { createPostgresJobStore } from '../../adapters/postgres/job-store/create.ts'
 import { openDatabase } from '../../adapters/postgres/pool.ts'
@@ -25,14 +24,15 @@ test('docs/api.md has exactly the registered routes, each with an example', asyn
 
 /** Nothing is asked, so the database need not be there. */
 async function registeredRoutes(): Promise<readonly string[]> {
-  const read = readConfig({ text: 'version: 1\n', file: 'hooktrail.yaml', env: {}, readFile: () => '' })
+  const file = { text: 'version: 1\n', file: 'hooktrail.yaml', overlay: null }
+  const read = readConfig(file, { env: {}, readFile: () => '' })
   assert(read.ok, JSON.stringify(read))
   const common = { clock: systemClock, logger: silentLogger }
   await using database = openDatabase({
     ...{ url: 'postgres://127.0.0.1:1/none', connectionsMax: 1, applicationName: 'test', ...common },
   })
   const deps = {
-    ...{ config: read.config, log: new DeferredLog(), apiToken: 'token', ...common },
+    ...{ config: { ...read.config, generation: '0' }, log: new DeferredLog(), apiToken: 'token', ...common },
     store: createPostgresJobStore(database, common),
     report: createReportStore(database),
     openArchive: () => Promise.resolve(null),
@@ -43,8 +43,8 @@ async function registeredRoutes(): Promise<readonly string[]> {
     // fastify adds HEAD to every GET.
     for (const name of [method].flat()) if (name !== 'HEAD') routes.push(`${name} ${url}`)
   })
-  const states = { services: () => [], archive: () => null, ready: () => true }
-  await app.register(healthRoutes, { ...deps, ...states, metrics: createPrometheusMetrics() })
+  const services = () => Promise.resolve({ services: [], archive: null, metrics: [] })
+  await app.register(healthRoutes, { ...deps, services, ready: () => true })
   await app.register(apiRoutes, { ...deps, prefix: '/api' })
   await app.register(ingressRoutes({ receiver: { handle: () => undefined }, onListen: () => undefined }))
   await app.close()
