@@ -80,20 +80,8 @@ export async function openContext(options: ContextOptions): Promise<Context> {
   const queue = undo.use(createPostgresJobQueue(database, store, { clock, logger }))
   const kept = undo.move()
   return {
-    ...{
-      config,
-      home,
-      clock,
-      logger,
-      digestKey,
-      apiToken,
-      database,
-      connectionsMax,
-      processId,
-      store,
-      queue,
-      postgres,
-    },
+    ...{ config, home, clock, logger, digestKey, apiToken, connectionsMax, processId },
+    ...{ database, store, queue, postgres },
     metrics: createPrometheusMetrics(),
     yieldMs: options.yieldMs ?? (() => 0),
     log: new DeferredLog(),

@@ -9,13 +9,13 @@ import { Worker } from 'node:worker_threads'
 import type { ServicesReport } from '../../api/health-routes.ts'
 import type { Context } from './context.ts'
 import { IngressPressure } from './ingress-pressure.ts'
-import type { ServicesRunner, StoreServicesOptions } from './store-services.ts'
+import type { StoreServicesOptions } from './store-services.ts'
 import { fromPortable, type FromThread, type ToThread } from './thread-messages.ts'
 
 /** Asked for by /health and /metrics, which must answer while the thread cannot. */
 const REPORT_MS_MAX = 1_000
 
-export class ServicesThread implements ServicesRunner {
+export class ServicesThread implements AsyncDisposable {
   readonly #context: Context
   readonly #options: StoreServicesOptions
   readonly #worker: Worker
@@ -24,7 +24,6 @@ export class ServicesThread implements ServicesRunner {
   readonly #exited: Promise<unknown>
   readonly #questions = new Map<number, (report: ServicesReport) => void>()
   #asked = 0
-  #isPrepared = false
   #isStopping = false
 
   constructor(context: Context, options: StoreServicesOptions) {
@@ -43,10 +42,6 @@ export class ServicesThread implements ServicesRunner {
     this.#worker.on('exit', (code) => {
       if (!this.#isStopping) this.#fail(new Error(`the thread of the services ended with ${String(code)}`))
     })
-  }
-
-  get isPrepared(): boolean {
-    return this.#isPrepared
   }
 
   async begin(): Promise<void> {
@@ -93,9 +88,6 @@ export class ServicesThread implements ServicesRunner {
     switch (message.kind) {
       case 'started':
         this.#started.resolve()
-        return
-      case 'prepared':
-        this.#isPrepared = true
         return
       case 'failed':
         this.#fail(fromPortable(message.error))

@@ -6,7 +6,7 @@
 import { setPriority } from 'node:os'
 import { parentPort, type MessagePort } from 'node:worker_threads'
 import { createLogger } from '../../adapters/system/logger.ts'
-import { openContext, type Context } from './context.ts'
+import { openContext } from './context.ts'
 import { yieldMsOf } from './ingress-pressure.ts'
 import { StoreServices } from './store-services.ts'
 import { toPortable, type FromThread, type ThreadInput, type ToThread } from './thread-messages.ts'
@@ -18,7 +18,7 @@ class ServicesHost {
   readonly #opened = new AsyncDisposableStack()
   readonly #stopping = new AbortController()
   #beginning: Promise<void> = Promise.resolve()
-  #running: { readonly context: Context; readonly services: StoreServices } | null = null
+  #services: StoreServices | null = null
 
   constructor(port: MessagePort) {
     this.#port = port
@@ -48,26 +48,17 @@ class ServicesHost {
     const context = this.#opened.use(
       await openContext({ ...input, yieldMs: yieldMsOf(pressure), logger, signal }),
     )
-    const services = this.#opened.use(
-      new StoreServices(context, {
-        names,
-        onPrepared: () => {
-          this.#tell({ kind: 'prepared' })
-        },
-        onFailed: (reason) => {
-          this.#fail(reason)
-        },
-      }),
-    )
-    this.#running = { context, services }
-    await services.begin()
+    const onFailed = (reason: unknown): void => {
+      this.#fail(reason)
+    }
+    this.#services = this.#opened.use(new StoreServices(context, { names, onFailed }))
+    await this.#services.begin()
     this.#tell({ kind: 'started' })
   }
 
   /** Before there is anything to tell, the asker's own bound answers. */
   async #report(id: number): Promise<void> {
-    if (this.#running !== null)
-      this.#tell({ kind: 'report', id, report: await this.#running.services.report() })
+    if (this.#services !== null) this.#tell({ kind: 'report', id, report: await this.#services.report() })
   }
 
   async #stop(): Promise<void> {

@@ -12,22 +12,14 @@ import { prepareStores, waitForStores } from './prepare-stores.ts'
 
 export type StoreServiceName = 'dispatcher' | 'archiver'
 
-/** Runs them in this thread (StoreServices) or in another (ServicesThread). */
-export interface ServicesRunner extends AsyncDisposable {
-  readonly isPrepared: boolean
-  begin(): Promise<void>
-  report(): Promise<ServicesReport>
-}
-
 export interface StoreServicesOptions {
   /** None of them for a process that only needs the stores prepared. */
   readonly names: readonly StoreServiceName[]
-  readonly onPrepared?: () => void
   /** Called when a service cannot go on. */
   readonly onFailed: (reason: unknown) => void
 }
 
-export class StoreServices implements ServicesRunner {
+export class StoreServices implements AsyncDisposable {
   readonly #context: Context
   readonly #options: StoreServicesOptions
   readonly #stack = new AsyncDisposableStack()
@@ -93,7 +85,6 @@ export class StoreServices implements ServicesRunner {
       this.#dispatcher = this.#keep(await startDispatcher(this.#context.config, this.#context))
     }
     this.#isPrepared = true
-    this.#options.onPrepared?.()
   }
 
   #keep<S extends Service>(service: S): S {

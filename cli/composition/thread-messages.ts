@@ -28,7 +28,6 @@ export type ToThread =
 
 export type FromThread =
   | { readonly kind: 'started' }
-  | { readonly kind: 'prepared' }
   | { readonly kind: 'failed'; readonly error: PortableError }
   | { readonly kind: 'report'; readonly id: number; readonly report: ServicesReport }
 
