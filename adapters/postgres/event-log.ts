@@ -17,13 +17,14 @@ import type {
   TopicPartition,
   TopicSpec,
 } from '../../core/ports/event-log.ts'
-import { appendRecords } from './log-append.ts'
+import { appendRecords, type PartitionKey } from './log-append.ts'
 import { asLogError } from './log-error.ts'
 import { readBounds, readOnce } from './log-read.ts'
 import { maintainSlices, sliceWidthMs } from './log-slices.ts'
 import { LogTopics } from './log-topics.ts'
-import { LogWakeup } from './log-wakeup.ts'
 import { requireDurableSettings, type Database } from './pool.ts'
+import { Waiter } from './waiter.ts'
+import { Wakeup } from './wakeup.ts'
 
 export interface PostgresEventLog extends EventLog, AsyncDisposable {
   readonly driver: 'postgres'
@@ -67,7 +68,7 @@ class PostgresLog implements PostgresEventLog {
   readonly #stopping = new AbortController()
   /** `<topic number>/<partition>/<offset>` → timestamp of the record before it: lets a tail reader skip old slices. */
   readonly #timestampHints = new Map<string, bigint>()
-  #wakeup: LogWakeup | null = null
+  #wakeup: Wakeup | null = null
   #maintenance: Promise<void> | null = null
   #stopped: Promise<void> | null = null
 
@@ -79,7 +80,7 @@ class PostgresLog implements PostgresEventLog {
 
   start(): void {
     const { clock, logger } = this.#options
-    this.#wakeup = new LogWakeup({ database: this.#database, clock, logger })
+    this.#wakeup = new Wakeup({ database: this.#database, clock, logger, kind: 'log' })
     this.#maintenance = this.#maintainForEver()
   }
 
@@ -98,7 +99,7 @@ class PostgresLog implements PostgresEventLog {
   async append(records: readonly AppendRecord[]): Promise<readonly LogPosition[]> {
     if (records.length === 0) return []
     const { positions, touched } = await asLogError(appendRecords(this.#database, this.#topics, records))
-    this.#wakeup?.appended(touched)
+    this.#wakeup?.announce(touched.map(wakeupName))
     return positions
   }
 
@@ -170,7 +171,7 @@ class PostgresLog implements PostgresEventLog {
     const topicNo = await this.#topics.numberOf(request.topicId)
     const { clock } = this.#options
     const giveUpAt = clock.monotonic() + request.waitMsMax
-    const waiter = new AppendWaiter()
+    const waiter = new Waiter()
     // Subscribed before the first look: an append between look and wait must not be missed.
     using subscriptions = new DisposableStack()
     subscriptions.defer(this.#subscribe({ topicNo, partition: request.partition }, waiter))
@@ -183,11 +184,11 @@ class PostgresLog implements PostgresEventLog {
     }
   }
 
-  #subscribe(key: { topicNo: number; partition: number }, waiter: AppendWaiter): () => void {
+  #subscribe(key: PartitionKey, waiter: Waiter): () => void {
     const wake = (): void => {
       waiter.wake()
     }
-    return this.#wakeup?.subscribe(key, wake) ?? (() => undefined)
+    return this.#wakeup?.subscribe(wakeupName(key), wake) ?? (() => undefined)
   }
 
   async #readOnce(topicNo: number, request: ReadRequest): Promise<ReadResult> {
@@ -221,23 +222,6 @@ class PostgresLog implements PostgresEventLog {
   }
 }
 
-/** A wake-up that came while nobody waited counts for the next wait. */
-class AppendWaiter {
-  #woken = false
-  #timer: AbortController | null = null
-
-  wake(): void {
-    this.#woken = true
-    this.#timer?.abort()
-  }
-
-  async wait(ms: number, clock: Clock, signal?: AbortSignal): Promise<void> {
-    if (!this.#woken) {
-      const timer = new AbortController()
-      this.#timer = timer
-      await clock.sleep(ms, signal === undefined ? timer.signal : AbortSignal.any([timer.signal, signal]))
-      this.#timer = null
-    }
-    this.#woken = false
-  }
+function wakeupName({ topicNo, partition }: PartitionKey): string {
+  return `${topicNo}/${partition}`
 }

@@ -7,6 +7,7 @@ import type { Logger } from '../../core/log.ts'
 import type { JobQueue, TakeRequest } from '../../core/ports/job-queue.ts'
 import type { DeliveryStore, TakenJob } from '../../core/ports/job-store.ts'
 import type { Database } from './pool.ts'
+import { Waiter } from './waiter.ts'
 import { Wakeup } from './wakeup.ts'
 
 export interface PostgresJobQueueOptions {
@@ -51,14 +52,14 @@ class PostgresJobQueue implements JobQueue, AsyncDisposable {
     const watch = this.#watch(request.handler)
     const ended = AbortSignal.any([signal, this.#stopping.signal])
     while (!ended.aborted) {
-      await watch.untilNews(clock, ended)
+      await watch.waiter.wait(watch.restsUntil - clock.monotonic(), clock, ended)
       if (signal.aborted || this.#stopping.signal.aborted) return []
-      watch.look()
+      watch.restsUntil = -Infinity
       const { jobs, nextDueMs } = await this.#store.takeDue(request)
       // Fewer than asked for: nothing else is due until then, or until somebody says so.
       if (jobs.length < request.slots) {
-        const waitMs = Math.min(SLOW_POLL_MS, Math.max(DUE_WAIT_MS_MIN, nextDueMs ?? SLOW_POLL_MS))
-        watch.restUntil(clock.monotonic() + waitMs)
+        const restMs = Math.min(SLOW_POLL_MS, Math.max(DUE_WAIT_MS_MIN, nextDueMs ?? SLOW_POLL_MS))
+        watch.restsUntil = clock.monotonic() + restMs
       }
       if (jobs.length > 0) return jobs
     }
@@ -74,10 +75,10 @@ class PostgresJobQueue implements JobQueue, AsyncDisposable {
   #watch(handler: string): HandlerWatch {
     const known = this.#watches.get(handler)
     if (known !== undefined) return known
-    const watch = new HandlerWatch()
+    const watch = { waiter: new Waiter(), restsUntil: -Infinity }
     this.#watches.set(handler, watch)
     this.#waker().subscribe(handler, () => {
-      watch.wake()
+      watch.waiter.wake()
     })
     return watch
   }
@@ -89,33 +90,9 @@ class PostgresJobQueue implements JobQueue, AsyncDisposable {
 }
 
 /** Whether it is worth to look for due jobs of one handler, as far as this process knows. */
-class HandlerWatch {
-  #hasNews = true
-  /** Monotonic. */
-  #restsUntil = -Infinity
-  #timer: AbortController | null = null
-
-  wake(): void {
-    this.#hasNews = true
-    this.#timer?.abort()
-  }
-
-  /** Before the look itself: what is offered meanwhile is news again. */
-  look(): void {
-    this.#hasNews = false
-    this.#restsUntil = -Infinity
-  }
-
-  restUntil(monotonicMs: number): void {
-    this.#restsUntil = monotonicMs
-  }
-
-  async untilNews(clock: Clock, signal: AbortSignal): Promise<void> {
-    const restMs = this.#restsUntil - clock.monotonic()
-    if (this.#hasNews || restMs <= 0) return
-    const timer = new AbortController()
-    this.#timer = timer
-    await clock.sleep(restMs, AbortSignal.any([signal, timer.signal]))
-    this.#timer = null
-  }
+interface HandlerWatch {
+  /** Woken by what is offered, also between two takes. */
+  readonly waiter: Waiter
+  /** Monotonic time until which nothing else is due. */
+  restsUntil: number
 }
