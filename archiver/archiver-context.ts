@@ -45,8 +45,3 @@ export function partitionKey({ topic, topicId, partition }: TopicPartition): str
 export function isoTime(ms: number): string {
   return new Date(ms).toISOString()
 }
-
-/** Error text for logs and status, without a stack. */
-export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
-}

@@ -8,7 +8,7 @@ import type { Config } from '../core/config/config.ts'
 import { isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Topic } from '../core/ports/event-log.ts'
 import type { Service } from '../core/service.ts'
-import { reasonOf, type ArchiverContext, type ArchiverDeps } from './archiver-context.ts'
+import type { ArchiverContext, ArchiverDeps } from './archiver-context.ts'
 import { archiverStatus, publishStatus, type ArchiverStatus } from './archiver-status.ts'
 import { Assignment } from './assignment.ts'
 import { closeChain } from './close-chain.ts'
@@ -18,6 +18,7 @@ import { HeartbeatChain } from './heartbeat-chain.ts'
 import { HeartbeatWriter } from './heartbeat-writer.ts'
 import { PartitionSet } from './partition-set.ts'
 import { haltsPartition } from './writer-fault.ts'
+import { messageOf } from '../core/error/message-of.ts'
 
 const TOPICS_MS = 5_000
 const CUT_MS = 60_000
@@ -88,7 +89,7 @@ export class Archiver {
       this.#isRemembered = true
     } catch (error) {
       if (!isHooktrailError(error) || error.code === 'STORE_ARCHIVE_MISMATCH') throw error
-      logger.warn({ error: reasonOf(error) }, 'the job store does not know this archive yet')
+      logger.warn({ error: messageOf(error) }, 'the job store does not know this archive yet')
     }
   }
 
@@ -195,9 +196,9 @@ export class Archiver {
   }
 
   #noteFailure(error: unknown, failures: number): void {
-    const fields = { error: reasonOf(error), details: isHooktrailError(error) ? error.details : {} }
-    this.#waitsFor = reasonOf(error)
-    if (haltsPartition(error)) this.#chainFault = reasonOf(error)
+    const fields = { error: messageOf(error), details: isHooktrailError(error) ? error.details : {} }
+    this.#waitsFor = messageOf(error)
+    if (haltsPartition(error)) this.#chainFault = messageOf(error)
     if (failures === 1) this.#context.logger.error(fields, 'the archiver waits and tries again')
   }
 
@@ -206,7 +207,7 @@ export class Archiver {
       await this.finish()
     } catch (error) {
       this.#context.logger.warn(
-        { error: reasonOf(error) },
+        { error: messageOf(error) },
         'the last segments stay in the log until the next start',
       )
     }

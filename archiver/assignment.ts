@@ -5,7 +5,8 @@
  */
 import { hash } from 'node:crypto'
 import { isHooktrailError } from '../core/error/hooktrail-error.ts'
-import { reasonOf, type ArchiverContext } from './archiver-context.ts'
+import type { ArchiverContext } from './archiver-context.ts'
+import { messageOf } from '../core/error/message-of.ts'
 
 const LEASE_TTL_MS = 15_000
 const RENEW_MS = 5_000
@@ -45,7 +46,7 @@ export class Assignment {
       try {
         await store.releaseLease(leaseName(topic), instance)
       } catch (error) {
-        logger.debug({ topic, error: reasonOf(error) }, 'a lease was not released; it runs out by itself')
+        logger.debug({ topic, error: messageOf(error) }, 'a lease was not released; it runs out by itself')
       }
     }
   }
@@ -62,7 +63,7 @@ export class Assignment {
       return true
     } catch (error) {
       if (!isHooktrailError(error)) throw error
-      logger.debug({ error: reasonOf(error) }, 'leases are not renewed; what is held stays')
+      logger.debug({ error: messageOf(error) }, 'leases are not renewed; what is held stays')
       return false
     }
   }

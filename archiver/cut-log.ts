@@ -6,9 +6,10 @@ import { isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Topic, TopicPartition } from '../core/ports/event-log.ts'
 import { INDEX_HANDLER, type JobStore, type Position } from '../core/ports/job-store.ts'
 import { sourceOfTopic } from '../core/topics.ts'
-import { partitionKey, reasonOf, type ArchiverContext } from './archiver-context.ts'
+import { partitionKey, type ArchiverContext } from './archiver-context.ts'
 import type { HeartbeatChain } from './heartbeat-chain.ts'
 import { partitionsOf } from './heartbeat-writer.ts'
+import { messageOf } from '../core/error/message-of.ts'
 
 export interface CutRequest {
   readonly topics: readonly Topic[]
@@ -29,7 +30,7 @@ export async function cutStep(context: ArchiverContext, request: CutRequest): Pr
       if (await cutPartition(context, store, { ...request, at })) cut += 1
     } catch (error) {
       if (!isHooktrailError(error)) throw error
-      context.logger.warn({ ...at, error: reasonOf(error) }, 'the log is not cut now')
+      context.logger.warn({ ...at, error: messageOf(error) }, 'the log is not cut now')
     }
   }
   return cut

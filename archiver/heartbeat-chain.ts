@@ -9,8 +9,9 @@ import type { Heartbeat, HeartbeatPartition } from '../core/archive/manifest.ts'
 import { merkleRoot, MerkleStack } from '../core/archive/merkle.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import type { TopicPartition } from '../core/ports/event-log.ts'
-import { partitionKey, reasonOf, type ArchiverContext } from './archiver-context.ts'
+import { partitionKey, type ArchiverContext } from './archiver-context.ts'
 import { readNote } from './notes.ts'
+import { messageOf } from '../core/error/message-of.ts'
 
 /** Every so many heartbeats the whole table is written, so that reading back ends. */
 export const FULL_EVERY = 60n
@@ -130,7 +131,10 @@ export class HeartbeatChain {
  */
 async function refuseRollback(context: ArchiverContext): Promise<void> {
   const remembered = await context.store?.rememberedHeartbeat().catch((error: unknown) => {
-    context.logger.warn({ error: reasonOf(error) }, 'the job store cannot say which heartbeat was the newest')
+    context.logger.warn(
+      { error: messageOf(error) },
+      'the job store cannot say which heartbeat was the newest',
+    )
   })
   if (remembered === undefined || remembered === null) return
   const stored = await readHeartbeat(context, remembered.n)

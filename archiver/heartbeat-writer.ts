@@ -9,10 +9,11 @@ import { FORMAT_VERSION, type Heartbeat, type HeartbeatPartition } from '../core
 import type { LogBounds, Topic, TopicPartition } from '../core/ports/event-log.ts'
 import type { RememberedHeartbeat } from '../core/ports/job-store.ts'
 import { isHooktrailError } from '../core/error/hooktrail-error.ts'
-import { isoTime, partitionKey, reasonOf, type ArchiverContext } from './archiver-context.ts'
+import { isoTime, partitionKey, type ArchiverContext } from './archiver-context.ts'
 import { FULL_EVERY, partitionRoot, type HeartbeatChain } from './heartbeat-chain.ts'
 import { firstStart, followChain, type ChainHead } from './manifest-chain.ts'
 import { createNote, type StoredManifest } from './notes.ts'
+import { messageOf } from '../core/error/message-of.ts'
 
 /** Bounds one heartbeat's text; what is left over stands in the next one. */
 const MANIFESTS_MAX = 20_000
@@ -92,7 +93,7 @@ export class HeartbeatWriter {
       return await this.#context.log.bounds(at)
     } catch (error) {
       if (!isHooktrailError(error)) throw error
-      this.#context.logger.debug({ ...at, error: reasonOf(error) }, 'the log does not tell its bounds')
+      this.#context.logger.debug({ ...at, error: messageOf(error) }, 'the log does not tell its bounds')
       return null
     }
   }
@@ -132,7 +133,10 @@ export class HeartbeatWriter {
   /** After the create: a crash between leaves the store with an older one, which the archive still holds. */
   async #remember(heartbeat: RememberedHeartbeat): Promise<void> {
     await this.#context.store?.rememberHeartbeat(heartbeat).catch((error: unknown) => {
-      this.#context.logger.debug({ error: reasonOf(error) }, 'the job store does not know this heartbeat yet')
+      this.#context.logger.debug(
+        { error: messageOf(error) },
+        'the job store does not know this heartbeat yet',
+      )
     })
   }
 

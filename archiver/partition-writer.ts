@@ -10,7 +10,7 @@ import type { HeartbeatPartition } from '../core/archive/manifest.ts'
 import { HooktrailError, isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { LogBounds, ReadResult, TopicPartition } from '../core/ports/event-log.ts'
 import { adoptData, findDataAt } from './adopt-data.ts'
-import { partitionKey, reasonOf, type ArchiverContext } from './archiver-context.ts'
+import { partitionKey, type ArchiverContext } from './archiver-context.ts'
 import { findHead, fitToLog } from './assign-partition.ts'
 import { commitManifest, putData } from './commit-segment.ts'
 import { entriesOf, readBatch } from './log-reader.ts'
@@ -19,6 +19,7 @@ import { SegmentBuffer } from './segment-buffer.ts'
 import type { SealedSegment, Segment } from './segment.ts'
 import { isBodyThere } from './spool-file.ts'
 import { haltsPartition, retryDelayMs } from './writer-fault.ts'
+import { messageOf } from '../core/error/message-of.ts'
 
 /** Records encoded before the event loop gets a turn: about 2 ms. */
 const RECORDS_PER_TURN = 50
@@ -241,18 +242,18 @@ export class PartitionWriter {
     const { logger, clock, metrics } = this.#context
     const fields = {
       ...this.at,
-      error: reasonOf(error),
+      error: messageOf(error),
       details: isHooktrailError(error) ? error.details : {},
     }
     if (haltsPartition(error)) {
-      this.#halted = reasonOf(error)
+      this.#halted = messageOf(error)
       logger.error(fields, 'archiving of a partition halts; the log keeps its events')
       metrics.count('archive_halts_total')
       await this.#dropBuffer()
       return 'halted'
     }
     this.#failures += 1
-    this.#failure = reasonOf(error)
+    this.#failure = messageOf(error)
     this.#retryAt = clock.monotonic() + retryDelayMs(this.#failures)
     logger.warn({ ...fields, failures: this.#failures }, 'archiving of a partition waits and tries again')
     await this.#keepWhatIsWhole(error)

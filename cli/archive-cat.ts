@@ -8,6 +8,7 @@ import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import type { ArchiveStore } from '../core/ports/archive-store.ts'
 import { DataOutput } from './archive-output.ts'
 import { openArchive } from './open-archive.ts'
+import { messageOf } from '../core/error/message-of.ts'
 
 interface CatOptions {
   readonly topic: string
@@ -74,12 +75,8 @@ async function printSegment(store: ArchiveStore, { manifest, options, output }: 
   }
   await readRows({ bytes, format: data.format, onLine, signal: output.signal }).catch((error: unknown) => {
     if (output.signal.aborted) return
-    throw new HooktrailError('ARCHIVE_ROW_INVALID', { key: data.key, reason: reasonOf(error) }, error)
+    throw new HooktrailError('ARCHIVE_ROW_INVALID', { key: data.key, reason: messageOf(error) }, error)
   })
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
 
 function isInRange(offset: bigint, { fromOffset, toOffset }: CatOptions): boolean {

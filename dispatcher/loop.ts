@@ -8,6 +8,7 @@ import type { Clock } from '../core/clock.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Logger } from '../core/log.ts'
 import type { WaitList } from './wait-list.ts'
+import { messageOf } from '../core/error/message-of.ts'
 
 export interface LoopContext {
   readonly clock: Clock
@@ -50,7 +51,7 @@ export function backoffMs(failures: number): number {
 
 export function reasonOf(error: unknown): string {
   if (error instanceof HooktrailError) return `${error.code}: ${error.message}`
-  return error instanceof Error ? error.message : String(error)
+  return messageOf(error)
 }
 
 function noteFailure(name: string, error: unknown, context: LoopContext & { failures: number }): void {

@@ -1,5 +1,6 @@
 /** Which class a failed request belongs to: the closed set of core/delivery/sender.ts, from the driver's codes. */
 import type { TransportErrorClass } from '../../core/delivery/sender.ts'
+import { messageOf } from '../../core/error/message-of.ts'
 
 const CLASS_OF_CODE: Readonly<Record<string, TransportErrorClass>> = {
   ADDRESS_BLOCKED: 'blocked',
@@ -25,7 +26,7 @@ const DETAIL_CHARACTERS_MAX = 200
 
 export function classifyError(error: unknown): { errorClass: TransportErrorClass; detail: string } {
   const code = codeOf(error)
-  const detail = (error instanceof Error ? error.message : String(error)).slice(0, DETAIL_CHARACTERS_MAX)
+  const detail = messageOf(error).slice(0, DETAIL_CHARACTERS_MAX)
   const errorClass = CLASS_OF_CODE[code] ?? (/^(?:ERR_TLS|ERR_SSL|CERT_)/.test(code) ? 'tls' : 'network')
   return { errorClass, detail: code === '' || detail.includes(code) ? detail : `${code}: ${detail}` }
 }

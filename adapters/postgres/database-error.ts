@@ -4,6 +4,7 @@
  */
 import { DatabaseError } from 'pg'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
+import { messageOf } from '../../core/error/message-of.ts'
 
 /** Lock and statement timeouts count as unavailable: the statement had no effect, and trying again is right. */
 const UNAVAILABLE = new Set([
@@ -37,11 +38,7 @@ export function mapDatabaseError(error: unknown): unknown {
     return error
   }
   // Everything else that the driver rejects with comes from the connection: refused, reset, ended, timed out.
-  return new HooktrailError(
-    'STORE_UNAVAILABLE',
-    { reason: error instanceof Error ? error.message : String(error) },
-    error,
-  )
+  return new HooktrailError('STORE_UNAVAILABLE', { reason: messageOf(error) }, error)
 }
 
 /** Deadlock or serialization failure: the transaction was rolled back as a whole and may be run again. */

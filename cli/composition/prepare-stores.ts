@@ -10,6 +10,7 @@ import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { StoreIdentity } from '../../core/ports/job-store.ts'
 import { topicSpecs } from '../../core/topics.ts'
 import type { Context } from './context.ts'
+import { messageOf } from '../../core/error/message-of.ts'
 
 const WAIT_MS_MIN = 250
 const WAIT_MS_MAX = 10_000
@@ -71,7 +72,7 @@ function isOutage(error: unknown): boolean {
 function reasonOf(error: unknown): string {
   const reason = isHooktrailError(error) ? error.details['reason'] : null
   if (typeof reason === 'string' && reason !== '') return reason
-  return error instanceof Error ? error.message : String(error)
+  return messageOf(error)
 }
 
 function fingerprintOf(digestKey: string): string {

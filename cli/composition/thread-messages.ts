@@ -9,6 +9,7 @@ import type { ErrorCode } from '../../core/error/catalogue.ts'
 import { HooktrailError, isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { LocalPostgres } from './context.ts'
 import type { StoreServiceName } from './store-services.ts'
+import { messageOf } from '../../core/error/message-of.ts'
 
 export interface ThreadInput {
   readonly config: Config
@@ -40,7 +41,7 @@ export interface PortableError {
 }
 
 export function toPortable(error: unknown): PortableError {
-  const message = error instanceof Error ? error.message : String(error)
+  const message = messageOf(error)
   const stack = error instanceof Error ? (error.stack ?? null) : null
   if (!isHooktrailError(error)) return { code: null, details: {}, message, stack }
   const details = Object.entries(error.details).map(([name, value]) => [name, cloneable(value)] as const)

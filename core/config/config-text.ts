@@ -12,6 +12,7 @@ import {
   revealReferences,
   type Surroundings,
 } from './expand-text.ts'
+import { messageOf } from '../error/message-of.ts'
 
 const TEXT_CHARACTERS_MAX = 1_048_576
 const ALIASES_MAX = 100
@@ -131,7 +132,7 @@ function toValue(document: Document, faultAt: FaultAt): unknown {
     const value: unknown = document.toJS({ maxAliasCount: ALIASES_MAX })
     return value
   } catch (error) {
-    faultAt(0, reasonOf(error instanceof Error ? error.message : String(error)))
+    faultAt(0, reasonOf(messageOf(error)))
     return undefined
   }
 }

@@ -3,6 +3,7 @@
  * YAML parser, so that they may stand unquoted in flow collections: character by character, so every place stays what
  * the author sees. After parsing they are expanded, so that nothing they hold can add keys to the file.
  */
+import { messageOf } from '../error/message-of.ts'
 
 const REFERENCE = /\$?\$\{[^{}\n]*\}/g
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
@@ -61,7 +62,7 @@ function fileText(path: string, { readFile }: Surroundings, onFault: (message: s
   try {
     return readFile(path).replace(/\r?\n$/, '')
   } catch (error) {
-    onFault(`the file ${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+    onFault(`the file ${path} cannot be read: ${messageOf(error)}`)
     return ''
   }
 }

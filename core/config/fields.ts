@@ -8,6 +8,7 @@ import { compileFilter } from '../match/filter.ts'
 import { isEventPattern } from '../match/event-pattern.ts'
 import { compileSelector } from '../match/selector.ts'
 import { parseDurationMs, parsePercent, parseSizeBytes } from '../units.ts'
+import { messageOf } from '../error/message-of.ts'
 
 const TEXT_CHARACTERS_MAX = 16_384
 const LIST_ITEMS_MAX = 100
@@ -164,6 +165,6 @@ function whyNot(value: unknown, compile: (source: string) => unknown): string | 
     compile(value)
     return null
   } catch (error) {
-    return error instanceof Error ? error.message : String(error)
+    return messageOf(error)
   }
 }

@@ -5,6 +5,7 @@
 import { celEnv, CelScalar, isCelError, mapType, parse, plan, type CelInput } from '@bufbuild/cel'
 import { timestampFromMs } from '@bufbuild/protobuf/wkt'
 import { filterFunctions, unknownNameIn } from './filter-names.ts'
+import { messageOf } from '../error/message-of.ts'
 
 const FILTER_CHARACTERS_MAX = 4096
 
@@ -61,7 +62,7 @@ export function compileFilter(source: string): Filter {
           }),
         )
       } catch (error) {
-        return failed(error instanceof Error ? error.message : String(error))
+        return failed(messageOf(error))
       }
     },
   }
@@ -79,7 +80,7 @@ function parseSyntax(source: string): ReturnType<typeof parse> {
     return parse(source)
   } catch (error) {
     if (error instanceof RangeError) throw new Error('it is nested too deeply', { cause: error })
-    const message = error instanceof Error ? error.message : String(error)
+    const message = messageOf(error)
     throw new Error(message.replace('<input>:', ''), { cause: error })
   }
 }

@@ -10,6 +10,7 @@ import { openDirectoryForReading, openDirectoryStore } from '../../adapters/dire
 import type { ArchiveStore } from '../../core/ports/archive-store.ts'
 import { ARCHIVE_START_MS, fixedClock, silentLogger } from '../support/archive-builder.ts'
 import { failsWith, keysOf, objectOf, testArchiveStore } from './archive-store.ts'
+import { messageOf } from '../../core/error/message-of.ts'
 
 let base = ''
 let stores = 0
@@ -100,9 +101,7 @@ test('a full disk is ARCHIVE_STORE_FULL at every step, and the store goes on whe
   try {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k,nr_inodes=16', 'tmpfs', mount], { stdio: 'ignore' })
   } catch (error) {
-    t.skip(
-      `not run here: mounting is not permitted (${error instanceof Error ? error.message : String(error)})`,
-    )
+    t.skip(`not run here: mounting is not permitted (${messageOf(error)})`)
     return
   }
   try {

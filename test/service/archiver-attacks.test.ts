@@ -22,6 +22,7 @@ import {
   type ArchiverStage,
 } from '../support/archiver-stage.ts'
 import { silentLogger } from '../support/postgres.ts'
+import { messageOf } from '../../core/error/message-of.ts'
 
 /** Enough for several writes into the spool's file. */
 const LARGE = 'x'.repeat(900)
@@ -142,9 +143,7 @@ function writeBar(t: TestContext, { directory }: ArchiverStage): WriteBar | null
   try {
     execFileSync('mount', ['--bind', directory, directory], { stdio: 'ignore' })
   } catch (error) {
-    t.skip(
-      `not run here: mounting is not permitted (${error instanceof Error ? error.message : String(error)})`,
-    )
+    t.skip(`not run here: mounting is not permitted (${messageOf(error)})`)
     return null
   }
   return {

@@ -10,6 +10,7 @@ import type { Manifest, ManifestData } from '../manifest.ts'
 import { MerkleStack } from '../merkle.ts'
 import { decodeRowForLeaf } from '../row.ts'
 import type { VerifyContext } from './verify-context.ts'
+import { messageOf } from '../../error/message-of.ts'
 
 export async function verifyData(
   context: VerifyContext,
@@ -98,7 +99,7 @@ async function readChecked(
   } catch (error) {
     context.signal.throwIfAborted()
     if (error instanceof HooktrailError && error.code !== 'ARCHIVE_ROW_INVALID') throw error
-    const why = error instanceof Error ? error.message : String(error)
+    const why = messageOf(error)
     return { text: `it cannot be read to its end: ${why}`, offset: String(rows.next) }
   }
 }
