@@ -1,0 +1,137 @@
+/**
+ * A real server for tests, started on loopback without Docker: its output in a file, awaited until it answers, ended
+ * by its own pid. What it is made of is provisioned once into a cache, beside its place and renamed, so that an
+ * interrupted download is never taken for a whole one.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { openSync, closeSync } from 'node:fs'
+import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { homedir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+
+const PROBE_EVERY_MS = 50
+const LOG_CHARACTERS_TOLD = 2_000
+
+export interface LocalProcess extends AsyncDisposable {
+  readonly pid: number
+  /** Sends the signal and waits until the process is gone; SIGSTOP and SIGCONT return at once. */
+  kill(signal: NodeJS.Signals): Promise<void>
+}
+
+export interface LocalProcessOptions {
+  readonly command: string
+  readonly args: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  readonly cwd?: string
+  /** Appended to. */
+  readonly logFile: string
+  readonly isReady: () => Promise<boolean>
+  readonly readyMsMax: number
+}
+
+/** Why a server cannot run on this machine: the tests that need it are skipped, loudly. */
+export class ServiceUnavailableError extends Error {}
+
+export async function startLocalProcess(options: LocalProcessOptions): Promise<LocalProcess> {
+  const log = openSync(options.logFile, 'a')
+  const child = spawn(options.command, options.args, {
+    stdio: ['ignore', log, log],
+    env: { ...process.env, ...options.env },
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  })
+  closeSync(log)
+  const exited = once(child, 'exit')
+  exited.catch(() => undefined)
+  const { pid } = child
+  if (pid === undefined) throw new ServiceUnavailableError(`${options.command} is not installed`)
+  const started: LocalProcess = {
+    pid,
+    kill: async (signal) => {
+      if (child.exitCode !== null || child.signalCode !== null) return
+      child.kill(signal)
+      if (signal !== 'SIGSTOP' && signal !== 'SIGCONT') await exited
+    },
+    [Symbol.asyncDispose]: () => started.kill('SIGKILL'),
+  }
+  try {
+    await untilReady(options, () => child.exitCode ?? child.signalCode)
+  } catch (error) {
+    await started.kill('SIGKILL')
+    throw error
+  }
+  return started
+}
+
+async function untilReady(
+  { command, logFile, isReady, readyMsMax }: LocalProcessOptions,
+  ended: () => number | string | null,
+): Promise<void> {
+  const giveUpAt = performance.now() + readyMsMax
+  while (performance.now() < giveUpAt) {
+    const end = ended()
+    if (end !== null)
+      throw new Error(`${command} ended with ${end} before it answered:\n${await tailOf(logFile)}`)
+    if (await isReady().catch(() => false)) return
+    await delay(PROBE_EVERY_MS)
+  }
+  throw new Error(`${command} did not answer within ${readyMsMax} ms:\n${await tailOf(logFile)}`)
+}
+
+async function tailOf(file: string): Promise<string> {
+  return (await readFile(file, 'utf8')).slice(-LOG_CHARACTERS_TOLD)
+}
+
+/**
+ * The folder `name` of the cache, filled by `make` when it is not there yet. `name` holds the version. Says on stderr
+ * that it provisions, since that may take a minute.
+ */
+export async function provisioned(name: string, make: (folder: string) => Promise<void>): Promise<string> {
+  const cache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache')
+  const folder = join(cache, 'hooktrail', name)
+  if (await isThere(folder)) return folder
+  process.stderr.write(`provisioning ${name} for the tests, once …\n`)
+  const startedAt = performance.now()
+  const part = `${folder}.part.${process.pid}`
+  await mkdir(dirname(folder), { recursive: true })
+  await mkdir(part)
+  try {
+    await make(part)
+    await rename(part, folder).catch(async (error: unknown) => {
+      // Another process was faster: its copy serves as well.
+      if (!(await isThere(folder))) throw error
+    })
+  } finally {
+    await rm(part, { recursive: true, force: true })
+  }
+  process.stderr.write(`provisioned ${name} in ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`)
+  return folder
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
+}
+
+/** Ports that were free a moment ago, all different. */
+export async function freePorts(count: number): Promise<readonly number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer().listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      return server
+    }),
+  )
+  const ports = servers.map((server) => (server.address() as AddressInfo).port)
+  await Promise.all(
+    servers.map(async (server) => {
+      server.close()
+      await once(server, 'close')
+    }),
+  )
+  return ports
+}
