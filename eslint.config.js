@@ -7,6 +7,7 @@ const outsideOf = (allowed) =>
     .filter((folder) => !allowed.includes(folder))
     .map((folder) => `**/${folder}/**`)
 const drivers = [
+  '@aws-sdk/*',
   'pg',
   'pg-copy-streams',
   'fastify',
