@@ -21,7 +21,13 @@ export const archiveErrors = {
   ARCHIVE_STORE_DENIED: {
     what: 'the archive may not be read or written by this user, or lies on a read-only disk',
     events: 'events stay in the log, which is not cut until they are archived; nothing is lost',
-    fix: 'give the user of hooktrail its rights on the folder of the archive back, or mount its disk writable',
+    fix: 'give the user of hooktrail its rights on the folder or the bucket of the archive back, or mount its disk writable',
+    read: 'docs/operations.md',
+  },
+  ARCHIVE_DELETE_MARKER: {
+    what: 'an object of the archive was deleted: a delete marker lies over its key',
+    events: 'nothing is written over it; events stay in the log, which is not cut until they are archived',
+    fix: 'find out who deleted it, then delete the marker by its version id: the object is back and archiving goes on by itself',
     read: 'docs/operations.md',
   },
   ARCHIVE_REPLACED: {
@@ -75,7 +81,7 @@ export const archiveErrors = {
   ARCHIVE_NOT_FOUND: {
     what: 'there is no archive here',
     events: 'nothing was read or written',
-    fix: 'name the folder that holds genesis.note',
+    fix: 'name the folder, or bucket and prefix, that holds genesis.note',
     read,
   },
   ARCHIVE_OTHER_KEY: {

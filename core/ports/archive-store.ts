@@ -39,7 +39,11 @@ export interface ArchiveStore {
   /** Where it is, for people: a path or an s3:// URL. */
   readonly location: string
 
-  /** @throws ARCHIVE_STORE_FULL, ARCHIVE_STORE_UNAVAILABLE, ARCHIVE_DIGEST_MISMATCH */
+  /**
+   * @throws ARCHIVE_STORE_FULL, ARCHIVE_STORE_UNAVAILABLE, ARCHIVE_STORE_DENIED, ARCHIVE_DIGEST_MISMATCH,
+   * ARCHIVE_OBJECT_TOO_LARGE; ARCHIVE_DELETE_MARKER where an object of that key was deleted, as `read`, `open` and
+   * `head` do: such a key is not absent
+   */
   create(object: NewObject): Promise<'created' | 'exists'>
 
   /**
@@ -53,8 +57,26 @@ export interface ArchiveStore {
 
   head(key: string): Promise<ObjectHead | null>
 
-  /** Every key that begins with `prefix`, in byte order, read lazily; `after` is exclusive. */
+  /** Every key that begins with `prefix`, in byte order, read lazily; `after` is exclusive. Version and lock: only by `head`. */
   list(prefix: string, after?: string): AsyncIterable<ObjectHead>
+}
+
+export interface ObjectVersion {
+  readonly key: string
+  readonly versionId: string
+  readonly isLatest: boolean
+  /** Hides the versions below it from everything but `listVersions`. */
+  readonly isDeleteMarker: boolean
+  /** Null for a marker. */
+  readonly size: number | null
+  /** The store's own clock. */
+  readonly lastModifiedMs: number
+}
+
+/** A store that keeps what is deleted: of an intact archive each key has one version, and no marker. */
+export interface VersionedArchive {
+  /** Every version and marker below `prefix`, in byte order of keys and then newest first, read lazily. */
+  listVersions(prefix: string): AsyncIterable<ObjectVersion>
 }
 
 /** What reading commands and the verifier need of a store. */

@@ -1,0 +1,104 @@
+/**
+ * What a failed request means for the archive store: which error of the catalogue it is, and whether the same request
+ * may be sent again at once. Names are S3's error codes; a HEAD has none, so its status must do.
+ */
+import { S3ServiceException } from '@aws-sdk/client-s3'
+import type { ErrorCode } from '../../core/error/catalogue.ts'
+import { HooktrailError, isHooktrailError } from '../../core/error/hooktrail-error.ts'
+import { messageOf } from '../../core/error/message-of.ts'
+
+const CODES: ReadonlyMap<string, ErrorCode> = new Map<string, ErrorCode>([
+  ['BadDigest', 'ARCHIVE_DIGEST_MISMATCH'],
+  ['InvalidDigest', 'ARCHIVE_DIGEST_MISMATCH'],
+  ['XAmzContentSHA256Mismatch', 'ARCHIVE_DIGEST_MISMATCH'],
+  ['XAmzContentChecksumMismatch', 'ARCHIVE_DIGEST_MISMATCH'],
+  ['EntityTooLarge', 'ARCHIVE_OBJECT_TOO_LARGE'],
+  ['QuotaExceeded', 'ARCHIVE_STORE_FULL'],
+  ['InsufficientStorage', 'ARCHIVE_STORE_FULL'],
+  ['XMinioStorageFull', 'ARCHIVE_STORE_FULL'],
+  ['ExpiredToken', 'ARCHIVE_STORE_DENIED'],
+  ['InvalidToken', 'ARCHIVE_STORE_DENIED'],
+  ['CredentialsProviderError', 'ARCHIVE_STORE_DENIED'],
+])
+
+const CODES_BY_STATUS: ReadonlyMap<number | null, ErrorCode> = new Map<number | null, ErrorCode>([
+  [401, 'ARCHIVE_STORE_DENIED'],
+  [403, 'ARCHIVE_STORE_DENIED'],
+  [413, 'ARCHIVE_OBJECT_TOO_LARGE'],
+  [507, 'ARCHIVE_STORE_FULL'],
+])
+
+const TRANSIENT_STATUSES: ReadonlySet<number | null> = new Set([429, 500, 502, 503, 504])
+const TRANSIENT_NAMES: ReadonlySet<string> = new Set([
+  // Of two conditional writes of one key at once AWS refuses one before it is known whether the other lands.
+  'ConditionalRequestConflict',
+  'OperationAborted',
+  'RequestTimeout',
+  // The client has set its clock by the answer.
+  'RequestTimeTooSkewed',
+  // The connection was not made in time.
+  'TimeoutError',
+])
+const TRANSIENT_ERRNOS: ReadonlySet<string | null> = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EAI_AGAIN',
+])
+
+const REASON_CHARACTERS_MAX = 300
+
+/** @param timedOutAfterMs where the call's own deadline ended it */
+export function storeError(error: unknown, key: string, timedOutAfterMs?: number): HooktrailError {
+  if (isHooktrailError(error)) return error
+  const status = statusOf(error)
+  const code = CODES.get(nameOf(error)) ?? CODES_BY_STATUS.get(status) ?? 'ARCHIVE_STORE_UNAVAILABLE'
+  if (timedOutAfterMs === undefined) return new HooktrailError(code, { key, reason: reasonOf(error) }, error)
+  const reason = `no answer within ${timedOutAfterMs} ms`
+  return new HooktrailError('ARCHIVE_STORE_UNAVAILABLE', { key, reason }, error)
+}
+
+export function isTransient(error: unknown): boolean {
+  return (
+    TRANSIENT_STATUSES.has(statusOf(error)) ||
+    TRANSIENT_NAMES.has(nameOf(error)) ||
+    TRANSIENT_ERRNOS.has(errnoOf(error))
+  )
+}
+
+/** True for an absent key. An absent bucket is told by its name, except to a HEAD. */
+export function isMissing(error: unknown): boolean {
+  return statusOf(error) === 404 && nameOf(error) !== 'NoSuchBucket'
+}
+
+export function isMissingBucket(error: unknown): boolean {
+  return nameOf(error) === 'NoSuchBucket'
+}
+
+/** True when a conditional create met an object. */
+export function isRefusedByCondition(error: unknown): boolean {
+  return statusOf(error) === 412
+}
+
+function statusOf(error: unknown): number | null {
+  return error instanceof S3ServiceException ? (error.$metadata.httpStatusCode ?? null) : null
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.name : ''
+}
+
+function errnoOf(error: unknown): string | null {
+  if (!(error instanceof Error) || !('code' in error)) return null
+  return typeof error.code === 'string' ? error.code : null
+}
+
+function reasonOf(error: unknown): string {
+  const status = statusOf(error)
+  const told = status === null ? (errnoOf(error) ?? nameOf(error)) : `${nameOf(error)} (${status})`
+  const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : ''
+  return `${told}: ${messageOf(error)}${cause}`.slice(0, REASON_CHARACTERS_MAX)
+}

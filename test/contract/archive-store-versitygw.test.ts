@@ -1,0 +1,79 @@
+/** The S3 store on Versity S3 Gateway: the port's suite, what S3 adds to it, TLS with a private authority, a full disk. */
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { test } from 'node:test'
+import { openS3Store } from '../../adapters/s3/s3-store.ts'
+import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
+import { messageOf } from '../../core/error/message-of.ts'
+import { createLockedBucket, startOrReason } from '../support/services/s3-service.ts'
+import { startVersitygw } from '../support/services/versitygw.ts'
+import { failsWith, keysOf, objectOf } from './archive-store.ts'
+import { optionsFor, testS3Store } from './s3-store.ts'
+
+const service = await startOrReason(startVersitygw)
+const skip = typeof service === 'string' ? service : false
+if (typeof service === 'string') test('the S3 store on versitygw', { skip })
+else testS3Store({ service })
+
+test('a certificate of a private authority is believed where the authority is given', { skip }, async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 's3-tls-'))
+  try {
+    const tls = { certFile: path.join(folder, 'cert.pem'), keyFile: path.join(folder, 'key.pem') }
+    execFileSync('openssl', [
+      ...[
+        'req',
+        '-x509',
+        '-newkey',
+        'ec',
+        '-pkeyopt',
+        'ec_paramgen_curve:prime256v1',
+        '-nodes',
+        '-days',
+        '1',
+      ],
+      ...['-subj', '/CN=hooktrail test', '-addext', 'subjectAltName=IP:127.0.0.1'],
+      ...['-keyout', tls.keyFile, '-out', tls.certFile],
+    ])
+    const ca = await readFile(tls.certFile, 'utf8')
+    await using secure = await startVersitygw({ tls })
+    const options = optionsFor(secure, await createLockedBucket(secure, ca))
+    await using store = openS3Store({ ...options, ca })
+    assert.equal(await store.create(objectOf('k', Buffer.from('x'))), 'created')
+    assert.equal(String(await store.read('k', 10)), 'x')
+    await using careful = openS3Store(options)
+    await assert.rejects(careful.read('k', 10), (error) => {
+      assert(isHooktrailError(error, 'ARCHIVE_STORE_UNAVAILABLE'))
+      return String(error.details['reason']).includes('SELF_SIGNED_CERT')
+    })
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+})
+
+test('a store whose disk is full says so, and goes on when there is room again', { skip }, async (t) => {
+  const folder = await mkdtemp(path.join(tmpdir(), 's3-full-'))
+  const mount = path.join(folder, 'disk')
+  await mkdir(mount)
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', mount], { stdio: 'ignore' })
+  } catch (error) {
+    t.skip(`not run here: mounting is not permitted (${messageOf(error)})`)
+    return
+  }
+  try {
+    await using small = await startVersitygw({ folder: mount })
+    await using store = openS3Store(optionsFor(small, await createLockedBucket(small)))
+    const large = objectOf('large', Buffer.alloc(8_000_000, 1))
+    await assert.rejects(store.create(large), failsWith('ARCHIVE_STORE_FULL'))
+    assert.equal(await store.head('large'), null)
+    execFileSync('mount', ['-o', 'remount,size=64m', mount])
+    assert.equal(await store.create(large), 'created')
+    assert.deepEqual(await keysOf(store, ''), ['large'])
+  } finally {
+    execFileSync('umount', [mount])
+    await rm(folder, { recursive: true, force: true })
+  }
+})
