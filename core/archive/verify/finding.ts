@@ -21,6 +21,7 @@ export type FindingCode =
   | 'rows-altered'
   | 'foreign'
   | 'not-a-file'
+  | 'delete-marker'
   | 'orphan'
   | 'gap-declared'
   | 'stale'

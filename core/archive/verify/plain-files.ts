@@ -1,6 +1,7 @@
 /**
- * The store as verification sees it: what is no plain file (a symlink, a fifo, a folder in an object's place) is a finding
- * and counts as absent. Only a directory can hold such things; the store neither follows nor opens them.
+ * The store as verification sees it: what is no plain file (a symlink, a fifo, a folder in an object's place: only a
+ * directory can hold such things) and what was deleted behind a marker (only a bucket can) is a finding and counts as
+ * absent. The store neither follows nor opens it.
  */
 import { isHooktrailError } from '../../error/hooktrail-error.ts'
 import type { ObjectHead, ReadableArchive } from '../../ports/archive-store.ts'
@@ -36,8 +37,11 @@ export class PlainFiles implements ReadableArchive {
     try {
       return await reading
     } catch (error) {
-      if (!isHooktrailError(error, 'ARCHIVE_OBJECT_NOT_FILE')) throw error
-      this.#report(key, String(error.details['found']))
+      if (isHooktrailError(error, 'ARCHIVE_OBJECT_NOT_FILE'))
+        this.#report(key, String(error.details['found']))
+      else if (isHooktrailError(error, 'ARCHIVE_DELETE_MARKER'))
+        this.#findings.altered('delete-marker', key, 'it was deleted: a delete marker lies over it')
+      else throw error
       return null
     }
   }
