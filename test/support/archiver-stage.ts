@@ -1,12 +1,13 @@
 /**
- * A stage for the archiver: a real Postgres log, a real directory store, a key, and a clock that is moved by hand.
+ * A stage for the archiver: a real Postgres log, a real store (a directory unless another is given), a key, and a clock
+ * that is moved by hand.
  * `check` reads the archive with its own code and compares it with the log, then asks the verifier.
  */
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { openDirectoryStore } from '../../adapters/directory/directory-store.ts'
 import { createPostgresEventLog, type PostgresEventLog } from '../../adapters/postgres/event-log.ts'
 import { createPostgresJobStore } from '../../adapters/postgres/job-store/create.ts'
@@ -77,7 +78,8 @@ export interface ArchiverStage extends AsyncDisposable {
   check(partitions: readonly TopicPartition[], exitCode?: number): Promise<void>
 }
 
-export async function openStage(): Promise<ArchiverStage> {
+/** @param given a store other than a directory; `check` copies it into one */
+export async function openStage(given?: ArchiveStore): Promise<ArchiverStage> {
   const database = await createTestDatabase()
   const folder = await mkdtemp(join(tmpdir(), 'hooktrail-archiver-'))
   const directory = join(folder, 'archive')
@@ -94,7 +96,7 @@ export async function openStage(): Promise<ArchiverStage> {
     clock: systemClock,
     logger: silentLogger,
   })
-  const store = await openDirectoryStore(directory, { clock: systemClock, logger: silentLogger })
+  const store = given ?? (await openDirectoryStore(directory, { clock: systemClock, logger: silentLogger }))
   const signer = makeSigner(generateKeyPairSync('ed25519').privateKey, 'hooktrail-archive')
   const verifiers = [parseVerifierKey(signer.vkey)]
 
@@ -145,6 +147,7 @@ export async function openStage(): Promise<ArchiverStage> {
     },
     append: (at, count, name = 'event') => append(log, at, count, name),
     check: async (partitions, exitCode = 0) => {
+      if (given !== undefined) await copyArchive(given, directory)
       const rows = archivedRows(directory)
       for (const at of partitions) {
         const archived = rows
@@ -165,6 +168,15 @@ export async function openStage(): Promise<ArchiverStage> {
       await database[Symbol.asyncDispose]()
       await rm(folder, { recursive: true, force: true })
     },
+  }
+}
+
+/** Over what an earlier copy left: objects never change. */
+async function copyArchive(store: ArchiveStore, directory: string): Promise<void> {
+  for await (const { key, size } of store.list('')) {
+    const file = join(directory, key)
+    await mkdir(dirname(file), { recursive: true })
+    await writeFile(file, (await store.read(key, size)) ?? '')
   }
 }
 
