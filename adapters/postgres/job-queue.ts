@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../core/clock.ts'
 import type { Logger } from '../../core/log.ts'
-import type { JobQueue, TakeRequest } from '../../core/ports/job-queue.ts'
+import type { StoreQueue, TakeRequest } from '../../core/ports/job-queue.ts'
 import type { DeliveryStore, TakenJob } from '../../core/ports/job-store.ts'
 import type { Database } from './pool.ts'
 import { Waiter } from './waiter.ts'
@@ -22,11 +22,11 @@ export function createPostgresJobQueue(
   database: Database,
   store: Pick<DeliveryStore, 'takeDue'>,
   options: PostgresJobQueueOptions,
-): JobQueue & AsyncDisposable {
+): StoreQueue & AsyncDisposable {
   return new PostgresJobQueue(database, store, options)
 }
 
-class PostgresJobQueue implements JobQueue, AsyncDisposable {
+class PostgresJobQueue implements StoreQueue, AsyncDisposable {
   readonly driver = 'postgres'
   readonly #database: Database
   readonly #store: Pick<DeliveryStore, 'takeDue'>

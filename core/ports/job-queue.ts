@@ -1,18 +1,11 @@
 /**
  * Port: hints that a job is due now. Truth of nothing (I5): whatever it forgets or repeats, the job store's take
- * decides. Adapters: adapters/postgres (the job store itself), adapters/bullmq.
+ * decides. Adapters: adapters/postgres (the job store itself), adapters/bullmq (hints in Redis, which need a pump).
  */
 import type { TakenJob } from './job-store.ts'
+import type { JobHint } from './pump-store.ts'
 
-export interface JobHint {
-  readonly jobId: string
-  /** The attempt that the take will make: hint id = job id + attempt. */
-  readonly attempt: number
-}
-
-export interface JobQueue {
-  readonly driver: 'postgres' | 'redis'
-
+interface HintedTakes {
   /** Announces due jobs. May lose or repeat them. Rejects fast when the queue is down: the pump repeats it later. */
   offer(handler: string, hints: readonly JobHint[]): Promise<void>
 
@@ -22,6 +15,24 @@ export interface JobQueue {
    */
   take(request: TakeRequest): Promise<readonly TakenJob[]>
 }
+
+/** The job store as its own queue: a take finds what is due by itself, hints only end its waiting. */
+export interface StoreQueue extends HintedTakes {
+  readonly driver: 'postgres'
+}
+
+/** Hints outside the job store: a take knows only what was offered, so that somebody has to pump. */
+export interface HintQueue extends HintedTakes {
+  readonly driver: 'redis'
+  /**
+   * Whether hints were lost since the last call: the server was emptied or put back to an older copy, or an offer of
+   * this process failed. Rejects fast when the server is down.
+   * @throws QUEUE_UNAVAILABLE, QUEUE_REFUSED, QUEUE_EVICTS
+   */
+  lostHints(): Promise<boolean>
+}
+
+export type JobQueue = StoreQueue | HintQueue
 
 export interface TakeRequest {
   readonly handler: string

@@ -1,6 +1,6 @@
 /**
  * Port: jobs, attempts, positions and operators' state. Mutable, indexed, rebuildable. Adapter: adapters/postgres.
- * Five groups, one file of the adapter each; a process takes only the groups that it uses.
+ * Six groups, one file of the adapter each; a process takes only the groups that it uses.
  *
  * Duties: every method is one transaction (or one statement) and durable when it resolves. A rejection means
  * "unknown": callers repeat, and each method is written so that repeating it is harmless. All times are the
@@ -8,6 +8,7 @@
  * liveness only. Deadlock and serialization failures are retried by the adapter, bounded.
  */
 import type { TopicId } from './event-log.ts'
+import type { PumpStore } from './pump-store.ts'
 import type { AuditEntry, RetryStore } from './retry-store.ts'
 
 // ── planning ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -382,7 +383,7 @@ export interface OperatorStore extends RetryStore {
 }
 
 export interface JobStore
-  extends PlanStore, DeliveryStore, OutboxStore, LeaseStore, MaintenanceStore, OperatorStore {
+  extends PlanStore, DeliveryStore, PumpStore, OutboxStore, LeaseStore, MaintenanceStore, OperatorStore {
   /** Resolves when the store answers; rejects with STORE_UNAVAILABLE. */
   ping(): Promise<void>
 }

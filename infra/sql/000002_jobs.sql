@@ -72,6 +72,8 @@ CREATE TABLE jobs (
   created_at     timestamptz NOT NULL DEFAULT now(),
   due            timestamptz NOT NULL DEFAULT now(),
   lease_until    timestamptz,
+  -- A hint is under way; null where the job store is its own queue, and from the take on. No index: see pump.ts.
+  queued_until   timestamptz,
   record_offset  bigint NOT NULL,
   lease          uuid,
   partition_no   integer NOT NULL,

@@ -40,7 +40,8 @@ export interface JobStage extends AsyncDisposable {
 export async function createJobStage({
   connectionsMax = 6,
   logger = silentLogger,
-}: { connectionsMax?: number; logger?: Logger } = {}): Promise<JobStage> {
+  queued = false,
+}: { connectionsMax?: number; logger?: Logger; queued?: boolean } = {}): Promise<JobStage> {
   const server = await createTestDatabase()
   const database = openDatabase({
     url: server.url,
@@ -49,7 +50,7 @@ export async function createJobStage({
     logger: silentLogger,
   })
   await migrate(database)
-  const store = createPostgresJobStore(database, { logger })
+  const store = createPostgresJobStore(database, { logger, queued })
   for (const partition of [0, 1]) await store.ensureIndex(TOPIC_ID, partition, 0n)
   await store.registerHandler({
     handler: 'billing',

@@ -8,11 +8,22 @@ import { createMaintenanceStore } from './maintenance.ts'
 import { createOperatorStore } from './operator.ts'
 import { createOutboxStore } from './outbox.ts'
 import { createPlanStore } from './plan.ts'
+import { createPumpStore } from './pump.ts'
 
-export function createPostgresJobStore(database: Database, { logger }: { logger: Logger }): JobStore {
+export interface PostgresJobStoreOptions {
+  readonly logger: Logger
+  /** The queue keeps hints of its own, which the planner offers: new jobs are marked as queued. */
+  readonly queued?: boolean
+}
+
+export function createPostgresJobStore(
+  database: Database,
+  { logger, queued = false }: PostgresJobStoreOptions,
+): JobStore {
   return {
-    ...createPlanStore(database),
+    ...createPlanStore(database, { queued }),
     ...createDeliveryStore(database, logger),
+    ...createPumpStore(database),
     ...createOutboxStore(database),
     ...createLeaseStore(database),
     ...createMaintenanceStore(database, logger),

@@ -16,7 +16,7 @@ type TakeRow = Partial<TakenJob> & Record<string, unknown> & { readonly nextDueM
 function takeText(pick: string): string {
   return `WITH taken AS (
     UPDATE jobs SET state = 'running', attempt = attempt + 1, lease = gen_random_uuid(),
-                    lease_until = now() + $2::float8 * interval '1 millisecond', generation = $3
+                    lease_until = now() + $2::float8 * interval '1 millisecond', queued_until = NULL, generation = $3
      WHERE ctid = ANY (ARRAY(
        SELECT ctid FROM jobs
         WHERE handler = $1 AND state <> 'running' AND due <= now()

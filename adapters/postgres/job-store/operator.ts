@@ -141,6 +141,12 @@ async function setHandlerStatus(
   )
   const before = changed[0]?.before
   if (before === undefined) return false
+  // Hints that came while nothing might be taken are gone: their jobs are due at once, not when the marks run out.
+  if (status === 'active')
+    await transaction.query(
+      'UPDATE jobs SET queued_until = NULL WHERE handler = $1 AND queued_until > now()',
+      [name],
+    )
   await writeAudit(transaction, { ...audit, details: { ...audit.details, before, after: status } })
   return true
 }

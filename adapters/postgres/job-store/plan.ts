@@ -15,7 +15,7 @@ import {
 import type { Database, Queryable } from '../pool.ts'
 import { int4Array, int8Array, textArray } from '../sql.ts'
 import { claimedVerdicts, claimsInOrder, lockAndClaim, readVerdicts, verdictsIfNew } from './verdicts.ts'
-import { writeNewStep, writeStep } from './write-step.ts'
+import { stepStatements, writeNewStep, writeStep, type StepStatements } from './write-step.ts'
 
 type Decide = (locked: LockedStep) => StepDecision
 
@@ -44,7 +44,9 @@ const OPEN_JOBS = {
           WHERE due.available + due.running + due.retryable + waiting.jobs > 0`,
 }
 
-export function createPlanStore(database: Database): PlanStore {
+/** `queued`: see stepStatements in write-step.ts. */
+export function createPlanStore(database: Database, { queued }: { queued: boolean }): PlanStore {
+  const statements = stepStatements({ queued })
   return {
     registerHandler: (start) => database.transaction((transaction) => registerHandler(transaction, start)),
     ensureIndex: async (topicId, partition, next) => {
@@ -67,7 +69,7 @@ export function createPlanStore(database: Database): PlanStore {
       ),
     allPositions: () =>
       database.query<Position & Record<string, unknown>>(`SELECT ${POSITION} FROM positions`),
-    commitStep: (request, decide) => commitStep(database, request, decide),
+    commitStep: (request, decide) => commitStep(database, { request, decide, statements }),
     openJobs: () => database.query<OpenJobs & Record<string, unknown>>(OPEN_JOBS),
   }
 }
@@ -109,27 +111,31 @@ async function insertPositions(
   )
 }
 
-async function commitStep(database: Database, request: StepRequest, decide: Decide): Promise<StepOutcome> {
-  const isSmall = request.claims.length <= NEW_CLAIMS_MAX && request.handlers.includes(INDEX_HANDLER)
-  return (
-    (isSmall ? await commitNewStep(database, request, decide) : null) ??
-    commitLocked(database, request, decide)
-  )
+interface Commit {
+  readonly request: StepRequest
+  readonly decide: Decide
+  readonly statements: StepStatements
+}
+
+async function commitStep(database: Database, commit: Commit): Promise<StepOutcome> {
+  const { claims, handlers } = commit.request
+  const isSmall = claims.length <= NEW_CLAIMS_MAX && handlers.includes(INDEX_HANDLER)
+  return (isSmall ? await commitNewStep(database, commit) : null) ?? commitLocked(database, commit)
 }
 
 /** One round trip and no transaction block; null when it was not the usual case and nothing is written. */
 async function commitNewStep(
   database: Database,
-  request: StepRequest,
-  decide: Decide,
+  { request, decide, statements }: Commit,
 ): Promise<StepOutcome | null> {
   const { handlers } = request
   const decision = decide({ handlers: new Set(handlers), verdicts: verdictsIfNew(request) })
-  const isWritten = await writeNewStep(database, { request, decision, handlers }, claimsInOrder(request))
+  const step = { request, decision, handlers, statements }
+  const isWritten = await writeNewStep(database, step, claimsInOrder(request))
   return isWritten ? committed(decision) : null
 }
 
-function commitLocked(database: Database, request: StepRequest, decide: Decide): Promise<StepOutcome> {
+function commitLocked(database: Database, { request, decide, statements }: Commit): Promise<StepOutcome> {
   return database.transaction(async (transaction) => {
     const { handlers, claimed } = await lockAndClaim(transaction, request)
     // Without the index nothing was claimed: what ends here is a transaction that only held locks.
@@ -139,7 +145,7 @@ function commitLocked(database: Database, request: StepRequest, decide: Decide):
       ? await claimedVerdicts(transaction, request, claimed)
       : await readVerdicts(transaction, request)
     const decision = decide({ handlers, verdicts })
-    await writeStep(transaction, { request, decision, handlers: [...handlers] })
+    await writeStep(transaction, { request, decision, handlers: [...handlers], statements })
     return committed(decision)
   })
 }

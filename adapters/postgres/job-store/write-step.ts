@@ -9,8 +9,9 @@ import type {
   StepDecision,
   StepRequest,
 } from '../../../core/ports/job-store.ts'
+import { QUEUED_MS } from '../../../core/ports/pump-store.ts'
 import { sqlStateOf } from '../database-error.ts'
-import type { Queryable } from '../pool.ts'
+import type { Queryable, Statement } from '../pool.ts'
 import { int4Array, int8Array, textArray } from '../sql.ts'
 import { jsonText, texts } from './columns.ts'
 import { claimColumns } from './verdicts.ts'
@@ -25,10 +26,22 @@ export interface StepWrite {
   readonly request: StepRequest
   readonly decision: StepDecision
   readonly handlers: readonly string[]
+  readonly statements: StepStatements
+}
+
+/** Both statements; the same text as ever where the job store is its own queue. */
+export interface StepStatements {
+  readonly write: Statement
+  readonly writeNew: Statement
+}
+
+/** `queued`: the planner offers new jobs at once, so that they are born with the mark of a hint (pump-store.ts). */
+export function stepStatements({ queued }: { queued: boolean }): StepStatements {
+  return queued ? QUEUED : UNQUEUED
 }
 
 /** $1 to $30 of both statements. */
-const WRITES = `new_events AS (
+const writesText = (markColumn: string, mark: string): string => `new_events AS (
     INSERT INTO events (topic, topic_id, partition_no, event_id, source, type, subject, received_at_ms,
                         record_offset, timestamp_ms, unique_key, size_bytes, original_id, conflict)
     SELECT $1, $2, $3::int4, event_id, source, type, subject, received_at_ms, record_offset, timestamp_ms,
@@ -43,8 +56,8 @@ const WRITES = `new_events AS (
       AS j (job_id, event_id, handler, source, event_type, record_offset, max_attempts, dead_error)
   ), new_jobs AS (
     INSERT INTO jobs (topic, topic_id, partition_no, job_id, event_id, handler, source, event_type,
-                      record_offset, max_attempts)
-    SELECT $1, $2, $3::int4, job_id, event_id, handler, source, event_type, record_offset, max_attempts
+                      record_offset, max_attempts${markColumn})
+    SELECT $1, $2, $3::int4, job_id, event_id, handler, source, event_type, record_offset, max_attempts${mark}
       FROM decided WHERE dead_error IS NULL
   ), dead_jobs AS (
     INSERT INTO jobs_dead (topic, topic_id, partition_no, job_id, event_id, handler, source, event_type,
@@ -64,17 +77,12 @@ const WRITES = `new_events AS (
 const MOVE = `UPDATE positions SET next_offset = $5::int8
      WHERE topic_id = $2 AND partition_no = $3::int4 AND next_offset = $4::int8 AND handler = ANY ($7::text[])`
 
-const WRITE = {
-  name: 'jobs_write_step',
-  text: `WITH ${WRITES}, moved AS (
+const writeText = (writes: string): string => `WITH ${writes}, moved AS (
     ${MOVE} RETURNING 1
-  ) SELECT count(*)::int4 AS moved FROM moved`,
-}
+  ) SELECT count(*)::int4 AS moved FROM moved`
 
 /** The whole step, for the case that every position stands at `first` and no key was seen: else it writes nothing. */
-const WRITE_NEW = {
-  name: 'jobs_write_new_step',
-  text: `WITH locked AS MATERIALIZED (
+const writeNewText = (writes: string): string => `WITH locked AS MATERIALIZED (
     SELECT handler FROM positions
      WHERE topic_id = $2 AND partition_no = $3::int4 AND handler = ANY ($7::text[]) ORDER BY handler FOR UPDATE
   ), claimed AS (
@@ -84,13 +92,24 @@ const WRITE_NEW = {
         AS c (source, key, record_offset, timestamp_ms, event_id, body_digest)
      WHERE (SELECT count(*) FROM locked) > 0
     ON CONFLICT DO NOTHING RETURNING 1
-  ), ${WRITES}, moved AS (
+  ), ${writes}, moved AS (
     ${MOVE} AND (SELECT count(*) FROM claimed) = cardinality($31::text[]) RETURNING 1
-  ) SELECT require_whole_step(count(*) = cardinality($7::text[])) FROM moved`,
+  ) SELECT require_whole_step(count(*) = cardinality($7::text[])) FROM moved`
+
+const PLAIN_WRITES = writesText('', '')
+const QUEUED_WRITES = writesText(', queued_until', `, now() + ${QUEUED_MS} * interval '1 millisecond'`)
+
+const UNQUEUED: StepStatements = {
+  write: { name: 'jobs_write_step', text: writeText(PLAIN_WRITES) },
+  writeNew: { name: 'jobs_write_new_step', text: writeNewText(PLAIN_WRITES) },
+}
+const QUEUED: StepStatements = {
+  write: { name: 'jobs_write_queued_step', text: writeText(QUEUED_WRITES) },
+  writeNew: { name: 'jobs_write_new_queued_step', text: writeNewText(QUEUED_WRITES) },
 }
 
 export async function writeStep(transaction: Queryable, step: StepWrite): Promise<void> {
-  const [row] = await transaction.query<{ moved: number }>(WRITE, valuesOf(step))
+  const [row] = await transaction.query<{ moved: number }>(step.statements.write, valuesOf(step))
   if (row?.moved !== step.handlers.length)
     throw new Error('positions moved although their rows were locked: the step is rolled back')
 }
@@ -102,7 +121,7 @@ export async function writeNewStep(
   claims: readonly DedupClaim[],
 ): Promise<boolean> {
   try {
-    await database.query(WRITE_NEW, [...valuesOf(step), ...claimColumns(claims)])
+    await database.query(step.statements.writeNew, [...valuesOf(step), ...claimColumns(claims)])
     return true
   } catch (error) {
     if (NOT_NEW.has(sqlStateOf(error) ?? '')) return false
