@@ -24,6 +24,7 @@ import type { Loop } from './loop.ts'
 import { OutcomeWriter } from './outcome-writer.ts'
 import { PartitionPlanner } from './partition-planner.ts'
 import { PayloadCache } from './payload-cache.ts'
+import { Pump } from './pump.ts'
 import { registerHandlers } from './register-handlers.ts'
 import { warnOfRemoved } from './removed-handlers.ts'
 import { Relay } from './relay.ts'
@@ -58,6 +59,8 @@ export interface Dispatcher {
   readonly planners: readonly PartitionPlanner[]
   readonly runners: readonly HandlerRunner[]
   readonly relay: Relay
+  /** Only for a queue that keeps hints of its own. */
+  readonly pump: Pump | null
   readonly backlog: Backlog
   readonly failing: FailingHandlers
   /** Rejects when an invariant is broken outside a loop. */
@@ -85,12 +88,15 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
   const broken = Promise.withResolvers<never>()
   const runners = handlerRunners(parts, broken.reject)
   const relay = createRelay(parts)
+  const { queue } = deps
+  const pump = queue.driver === 'redis' ? new Pump({ ...deps, queue, handlers: config.handlers }) : null
   const windowMs = Math.max(0, ...config.sources.map(({ dedup }) => dedup.windowMs))
   const upkeep = { ...deps, worker: config.worker, firstSeenMs: config.log.retentionMs + windowMs }
   return {
     planners,
     runners,
     relay,
+    pump,
     backlog,
     failing,
     broken: broken.promise,
@@ -106,6 +112,7 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
       })),
       { name: 'failing', step: () => Promise.resolve(failing.step()) },
       { name: 'relay', step: () => relay.run() },
+      ...(pump === null ? [] : [{ name: 'pump', step: () => pump.run() }]),
       { name: 'reap', step: () => reapRun(upkeep) },
       { name: 'slices', step: () => slicesStep(upkeep) },
     ],

@@ -240,14 +240,14 @@ export class PartitionPlanner {
     )
   }
 
-  /** A lost offer costs a poll interval: the jobs are in the store. */
+  /** A lost offer costs a poll interval, or a round of the pump: the jobs are in the store. */
   #offer(handlers: readonly string[], decision: StepDecision): void {
     const { queue, logger } = this.#options
     for (const handler of handlers) {
       const jobs = decision.jobs.filter((job) => job.handler === handler && job.state === 'available')
       const hints = jobs.map(({ jobId }) => ({ jobId, attempt: 1 }))
       queue.offer(handler, hints).catch((error: unknown) => {
-        logger.debug({ handler, err: error }, 'jobs were not offered; takers find them by themselves')
+        logger.debug({ handler, err: error }, 'jobs were not offered; they are found in the store')
       })
     }
   }

@@ -45,7 +45,7 @@ test('a taker stopped between take and send beyond its lease sends nothing', asy
   const clock = { ...systemClock, monotonic: () => performance.now() + aheadMs }
   const { queue } = stage
   const late = {
-    driver: queue.driver,
+    driver: 'postgres' as const,
     offer: queue.offer.bind(queue),
     take: async (request: Parameters<typeof queue.take>[0]): Promise<readonly TakenJob[]> => {
       const jobs = await queue.take(request)
