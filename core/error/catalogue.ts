@@ -8,6 +8,7 @@ import { configErrors } from './config-errors.ts'
 import { dispatcherErrors } from './dispatcher-errors.ts'
 import { ingressErrors } from './ingress-errors.ts'
 import { logErrors } from './log-errors.ts'
+import { queueErrors } from './queue-errors.ts'
 import { storeErrors } from './store-errors.ts'
 
 export const catalogue = {
@@ -17,6 +18,7 @@ export const catalogue = {
   ...dispatcherErrors,
   ...ingressErrors,
   ...logErrors,
+  ...queueErrors,
   ...storeErrors,
 }
 

