@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createPostgresJobStore } from '../../adapters/postgres/job-store/create.ts'
 import type { Database, Queryable } from '../../adapters/postgres/pool.ts'
+import type { JobStore, TakenJob } from '../../core/ports/job-store.ts'
 import { claim, createJobStage, LEASE_MS, outcome, plan, take, TOPIC_ID } from '../support/job-stage.ts'
 import { silentLogger } from '../support/postgres.ts'
 
@@ -67,7 +68,9 @@ test('with many jobs waiting and many attempts kept nothing that runs all the ti
     const before = await scans(database)
     const first = statistics === 'none' ? 0 : 100
     await plan(store, { claims: Array.from({ length: 100 }, (_, n) => claim(first + n)) })
-    const jobs = await take(store, 50)
+    await store.pumpDue({ windows: [{ handler: 'billing', hintsMax: 64 }], queuedMs: LEASE_MS })
+    const jobs = [...(await take(store, 30)), ...(await takeNamed(store, first + 50))]
+    assert.equal(jobs.length, 50)
     await store.recordOutcomes(jobs.map((job) => outcome(job, { state: 'retryable', delayMs: LEASE_MS })))
     await store.reapExpired(10)
     await store.openJobs()
@@ -75,6 +78,13 @@ test('with many jobs waiting and many attempts kept nothing that runs all the ti
     assert.deepEqual(await scans(database), before, `statistics: ${statistics}`)
   }
 })
+
+/** As a queue with hints of its own takes: 20 jobs by their ids. */
+async function takeNamed(store: JobStore, first: number): Promise<readonly TakenJob[]> {
+  const jobIds = Array.from({ length: 20 }, (_, n) => `${claim(first + n).eventId}.billing`)
+  const { jobs } = await store.takeByIds({ handler: 'billing', jobIds, leaseMs: LEASE_MS, generation: 'g1' })
+  return jobs
+}
 
 /** Scans from end to end so far of each table that grows. */
 async function scans(database: Database): Promise<Readonly<Record<string, bigint>>> {

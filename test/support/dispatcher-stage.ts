@@ -10,7 +10,7 @@ import { migrate } from '../../adapters/postgres/migrate.ts'
 import { openDatabase, type Database } from '../../adapters/postgres/pool.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
 import type { Config, HandlerConfig, SourceConfig } from '../../core/config/config.ts'
-import type { JobQueue } from '../../core/ports/job-queue.ts'
+import type { HintQueue, JobQueue } from '../../core/ports/job-queue.ts'
 import type { JobStore, JobView } from '../../core/ports/job-store.ts'
 import { encodeEvent } from '../../core/record/encode-event.ts'
 import { createEventIds } from '../../core/record/event-ids.ts'
@@ -43,6 +43,8 @@ export interface StageOptions {
   readonly handlers: readonly (Partial<HandlerConfig> & { readonly name: string })[]
   readonly source?: Partial<SourceConfig>
   readonly partitions?: number
+  /** Another queue than the job store itself: one with hints of its own. */
+  readonly openQueue?: (store: JobStore, config: Config) => Promise<HintQueue & AsyncDisposable>
 }
 
 export async function openDispatcherStage(options: StageOptions): Promise<DispatcherStage> {
@@ -62,8 +64,9 @@ export async function openDispatcherStage(options: StageOptions): Promise<Dispat
     retentionMs: config.log.retentionMs,
     ...common,
   })
-  const store = createPostgresJobStore(database, common)
-  const queue = createPostgresJobQueue(database, store, common)
+  const { openQueue } = options
+  const store = createPostgresJobStore(database, { ...common, queued: openQueue !== undefined })
+  const queue = (await openQueue?.(store, config)) ?? createPostgresJobQueue(database, store, common)
   const dispatchers: Dispatcher[] = []
   const nextId = createEventIds(systemClock)
 
