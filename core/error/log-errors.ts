@@ -22,6 +22,26 @@ export const logErrors = {
     fix: 'hooktrail status',
     read: 'docs/operations.md',
   },
+  LOG_REFUSED: {
+    what: 'the brokers of the log refuse these credentials, or what they may do does not suffice',
+    events:
+      'nothing is accepted, and senders repeat what is answered 503; what was acknowledged is kept in the log',
+    fix: 'correct log.sasl and log.tls, or let this user create, describe, read, write and delete records on the topics below log.topic_prefix',
+    read: 'docs/operations.md',
+  },
+  LOG_TOPIC_SETTINGS: {
+    what: 'a topic is not set up so that the log can be trusted',
+    events: 'nothing was started and nothing accepted: acknowledged events could be lost or forgotten early',
+    fix: 'change what details name with kafka-configs.sh (or rpk topic alter-config), or let hooktrail create the topic',
+    read: 'docs/operations.md',
+  },
+  LOG_CORRUPT: {
+    what: 'the log gave back a batch of records that does not have its checksum or cannot be read',
+    events:
+      'nothing is read past it, so that no event is skipped; the log and the archive keep what they have',
+    fix: 'read the partition from another replica, and check disk and memory of the broker that leads it',
+    read: 'docs/operations.md',
+  },
   LOG_FSYNC_OFF: {
     what: 'the database that holds the log runs with fsync or full_page_writes off',
     events: 'nothing was accepted: an acknowledged event could be lost with the power',

@@ -69,7 +69,14 @@ export async function startLocalKafka(options: LocalKafkaOptions = {}): Promise<
   const jars = await provisioned(`kafka-${KAFKA_VERSION}`, fetchJars)
   const folder = await mkdtemp(join(tmpdir(), 'hooktrail-kafka-'))
   const [port = 0, saslPort = 0, controllerPort = 0] = await freePorts(3)
-  const broker: Broker = { folder, classPath: join(jars, 'libs', '*'), port, saslPort, controllerPort, options }
+  const broker: Broker = {
+    folder,
+    classPath: join(jars, 'libs', '*'),
+    port,
+    saslPort,
+    controllerPort,
+    options,
+  }
   await writeSettings(broker)
   await format(broker)
   let started = await startBroker(broker)
