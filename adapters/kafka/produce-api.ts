@@ -7,7 +7,7 @@ import type { TopicPartition } from '../../core/ports/event-log.ts'
 
 export interface ProduceBatch {
   readonly at: TopicPartition
-  readonly batch: Writer
+  readonly batch: Buffer
 }
 
 export interface ProducedPartition {
@@ -66,7 +66,7 @@ function encodePartition(flexible: boolean): (entry: Writer, batch: ProduceBatch
     entry.appendInt32(at.partition)
     if (flexible) entry.appendUnsignedVarInt(batch.length + 1)
     else entry.appendInt32(batch.length)
-    entry.appendFrom(batch)
+    entry.append(batch)
   }
 }
 
