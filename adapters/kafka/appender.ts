@@ -11,6 +11,7 @@ import {
   initProducerIdV2,
   initProducerIdV3,
   initProducerIdV4,
+  type Broker,
 } from '@platformatic/kafka'
 import type { Clock } from '../../core/clock.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
@@ -20,7 +21,7 @@ import type { AppendRecord, LogPosition, TopicPartition } from '../../core/ports
 import { BrokerError, errorNameOf, isBrokerFailure, toLogError } from './broker-error.ts'
 import { RETRIABLE, type Cluster } from './cluster.ts'
 import { within } from './deadline.ts'
-import { Lane, type Batch, type Waiting } from './lane.ts'
+import { Lane, type Waiting } from './lane.ts'
 import { PRODUCE_BY_ID_FROM, produceApis, type ProduceAnswer, type ProducedPartition } from './produce-api.ts'
 import { encodeBatch, encodedBytesMax } from './record-batch.ts'
 
@@ -70,7 +71,8 @@ export class Appender {
   async append(records: readonly AppendRecord[]): Promise<readonly LogPosition[]> {
     const { cluster, appendMsMax, clock } = this.#options
     const places = placesOf(records)
-    for (const at of places.values()) await within(appendMsMax, clock, cluster.topicOf(at))
+    for (const at of places.values())
+      if (!cluster.knows(at)) await within(appendMsMax, clock, cluster.topicOf(at))
     const bytes = records.reduce((sum, record) => sum + encodedBytesMax(record), 0)
     if (this.#closed || this.#outstandingBytes + bytes > OUTSTANDING_BYTES_MAX)
       throw new HooktrailError('LOG_UNAVAILABLE', {
@@ -129,33 +131,40 @@ export class Appender {
     }
   }
 
+  /** What has to be sent again waits by itself: a partition that lacks replicas must not hold up the others. */
   async #round(leader: number, lanes: readonly Lane[]): Promise<void> {
     const sent = this.#take(lanes)
-    if (!(await this.#tryToSend(leader, sent))) await this.#waitForLeaders(sent)
-    for (const lane of sent) lane.isUnderWay = false
+    await this.#tryToSend(leader, sent)
     this.#busyLeaders.delete(leader)
+    const unsettled = sent.filter(({ batch }) => batch !== null)
+    this.#release(sent.filter(({ batch }) => batch === null))
+    if (unsettled.length === 0) return
+    await this.#waitForLeaders(unsettled)
+    this.#release(unsettled)
+  }
+
+  #release(lanes: readonly Lane[]): void {
+    for (const lane of lanes) lane.isUnderWay = false
     if (!this.#options.cluster.isClosed) this.#pump()
   }
 
-  /** False when something has to be sent again. */
-  async #tryToSend(leader: number, lanes: readonly Lane[]): Promise<boolean> {
+  async #tryToSend(leader: number, lanes: readonly Lane[]): Promise<void> {
     try {
-      const settled = await this.#send(leader, lanes)
+      await this.#send(leader, lanes)
       this.#troubled.delete(leader)
-      return settled
     } catch (error) {
-      if (isBrokerFailure(error)) {
-        if (!this.#troubled.has(leader))
-          this.#options.logger.warn(
-            { leader, error: messageOf(error) },
-            'a broker does not take records; trying on',
-          )
-        this.#troubled.add(leader)
-        return false
-      }
-      for (const lane of lanes) lane.reject(error)
-      return true
+      if (isBrokerFailure(error)) this.#tellTrouble(leader, error)
+      else for (const lane of lanes) lane.reject(error)
     }
+  }
+
+  #tellTrouble(leader: number, error: Error): void {
+    if (!this.#troubled.has(leader))
+      this.#options.logger.warn(
+        { leader, error: messageOf(error) },
+        'a broker does not take records; trying on',
+      )
+    this.#troubled.add(leader)
   }
 
   /** As many lanes as fit a request, each with the batch that it must repeat or with its next one. */
@@ -176,8 +185,8 @@ export class Appender {
     return taken
   }
 
-  /** True when every lane is settled; false when some have to be sent again. */
-  async #send(leader: number, lanes: readonly Lane[]): Promise<boolean> {
+  /** Settles the lanes that the broker has told about; the others keep their batch. */
+  async #send(leader: number, lanes: readonly Lane[]): Promise<void> {
     const { cluster, clock } = this.#options
     const broker = cluster.brokerOf(leader)
     for (const lane of lanes) lane.producer ??= await this.#newProducer()
@@ -189,9 +198,8 @@ export class Appender {
       return { at: lane.at, batch: encodeBatch(records, nowMs, producer) }
     })
     const answer = await cluster.connections.ask(broker, produceApis, [batches])
-    if (answer.version < PRODUCE_BY_ID_FROM) await this.#confirmTopics(lanes)
-    const outcomes = lanes.map((lane) => this.#settle(lane, answer, nowMs))
-    return outcomes.every(Boolean)
+    if (answer.version < PRODUCE_BY_ID_FROM) await this.#confirmTopics(broker, lanes)
+    for (const lane of lanes) this.#settle(lane, answer, nowMs)
   }
 
   async #newProducer(): Promise<Lane['producer']> {
@@ -203,9 +211,8 @@ export class Appender {
   }
 
   /** The request named the topics: an answer counts only where they still have the ids that were meant. */
-  async #confirmTopics(lanes: readonly Lane[]): Promise<void> {
-    const { cluster } = this.#options
-    await cluster.refresh([...new Set(lanes.map(({ at }) => at.topic))])
+  async #confirmTopics(broker: Broker, lanes: readonly Lane[]): Promise<void> {
+    await this.#options.cluster.refreshFrom(broker, topicNames(lanes))
     for (const lane of lanes) await this.#rejectIfReplaced(lane)
   }
 
@@ -219,39 +226,35 @@ export class Appender {
     }
   }
 
-  #settle(lane: Lane, { version, partitions }: ProduceAnswer, nowMs: bigint): boolean {
+  #settle(lane: Lane, { version, partitions }: ProduceAnswer, nowMs: bigint): void {
     const { at, batch } = lane
-    if (batch === null) return true
     const topic = version < PRODUCE_BY_ID_FROM ? at.topic : at.topicId
     const produced = partitions.find((each) => each.topic === topic && each.partition === at.partition)
-    if (produced === undefined) return false
+    if (batch === null || produced === undefined) return
     const name = errorNameOf(produced.errorCode)
+    if (produced.errorCode !== 0 && lane.trouble !== name)
+      this.#options.logger.warn(
+        { ...at, error: name, records: batch.waiting.length },
+        'a partition does not take records',
+      )
+    lane.trouble = produced.errorCode === 0 ? null : name
     if (produced.errorCode === 0) lane.resolve((index) => positionOf(produced, index, nowMs))
     else if (name === LANDED_BEFORE) lane.reject(new HooktrailError('LOG_UNAVAILABLE', { reason: name }))
     else if (PRODUCER_LOST.has(name)) lane.producer = null
-    else if (!RETRIABLE.has(name)) this.#refuse(lane, batch, produced)
-    return lane.batch === null
-  }
-
-  /** The broker took nothing of it, whatever the sequence says by now: a new producer starts over. */
-  #refuse(lane: Lane, batch: Batch, { errorCode }: ProducedPartition): void {
-    const error = new BrokerError(errorCode)
-    this.#options.logger.error(
-      { ...lane.at, error: error.apiId, records: batch.waiting.length },
-      'the log refused records',
-    )
-    lane.reject(toLogError(error))
-    lane.producer = null
+    else if (!RETRIABLE.has(name)) {
+      // The broker took nothing of it, whatever the sequence says by now: a new producer starts over.
+      lane.reject(toLogError(new BrokerError(produced.errorCode)))
+      lane.producer = null
+    }
   }
 
   /** Before the next try: who leads now, and is it still the same topic? */
   async #waitForLeaders(lanes: readonly Lane[]): Promise<void> {
     const { cluster } = this.#options
     await cluster.pause()
-    const unsettled = lanes.filter(({ batch }) => batch !== null)
     try {
-      await cluster.refresh([...new Set(unsettled.map(({ at }) => at.topic))])
-      for (const lane of unsettled) await this.#rejectIfReplaced(lane)
+      await cluster.refresh(topicNames(lanes))
+      for (const lane of lanes) await this.#rejectIfReplaced(lane)
     } catch (error) {
       if (!isBrokerFailure(error)) throw error
     }
@@ -262,6 +265,10 @@ function positionOf(produced: ProducedPartition, index: number, nowMs: bigint): 
   const { partition, baseOffset, logAppendTimeMs } = produced
   const timestampMs = logAppendTimeMs < 0n ? nowMs : logAppendTimeMs
   return { partition, offset: baseOffset + BigInt(index), timestampMs }
+}
+
+function topicNames(lanes: readonly Lane[]): readonly string[] {
+  return [...new Set(lanes.map(({ at }) => at.topic))]
 }
 
 function placesOf(records: readonly AppendRecord[]): ReadonlyMap<string, TopicPartition> {

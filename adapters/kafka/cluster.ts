@@ -54,6 +54,7 @@ export class Cluster {
   readonly #clock: Clock
   readonly #closing = new AbortController()
   #brokers: ReadonlyMap<number, Broker> = new Map()
+  #answered: Broker | null = null
   readonly #topics = new Map<string, TopicView>()
 
   constructor(options: KafkaOptions, clock: Clock) {
@@ -78,12 +79,15 @@ export class Cluster {
     return view
   }
 
-  /** Any broker that answers; the last failure when none does. */
+  /** The broker that answered last, then any other; the last failure when none answers. */
   async #askAny<A extends unknown[], R>(apis: readonly API<A, R>[], args: A): Promise<R> {
+    const answered = this.#answered === null ? [] : [this.#answered]
     let failure: unknown = new BrokerError(LEADER_NOT_AVAILABLE)
-    for (const broker of [...this.#brokers.values(), ...this.#bootstrap]) {
+    for (const broker of [...answered, ...this.#brokers.values(), ...this.#bootstrap]) {
       try {
-        return await this.connections.ask(broker, apis, args)
+        const answer = await this.connections.ask(broker, apis, args)
+        this.#answered = broker
+        return answer
       } catch (error) {
         if (!isBrokerFailure(error)) throw error
         failure = error
@@ -141,6 +145,12 @@ export class Cluster {
     return this.#topics.get(at.topic)?.partitions[at.partition]?.leader ?? -1
   }
 
+  /** Whether the partition was there under this id when last seen. */
+  knows({ topic, topicId, partition }: TopicPartition): boolean {
+    const known = this.#topics.get(topic)
+    return known?.id === topicId && partition < known.partitions.length
+  }
+
   /** The topic as last seen, looked for anew when it is not known by this id. @throws LOG_TOPIC_REPLACED */
   async topicOf(at: TopicPartition): Promise<TopicView> {
     for (let attempt = 1; ; attempt++) {
@@ -155,10 +165,18 @@ export class Cluster {
     }
   }
 
-  /** After a request that names the topic: only if its id is still the same did the answer come from it. */
+  /**
+   * After a request that named the topic: only if its leader still knows it by this id did the answer come from it.
+   * @throws LOG_TOPIC_REPLACED
+   */
   async confirm(at: TopicPartition): Promise<void> {
-    await this.refresh([at.topic])
+    await this.refreshFrom(await this.leaderOf(at), [at.topic])
     await this.topicOf(at)
+  }
+
+  /** Metadata as this broker has it; another one may not have heard yet. */
+  async refreshFrom(broker: Broker, names: readonly string[]): Promise<void> {
+    this.#remember(await this.connections.ask(broker, metadataApis, [names]), names)
   }
 
   async bounds(at: TopicPartition): Promise<LogBounds> {

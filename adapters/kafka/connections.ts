@@ -105,7 +105,7 @@ export class Connections {
 
   async #open(broker: Broker): Promise<OpenConnection> {
     if (this.#closed) throw new NetworkError('the log is closed', { canRetry: false })
-    const connection = new Connection(this.#options.clientId, connectionOptions(this.#options, broker.host))
+    const connection = new Connection(this.#options.clientId, connectionOptions(this.#options, [broker.host]))
     // Whoever waits on the connection is told by its request; an event without a listener would end the process.
     connection.on('error', () => undefined)
     connection.on('close', () => this.#all.delete(connection))

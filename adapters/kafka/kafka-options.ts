@@ -34,11 +34,12 @@ const CONNECT_MS_MAX = 3_000
 /** Longer than the longest wait that a request asks the broker for (fetch-api.ts, produce-api.ts). */
 export const REQUEST_MS_MAX = 10_000
 
-export function connectionOptions({ tls, sasl }: KafkaOptions, host?: string): ConnectionOptions {
+/** A name goes into the TLS handshake, an address must not. */
+export function connectionOptions({ tls, sasl }: KafkaOptions, hosts: readonly string[]): ConnectionOptions {
   return {
     connectTimeout: CONNECT_MS_MAX,
     requestTimeout: REQUEST_MS_MAX,
-    ...(tls === null ? {} : { tls: { ...tls }, tlsServerName: host === undefined || isIP(host) === 0 }),
+    ...(tls === null ? {} : { tls: { ...tls }, tlsServerName: hosts.every((host) => isIP(host) === 0) }),
     ...(sasl === null ? {} : { sasl: { ...sasl } }),
   }
 }
@@ -46,7 +47,10 @@ export function connectionOptions({ tls, sasl }: KafkaOptions, host?: string): C
 /** For the client's own administration. Its retries are few, because our deadline is behind them. */
 export function adminOptions(options: KafkaOptions): BaseOptions {
   return {
-    ...connectionOptions(options),
+    ...connectionOptions(
+      options,
+      options.brokers.map((broker) => parseBroker(broker).host),
+    ),
     clientId: options.clientId,
     bootstrapBrokers: [...options.brokers],
     retries: 2,

@@ -22,6 +22,8 @@ export class Lane {
   batch: Batch | null = null
   producer: ProducerState | null = null
   isUnderWay = false
+  /** The error that the broker told last, so that it is logged once. */
+  trouble: string | null = null
 
   constructor(at: TopicPartition) {
     this.at = at
