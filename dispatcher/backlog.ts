@@ -8,7 +8,7 @@ import type { JobStore } from '../core/ports/job-store.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
 
 /** available + running; planning goes on below half of it. */
-export const OPEN_JOBS_MAX = 5_000
+export const OPEN_JOBS_MAX = 2_000
 /** Waiting for a retry; planning pauses and says so. */
 export const RETRYABLE_JOBS_MAX = 200_000
 const POLL_MS = 1_000
