@@ -135,7 +135,7 @@ const handlerRoutes: Routes = (app, { config, store }) => {
 const otherRoutes: Routes = (app, { config, clock, store, log, report, openArchive }) => {
   const chains = new ArchiveChains()
   const reports = new ReportQueue(clock, (window, signal) =>
-    makeReport({ report, chains, openArchive }, window, signal),
+    makeReport({ report, chains, openArchive, log, topicPrefix: config.log.topicPrefix }, window, signal),
   )
   app.get('/config', () => ({ generation: config.generation, config: config.redacted }))
   app.get('/report', async (request, reply) => {

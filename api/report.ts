@@ -11,8 +11,9 @@ import type {
   ReportWindow,
 } from '../core/ports/report-store.ts'
 import type { ArchiveChain, ArchiveChains, ArchiveLoss } from './archive-chains.ts'
+import { readLogSums, type LogSums, type LogSumsDeps } from './log-sums.ts'
 
-export interface ReportDeps {
+export interface ReportDeps extends LogSumsDeps {
   readonly report: ReportStore
   readonly chains: ArchiveChains
   /** Null where this process cannot read the archive, or while there is none. */
@@ -24,7 +25,7 @@ export interface PartitionReport extends LogPartitionSums {
   readonly archivedTo: bigint | null
 }
 
-export interface Report extends Omit<ReportSums, 'partitions'> {
+export interface Report extends Omit<ReportSums, 'partitions'>, LogSums {
   readonly verdict: 'agree' | 'disagree' | 'loss'
   readonly partitions: readonly PartitionReport[]
   /** Records in the archive by topic. */
@@ -42,12 +43,14 @@ export async function makeReport(
   const archive = await deps.openArchive()
   const before = archive === null ? [] : await chains.follow(archive)
   const sums = await report.sums(window, signal)
+  const logged = await readLogSums(deps, window, signal)
   const after = archive === null ? [] : await chains.follow(archive)
   const disagreeing = [...sums.disagreeing, ...archiveDisagreements({ sums, before, after })]
   const losses = archive === null ? [] : chains.losses
   const heads = headsOf(after)
   return {
     ...sums,
+    ...logged,
     verdict: disagreeing.length > 0 ? 'disagree' : losses.length > 0 ? 'loss' : 'agree',
     partitions: sums.partitions.map((partition) => ({
       ...partition,

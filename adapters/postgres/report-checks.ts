@@ -28,7 +28,7 @@ const STEPS_ADD_UP = `
                           OR (counts->>'errors')::int8 <> jsonb_array_length(dead_jobs)))) ${LIMIT}`
 
 /** The ends of the chains: from where each position started to where it stands, and not beyond the log. */
-const POSITIONS_ARE_PLANNED = `
+const positionsArePlanned = (logEnds: string): string => `
   SELECT NULL AS "eventId", CASE p.handler WHEN '' THEN 'the index' ELSE p.handler END
            || ' on ' || coalesce(l.topic, p.topic_id) || '/' || p.partition_no AS place,
          CASE WHEN p.next_offset > l.next_offset
@@ -39,9 +39,7 @@ const POSITIONS_ARE_PLANNED = `
     LEFT JOIN (SELECT handler, topic_id, partition_no, min(first_offset) AS low, max(next_offset) AS high,
                       max(created_at) AS newest
                  FROM plan_steps GROUP BY 1, 2, 3) AS s USING (handler, topic_id, partition_no)
-    LEFT JOIN (SELECT t.name AS topic, replace(t.topic_id::text, '-', '') AS topic_id, q.partition_no,
-                      q.next_offset
-                 FROM log_topics t JOIN log_partitions q USING (topic_no)) AS l USING (topic_id, partition_no)
+    LEFT JOIN (${logEnds}) AS l USING (topic_id, partition_no)
    WHERE p.next_offset > coalesce(l.next_offset, p.next_offset)
       OR (p.handler = '' OR p.next_offset > p.start_offset) AND s.high <> p.next_offset
          AND s.newest >= $1::timestamptz
@@ -103,13 +101,16 @@ const LOG_IS_CONTIGUOUS = `
    WHERE $1::timestamptz IS NOT NULL AND (r.records <> p.next_offset - p.log_start
       OR r.records > 0 AND (r.low <> p.log_start OR r.high <> p.next_offset - 1)) ${LIMIT}`
 
-export const CHECKS: readonly string[] = [
-  STEPS_ARE_GAPLESS,
-  STEPS_ADD_UP,
-  POSITIONS_ARE_PLANNED,
-  PLANNED_HAVE_JOBS,
-  JOBS_ARE_PLANNED,
-  ONE_STATE,
-  DELIVERED_HAVE_ATTEMPTS,
-  LOG_IS_CONTIGUOUS,
-]
+/** What the log itself looks like is only known here where it lies in this database. */
+export function checksOf(logEnds: string, isLogHere: boolean): readonly string[] {
+  return [
+    STEPS_ARE_GAPLESS,
+    STEPS_ADD_UP,
+    positionsArePlanned(logEnds),
+    PLANNED_HAVE_JOBS,
+    JOBS_ARE_PLANNED,
+    ONE_STATE,
+    DELIVERED_HAVE_ATTEMPTS,
+    ...(isLogHere ? [LOG_IS_CONTIGUOUS] : []),
+  ]
+}

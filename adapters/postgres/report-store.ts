@@ -5,13 +5,15 @@
 import type {
   Disagreement,
   HandlerStanding,
+  LogEnd,
   ReportSums,
   ReportStore,
   ReportWindow,
 } from '../../core/ports/report-store.ts'
 import type { Database, Queryable } from './pool.ts'
-import { CHECKS } from './report-checks.ts'
-import { BY_SOURCE, BY_STEP, byHandler, PARTITIONS, REJECTED, REPEATED } from './report-sums.ts'
+import { checksOf } from './report-checks.ts'
+import { LOG_ENDS_HERE, logEndsText } from './report-log-ends.ts'
+import { BY_SOURCE, BY_STEP, byHandler, partitions } from './report-sums.ts'
 
 const TABLES = ['events', 'jobs', 'jobs_done', 'jobs_dead', 'attempts', 'plan_steps', 'log_records'] as const
 /** Whoever asks gives up by then. */
@@ -35,17 +37,16 @@ const HELD_FROM = `
 
 type Row<T> = T & Record<string, unknown>
 
-const STANDINGS = `
+const standings = (logEnds: string): string => `
   SELECT h.handler, h.source, h.status, h.status_reason AS "statusReason",
          lag.records::float8 AS "lagRecords", coalesce(open.available, 0)::float8 AS available,
          coalesce(open.running, 0)::float8 AS running, coalesce(open.retryable, 0)::float8 AS retryable,
          coalesce(dead.count, 0)::float8 AS dead,
          (extract(epoch FROM now() - next.due) * 1000)::float8 AS "dueForMs", next.last_error AS "lastError"
     FROM handlers h
-    LEFT JOIN (SELECT p.handler, sum(greatest(q.next_offset - p.next_offset, 0)) AS records
-                 FROM log_topics t JOIN log_partitions q USING (topic_no)
-                 JOIN positions p ON p.topic_id = replace(t.topic_id::text, '-', '')
-                                 AND p.partition_no = q.partition_no GROUP BY 1) AS lag USING (handler)
+    LEFT JOIN (SELECT p.handler, sum(greatest(l.next_offset - p.next_offset, 0)) AS records
+                 FROM (${logEnds}) AS l JOIN positions p USING (topic_id, partition_no)
+                GROUP BY 1) AS lag USING (handler)
     LEFT JOIN (SELECT handler, count(*) FILTER (WHERE state = 'available') AS available,
                       count(*) FILTER (WHERE state = 'running') AS running,
                       count(*) FILTER (WHERE state = 'retryable') AS retryable
@@ -55,19 +56,34 @@ const STANDINGS = `
                         ORDER BY due LIMIT 1) AS next ON true
    ORDER BY h.handler LIMIT 2000`
 
-export function createReportStore(database: Database): ReportStore {
+/** Null: the log lies in this database. */
+export type ReadLogEnds = (() => Promise<readonly LogEnd[]>) | null
+
+export function createReportStore(database: Database, readLogEnds: ReadLogEnds): ReportStore {
   return {
-    sums: (window, signal) => database.transaction((transaction) => readSums(transaction, window), signal),
-    standings: (signal) => database.transaction(readStandings, signal),
+    sums: (window, signal) =>
+      database.transaction((transaction) => readSums(transaction, window, readLogEnds), signal),
+    standings: (signal) =>
+      database.transaction((transaction) => readStandings(transaction, readLogEnds), signal),
   }
 }
 
-async function readStandings(transaction: Queryable): Promise<readonly HandlerStanding[]> {
+const STANDINGS_HERE = { name: 'report_standings', text: standings(LOG_ENDS_HERE) }
+
+async function readStandings(
+  transaction: Queryable,
+  readLogEnds: ReadLogEnds,
+): Promise<readonly HandlerStanding[]> {
   await transaction.query(`SET LOCAL statement_timeout = ${STANDINGS_TIMEOUT_MS}`)
-  return transaction.query<Row<HandlerStanding>>({ name: 'report_standings', text: STANDINGS })
+  const statement = readLogEnds === null ? STANDINGS_HERE : standings(logEndsText(await readLogEnds()))
+  return transaction.query<Row<HandlerStanding>>(statement)
 }
 
-async function readSums(transaction: Queryable, window: ReportWindow): Promise<ReportSums> {
+async function readSums(
+  transaction: Queryable,
+  window: ReportWindow,
+  readLogEnds: ReadLogEnds,
+): Promise<ReportSums> {
   await transaction.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY')
   // Everything is read whole, whatever the statistics of a young or a grown table say: never row by row.
   await transaction.query(
@@ -77,8 +93,14 @@ async function readSums(transaction: Queryable, window: ReportWindow): Promise<R
   )
   await transaction.query(`LOCK TABLE ${TABLES.join(', ')} IN ACCESS SHARE MODE`)
   const comparedFromMs = await readComparedFrom(transaction)
-  const counted = await readCounts(transaction, window)
-  return { ...counted, comparedFromMs, disagreeing: await readDisagreeing(transaction, comparedFromMs) }
+  const logEnds = readLogEnds === null ? LOG_ENDS_HERE : logEndsText(await readLogEnds())
+  const counted = await readCounts(transaction, window, logEnds)
+  const checks = checksOf(logEnds, readLogEnds === null)
+  return {
+    ...counted,
+    comparedFromMs,
+    disagreeing: await readDisagreeing(transaction, checks, comparedFromMs),
+  }
 }
 
 async function readComparedFrom(transaction: Queryable): Promise<number | null> {
@@ -87,24 +109,24 @@ async function readComparedFrom(transaction: Queryable): Promise<number | null> 
   return ms === null ? null : ms + MARGIN_SECONDS * 1000
 }
 
-async function readCounts(transaction: Queryable, { sinceMs, untilMs }: ReportWindow) {
+async function readCounts(transaction: Queryable, { sinceMs, untilMs }: ReportWindow, logEnds: string) {
   const window = [sinceMs ?? '-infinity', untilMs ?? 'infinity']
   const isOpen = sinceMs === null && untilMs === null
-  const sources = await transaction.query<Row<ReportSums['sources'][number]>>(BY_SOURCE, window)
-  const rejected = await transaction.query<Row<ReportSums['rejected'][number]>>(REJECTED, window)
-  const repeated = await transaction.query<Row<ReportSums['repeated'][number]>>(REPEATED, window)
-  const steps = await transaction.query<Row<ReportSums['steps'][number]>>(BY_STEP, window)
-  const jobs = await transaction.query<Row<ReportSums['jobs'][number]>>(byHandler(isOpen), window)
-  const partitions = await transaction.query<Row<ReportSums['partitions'][number]>>(PARTITIONS)
-  return { sources, rejected, repeated, steps, jobs, partitions }
+  return {
+    sources: await transaction.query<Row<ReportSums['sources'][number]>>(BY_SOURCE, window),
+    steps: await transaction.query<Row<ReportSums['steps'][number]>>(BY_STEP, window),
+    jobs: await transaction.query<Row<ReportSums['jobs'][number]>>(byHandler(isOpen), window),
+    partitions: await transaction.query<Row<ReportSums['partitions'][number]>>(partitions(logEnds)),
+  }
 }
 
 async function readDisagreeing(
   transaction: Queryable,
+  checks: readonly string[],
   comparedFromMs: number | null,
 ): Promise<readonly Disagreement[]> {
   const from = comparedFromMs === null ? '-infinity' : new Date(comparedFromMs).toISOString()
   const found: Disagreement[] = []
-  for (const check of CHECKS) found.push(...(await transaction.query<Row<Disagreement>>(check, [from])))
+  for (const check of checks) found.push(...(await transaction.query<Row<Disagreement>>(check, [from])))
   return found
 }

@@ -12,35 +12,6 @@ export const BY_SOURCE = `
          count(*) FILTER (WHERE conflict)::float8 AS conflict
     FROM events e WHERE ${IN_WINDOW} GROUP BY 1 ORDER BY 1`
 
-/** Read from the bytes by their fixed beginning and end: a record that somebody else wrote is only not counted. */
-export const REJECTED = `
-  SELECT source, reason, sum(1 + left_out)::float8 AS rejected FROM (
-    SELECT said[1] AS source, said[2] AS reason,
-           coalesce(substring(encode(r.value, 'escape') FROM '"left_out":([0-9]{1,9})\\}$'), '0')::int8 AS left_out
-      FROM log_topics t
-      JOIN log_partitions p USING (topic_no)
-      JOIN log_records r ON r.topic_no = p.topic_no AND r.partition_no = p.partition_no
-                        AND r.record_offset >= p.log_start
-     CROSS JOIN LATERAL regexp_match(encode(substring(r.value FOR 700), 'escape'),
-       '^\\{"id":"[^"]*","source":"([^"]*)","reason":"([a-z_]{1,40})"') AS said
-     WHERE t.name LIKE '%.rejected' AND r.timestamp_ms >= $1::float8 AND r.timestamp_ms < $2::float8
-       AND said IS NOT NULL) AS rejection
-  GROUP BY 1, 2 ORDER BY 1, 2`
-
-/** Repeats that ingress answered itself, by its summaries on the audit topic; read as REJECTED is. */
-export const REPEATED = `
-  SELECT said.key AS source, sum(said.value::int8)::float8 AS repeated
-    FROM log_topics t
-    JOIN log_partitions p USING (topic_no)
-    JOIN log_records r ON r.topic_no = p.topic_no AND r.partition_no = p.partition_no
-                      AND r.record_offset >= p.log_start
-   CROSS JOIN LATERAL regexp_match(encode(r.value, 'escape'), '^\\{"actor":"system:ingress","action":"ingress.duplicates".*'
-     || '"answered_as_duplicate":(\\{"[^"\\\\]+":[0-9]{1,15}(?:,"[^"\\\\]+":[0-9]{1,15})*\\})') AS summary
-   CROSS JOIN LATERAL json_each_text(summary[1]::json) AS said
-   WHERE t.name LIKE '%.audit' AND r.key = 'ingress'::bytea
-     AND r.timestamp_ms >= $1::float8 AND r.timestamp_ms < $2::float8
-   GROUP BY 1 ORDER BY 1`
-
 /** Of all steps, or with a window of those between the first and the last offset of its events in each partition. */
 export const BY_STEP = `
   WITH span AS MATERIALIZED (
@@ -91,10 +62,12 @@ export function byHandler(isOpen: boolean): string {
     FROM parts GROUP BY 1, 2 ORDER BY 1, 2`
 }
 
-export const PARTITIONS = `
-  SELECT t.name AS topic, replace(t.topic_id::text, '-', '') AS "topicId", p.partition_no AS partition,
-         p.log_start AS "logStart", p.next_offset AS "highWatermark", i.next_offset AS indexed
-    FROM log_topics t JOIN log_partitions p USING (topic_no)
-    LEFT JOIN positions i ON i.handler = '' AND i.topic_id = replace(t.topic_id::text, '-', '')
-                         AND i.partition_no = p.partition_no
-   ORDER BY t.name COLLATE "C", p.partition_no`
+/** `logEnds`: see report-log-ends.ts. */
+export function partitions(logEnds: string): string {
+  return `
+  SELECT l.topic, l.topic_id AS "topicId", l.partition_no AS partition, l.log_start AS "logStart",
+         l.next_offset AS "highWatermark", i.next_offset AS indexed
+    FROM (${logEnds}) AS l
+    LEFT JOIN positions i ON i.handler = '' AND i.topic_id = l.topic_id AND i.partition_no = l.partition_no
+   ORDER BY l.topic COLLATE "C", l.partition_no`
+}

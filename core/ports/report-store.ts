@@ -18,19 +18,6 @@ export interface SourceSums {
   readonly conflict: number
 }
 
-export interface RejectedSum {
-  readonly source: string
-  readonly reason: string
-  /** Recorded ones and those that their records count as left out; of what the log still holds. */
-  readonly rejected: number
-}
-
-export interface RepeatedSum {
-  readonly source: string
-  /** Answered as duplicates by ingress, and not appended; by the summaries that the log still holds. */
-  readonly repeated: number
-}
-
 /** What the plan steps say; for a window, of the steps that hold its offsets. */
 export interface StepSums {
   readonly source: string
@@ -56,12 +43,15 @@ export interface JobSums {
   readonly waiting: number
 }
 
-export interface LogPartitionSums {
+export interface LogEnd {
   readonly topic: string
   readonly topicId: TopicId
   readonly partition: number
   readonly logStart: bigint
   readonly highWatermark: bigint
+}
+
+export interface LogPartitionSums extends LogEnd {
   /** Where the index stands, null on topics that are not planned. */
   readonly indexed: bigint | null
 }
@@ -75,8 +65,6 @@ export interface Disagreement {
 
 export interface ReportSums {
   readonly sources: readonly SourceSums[]
-  readonly rejected: readonly RejectedSum[]
-  readonly repeated: readonly RepeatedSum[]
   readonly steps: readonly StepSums[]
   readonly jobs: readonly JobSums[]
   readonly partitions: readonly LogPartitionSums[]

@@ -77,7 +77,7 @@ export async function openApiStage(
   let hasArchive = false
   const deps = {
     ...{ config, log: stage.log, store: stage.store, apiToken: TOKEN, ...common },
-    report: createReportStore(stage.database),
+    report: createReportStore(stage.database, null),
     openArchive: () => Promise.resolve(hasArchive ? archive : null),
   }
   const metrics = createPrometheusMetrics()
