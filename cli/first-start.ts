@@ -5,6 +5,7 @@ import { join, relative, sep } from 'node:path'
 import { colors } from '../adapters/system/pretty-line.ts'
 import type { Settings } from '../core/config/config.ts'
 import { starterConfig } from '../core/config/starter.ts'
+import { archiveLocation } from '../core/config/warn-config.ts'
 import { homeOf } from './composition/load-config.ts'
 import { packageRoot } from './composition/package-root.ts'
 import { ECHO_URL } from './echo.ts'
@@ -25,7 +26,7 @@ export interface Welcome {
 
 export function welcomeText({ config, url }: Welcome): string {
   const home = homeOf(process.env)
-  const archive = quoted(config.archive.directory ?? join(home, 'archive'))
+  const archive = quoted(archiveLocation(config.archive, join(home, 'archive')))
   const program = programName()
   return [
     '',

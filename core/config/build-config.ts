@@ -1,9 +1,9 @@
 /** From parsed sections to the Config that processes are handed: names, units and defaults that depend on each other. */
 import type { z } from 'zod'
 import type { Config, Settings, HandlerConfig, RetryConfig, SourceConfig, VerifyConfig } from './config.ts'
-import type { handlerSchema, retrySchema, sectionSchemas, sourceSchema, verifySchema } from './schema.ts'
+import { buildKafka, buildRedis, buildS3 } from './build-services.ts'
+import type { handlerSchema, retrySchema, Sections, sourceSchema, verifySchema } from './schema.ts'
 
-export type Sections = { readonly [K in keyof typeof sectionSchemas]: z.output<(typeof sectionSchemas)[K]> }
 export type RawSource = z.output<typeof sourceSchema>
 export type RawHandler = z.output<typeof handlerSchema>
 
@@ -30,7 +30,7 @@ export function buildBody({
       trustedProxies: server.trusted_proxies,
     },
     log: {
-      driver: log.driver,
+      kafka: buildKafka(log),
       topicPrefix: log.topic_prefix,
       partitions: log.partitions,
       retentionMs: log.retention,
@@ -41,7 +41,7 @@ export function buildBody({
       },
     },
     database: { url: database.url ?? null, connectionsMax: database.max_connections },
-    queue,
+    queue: { redis: buildRedis(queue) },
     archive: buildArchive(archive),
     api: {
       listen: api.listen ?? null,
@@ -65,7 +65,7 @@ export function buildBody({
 
 function buildArchive(archive: Sections['archive']): Config['archive'] {
   return {
-    driver: archive.driver,
+    s3: buildS3(archive),
     directory: archive.directory ?? null,
     format: archive.format,
     worm: archive.worm,

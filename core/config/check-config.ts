@@ -7,6 +7,7 @@ import { isAddress, refusedAddress } from '../delivery/address-class.ts'
 import { nearestName } from '../nearest-name.ts'
 import type { RawHandler, RawSource } from './build-config.ts'
 import type { Report } from './config-fault.ts'
+import { checkDrivers } from './check-drivers.ts'
 import { checkVerify } from './check-verify.ts'
 import { soundMembers, type Part } from './parse-section.ts'
 import { diskSchema, handlerSchema, sectionSchemas, sourceSchema } from './schema.ts'
@@ -141,6 +142,7 @@ export function checkSections(root: ReadonlyMap<string, unknown>, report: Report
   const secrets = soundMembers(members.defaultSecrets, delivery, Object.keys(sectionSchemas.delivery.shape))
   checkSigningSecrets(secrets?.signing_secrets ?? [], ['delivery', 'signing_secrets'], report)
   checkDigestKey(root, report)
+  checkDrivers(root, report)
 }
 
 /** With a database of one's own, processes on several machines must digest alike. */

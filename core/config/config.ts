@@ -14,7 +14,7 @@ export interface Config {
   readonly server: ServerConfig
   readonly log: LogConfig
   readonly database: DatabaseConfig
-  readonly queue: { readonly driver: 'postgres' }
+  readonly queue: QueueConfig
   readonly archive: ArchiveConfig
   readonly api: ApiConfig
   readonly delivery: DeliveryConfig
@@ -34,8 +34,51 @@ export interface ServerConfig {
   readonly trustedProxies: readonly string[]
 }
 
+/** PEM texts; null: the system's certificates, no client certificate. */
+export interface TlsConfig {
+  readonly ca: string | null
+  readonly cert: string | null
+  readonly key: string | null
+}
+
+export type SaslConfig =
+  | { readonly mechanism: 'OAUTHBEARER'; readonly token: string }
+  | {
+      readonly mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512'
+      readonly username: string
+      readonly password: string
+    }
+
+export interface KafkaConfig {
+  readonly brokers: readonly string[]
+  readonly replication: number
+  readonly tls: TlsConfig | null
+  readonly sasl: SaslConfig | null
+}
+
+export interface QueueConfig {
+  /** Null: jobs are taken from the job store alone. */
+  readonly redis: { readonly url: string; readonly tls: TlsConfig | null } | null
+}
+
+export interface S3Config {
+  readonly bucket: string
+  /** '' where there is none; no slash at its ends. */
+  readonly prefix: string
+  /** Null: Amazon's for the region. */
+  readonly endpoint: string | null
+  /** PEM; null: the system's. */
+  readonly ca: string | null
+  readonly region: string
+  /** Null: the default chain. */
+  readonly credentials: { readonly accessKey: string; readonly secretKey: string } | null
+  readonly kmsKey: string | null
+  readonly storageClass: string | null
+}
+
 export interface LogConfig {
-  readonly driver: 'postgres'
+  /** Null: the log lives in Postgres. */
+  readonly kafka: KafkaConfig | null
   readonly topicPrefix: string
   readonly partitions: number
   readonly retentionMs: number
@@ -53,7 +96,8 @@ export interface DatabaseConfig {
 }
 
 export interface ArchiveConfig {
-  readonly driver: 'directory'
+  /** Null: the archive is a folder. */
+  readonly s3: S3Config | null
   /** Null: $HOOKTRAIL_HOME/archive. */
   readonly directory: string | null
   readonly format: SegmentFormat

@@ -4,8 +4,6 @@
  */
 
 const PROXY = 'limit it at the proxy in front'
-const LOG = 'the log lives in Postgres: database.url'
-const ARCHIVE = 'the archive is a folder: archive.directory; copy it to where else it shall be'
 const KEPT = 'the archive keeps everything'
 
 /** `*` is the name of a source or handler. */
@@ -14,21 +12,9 @@ const later: Readonly<Record<string, string>> = {
   pools: 'concurrency of a handler, worker.max_concurrency',
   'server.ip_rate_limit': PROXY,
   'server.tls': 'end TLS at a proxy in front, and name it in server.trusted_proxies',
-  'log.brokers': LOG,
-  'log.replication': LOG,
-  'log.tls': LOG,
-  'log.sasl': LOG,
-  'log.schema_registry': LOG,
-  'queue.url': 'jobs wait in Postgres: database.url',
-  'archive.bucket': ARCHIVE,
-  'archive.prefix': ARCHIVE,
-  'archive.endpoint': ARCHIVE,
-  'archive.region': ARCHIVE,
-  'archive.credentials': ARCHIVE,
-  'archive.role_arn': ARCHIVE,
-  'archive.kms_key': ARCHIVE,
-  'archive.storage_class': ARCHIVE,
-  'archive.replica': ARCHIVE,
+  'log.schema_registry': 'the payload is kept as it came',
+  'archive.role_arn': 'credentials that the environment gives',
+  'archive.replica': "the store's own replication",
   'archive.retention': KEPT,
   'archive.retention_by_topic': KEPT,
   'archive.anchors': 'archive verify --write-checkpoint FILE, kept elsewhere',

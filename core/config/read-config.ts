@@ -3,14 +3,7 @@
  * the first request). Pure: environment and files come in.
  */
 import type { z } from 'zod'
-import {
-  buildBody,
-  buildHandler,
-  buildSource,
-  type RawHandler,
-  type RawSource,
-  type Sections,
-} from './build-config.ts'
+import { buildBody, buildHandler, buildSource, type RawHandler, type RawSource } from './build-config.ts'
 import { checkHandler, checkName, checkSections, checkSource } from './check-config.ts'
 import { FAULTS_MAX, type ConfigFault, type PlainFault, type Report } from './config-fault.ts'
 import { dotted } from './config-text.ts'
@@ -20,7 +13,7 @@ import type { Surroundings } from './expand-text.ts'
 import { readLayeredText, type LayeredFiles } from './layered-text.ts'
 import { parseSection, type Part } from './parse-section.ts'
 import { redactConfig } from './redact-config.ts'
-import { handlerSchema, rootSchema, sectionSchemas, sourceSchema } from './schema.ts'
+import { handlerSchema, rootSchema, sectionSchemas, sourceSchema, type Sections } from './schema.ts'
 import { withMeantNames } from './unknown-keys.ts'
 import { warningsOf } from './warn-config.ts'
 

@@ -1,15 +1,32 @@
 /** The configuration for people: secrets become a placeholder that says nothing about them. */
-import type { Settings } from './config.ts'
+import type { SaslConfig, Settings, TlsConfig } from './config.ts'
 
 const PLACEHOLDER = '(secret)'
 
 export function redactConfig(config: Omit<Settings, 'redacted'>): Settings['redacted'] {
-  const { archive, api, delivery, database } = config
+  const { log, queue, archive, api, delivery, database } = config
   return {
     ...config,
     digestKey: hidden(config.digestKey),
     database: { ...database, url: database.url === null ? null : withoutPassword(database.url) },
-    archive: { ...archive, signingKey: hidden(archive.signingKey) },
+    log: {
+      ...log,
+      kafka: log.kafka && { ...log.kafka, tls: withoutKey(log.kafka.tls), sasl: redactSasl(log.kafka.sasl) },
+    },
+    queue: {
+      redis: queue.redis && { url: withoutPassword(queue.redis.url), tls: withoutKey(queue.redis.tls) },
+    },
+    archive: {
+      ...archive,
+      signingKey: hidden(archive.signingKey),
+      s3: archive.s3 && {
+        ...archive.s3,
+        credentials: archive.s3.credentials && {
+          accessKey: archive.s3.credentials.accessKey,
+          secretKey: PLACEHOLDER,
+        },
+      },
+    },
     api: { ...api, authToken: hidden(api.authToken), metricsAuthToken: hidden(api.metricsAuthToken) },
     delivery: { ...delivery, signingSecrets: delivery.signingSecrets.map(() => PLACEHOLDER) },
     sources: config.sources.map((source) => ({ ...source, secrets: source.secrets.map(() => PLACEHOLDER) })),
@@ -20,6 +37,15 @@ export function redactConfig(config: Omit<Settings, 'redacted'>): Settings['reda
       signingSecrets: handler.signingSecrets.map(() => PLACEHOLDER),
     })),
   }
+}
+
+function withoutKey(tls: TlsConfig | null): TlsConfig | null {
+  return tls && { ...tls, key: hidden(tls.key) }
+}
+
+function redactSasl(sasl: SaslConfig | null): SaslConfig | null {
+  if (sasl === null) return null
+  return 'token' in sasl ? { ...sasl, token: PLACEHOLDER } : { ...sasl, password: PLACEHOLDER }
 }
 
 function hidden(value: string | null): string | null {

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { laterSchemes } from './later-keys.ts'
+import { kafkaKeys, redisKeys, s3Keys } from './service-keys.ts'
 import {
   choice,
   cidr,
@@ -166,9 +167,8 @@ export const sectionSchemas = {
     trusted_proxies: list(cidr).prefault([]).describe('whose X-Forwarded-For is believed'),
   }),
   log: section({
-    driver: choice(['postgres'], { values: ['kafka'], instead: 'postgres' })
-      .prefault('postgres')
-      .describe('where the log lives'),
+    driver: choice(['postgres', 'kafka']).prefault('postgres').describe('where the log lives'),
+    ...kafkaKeys,
     topic_prefix: text
       .refine((value) => /^[a-z0-9][a-z0-9_-]{0,62}$/.test(value), {
         error: () => 'must match [a-z0-9][a-z0-9_-]{0,62}',
@@ -189,15 +189,13 @@ export const sectionSchemas = {
     max_connections: whole(4, 500).prefault(20).describe('largest pool of one process'),
   }),
   queue: section({
-    driver: choice(['postgres'], { values: ['redis'], instead: 'postgres' })
-      .prefault('postgres')
-      .describe('where jobs wait'),
+    driver: choice(['postgres', 'redis']).prefault('postgres').describe('who says that a job is due'),
+    ...redisKeys,
   }),
   archive: section({
-    driver: choice(['directory'], { values: ['s3'], instead: 'directory' })
-      .prefault('directory')
-      .describe('where the archive lives'),
-    directory: text.optional().describe('default: $HOOKTRAIL_HOME/archive'),
+    driver: choice(['directory', 's3']).prefault('directory').describe('where the archive lives'),
+    directory: text.optional().describe('directory: default: $HOOKTRAIL_HOME/archive'),
+    ...s3Keys,
     format: choice(['jsonl.zst', 'jsonl.gz'], { values: ['parquet'], instead: 'jsonl.zst or jsonl.gz' })
       .prefault('jsonl.zst')
       .describe('form of the data objects'),
@@ -251,6 +249,9 @@ export const sectionSchemas = {
       .describe('what runs may finish this long at a stop'),
   }),
 }
+
+/** The sections as they are parsed. */
+export type Sections = { readonly [K in keyof typeof sectionSchemas]: z.output<(typeof sectionSchemas)[K]> }
 
 export const rootKeys = {
   version: whole(1, 1).describe('required: 1'),

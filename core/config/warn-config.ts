@@ -13,7 +13,7 @@ export function warningsOf(config: Settings): readonly string[] {
     warnings.push(
       `the management API listens on ${admin}, not on loopback alone: set api.listen or keep it behind a firewall`,
     )
-  warnings.push(`archive.worm is ${archive.worm}: whoever can write the archive folder can delete from it`)
+  warnings.push(`archive.worm is ${archive.worm}: whoever can write the archive can delete from it`)
   if (archive.roll.bytesMax < SMALL_SEGMENT_BYTES)
     warnings.push('archive.roll.bytes makes many small objects')
   for (const handler of config.handlers) {
@@ -34,11 +34,17 @@ export function warningsOf(config: Settings): readonly string[] {
 /** One line for each source: how long its events can be found where. */
 export function summarizeSources({ sources, log, worker, archive }: Settings): readonly string[] {
   const retention = formatDuration(log.retentionMs)
-  const where = archive.directory ?? '$HOOKTRAIL_HOME/archive'
+  const where = archiveLocation(archive, '$HOOKTRAIL_HOME/archive')
   return sources.map(
     ({ name }) =>
       `${name}: log ${retention} → search ${formatDuration(worker.retentionHours * HOUR_MS)} → archive ${where} (not locked)`,
   )
+}
+
+/** As `archive verify` takes it. */
+export function archiveLocation({ s3, directory }: Settings['archive'], otherwise: string): string {
+  if (s3 === null) return directory ?? otherwise
+  return `s3://${[s3.bucket, s3.prefix].filter((part) => part !== '').join('/')}`
 }
 
 /** Sum of the delays between the first attempt and the last, without jitter. */

@@ -12,7 +12,7 @@ import type { LogConfig } from '../../core/config/config.ts'
 import { archiveAll, openStage, partitionOf, PREFIX, SETTINGS } from '../support/archiver-stage.ts'
 
 const LOG: LogConfig = {
-  driver: 'postgres',
+  kafka: null,
   topicPrefix: PREFIX,
   partitions: 1,
   retentionMs: 3_600_000,

@@ -34,7 +34,7 @@ import { createTestDatabase, silentLogger } from './postgres.ts'
 export const PREFIX = 'hooktrail'
 
 export const SETTINGS: ArchiveConfig = {
-  driver: 'directory',
+  s3: null,
   directory: null,
   format: 'jsonl.zst',
   worm: 'off',

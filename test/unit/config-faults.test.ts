@@ -107,9 +107,7 @@ test('what a later version has is refused with what to use instead, and never ta
     ['alerts: []', /^alerts is not available in this version \(instead: /],
     ['pools: {}', /^pools is not available in this version \(instead: /],
     ['server: { tls: {} }', /^server.tls is not available in this version \(instead: .*proxy/],
-    ['queue: { driver: redis }', /^queue.driver redis is not available in this version; use postgres$/],
-    ['archive: { driver: s3 }', /^archive.driver s3 is not available in this version; use directory$/],
-    ['log: { driver: kafka }', /^log.driver kafka is not available in this version; use postgres$/],
+    ['archive: { format: parquet }', /^archive.format parquet is not available in this version; use jsonl/],
     [
       'sources: { a: { verify: gitlab, secret: s1 } }',
       /^sources.a.verify gitlab is not available .*use hmac/,

@@ -58,9 +58,8 @@ test('a reference that leads nowhere is one fault that names it', () => {
 test('keys and values of later versions are refused by name', () => {
   for (const [text, path] of [
     ['alerts: []', 'alerts'],
-    ['log: { driver: kafka }', 'log.driver'],
-    ['queue: { driver: redis }', 'queue.driver'],
-    ['archive: { driver: s3 }', 'archive.driver'],
+    ['log: { schema_registry: x }', 'log.schema_registry'],
+    ['archive: { replica: x }', 'archive.replica'],
     ['archive: { worm: required }', 'archive.worm'],
     ['sources: { a: { verify: none, kind: cron } }', 'sources.a.kind'],
     ['sources: { a: { verify: none, dedup: { on_resend: revive } } }', 'sources.a.dedup.on_resend'],

@@ -1,0 +1,47 @@
+/** The servers of the full size: null where the driver is another. check-drivers.ts has seen that the needed keys are there. */
+import type { KafkaConfig, QueueConfig, S3Config, SaslConfig, TlsConfig } from './config.ts'
+import type { Sections } from './schema.ts'
+
+const REPLICATION = 3
+const REGION = 'us-east-1'
+
+export function buildKafka({
+  driver,
+  brokers = [],
+  replication = REPLICATION,
+  tls,
+  sasl,
+}: Sections['log']): KafkaConfig | null {
+  return driver === 'kafka' ? { brokers, replication, tls: buildTls(tls), sasl: buildSasl(sasl) } : null
+}
+
+export function buildRedis({ driver, url = '', tls }: Sections['queue']): QueueConfig['redis'] {
+  return driver === 'redis' ? { url, tls: buildTls(tls) } : null
+}
+
+export function buildS3({ driver, bucket = '', credentials, ...s3 }: Sections['archive']): S3Config | null {
+  if (driver !== 's3') return null
+  return {
+    bucket,
+    prefix: s3.prefix ?? '',
+    endpoint: s3.endpoint ?? null,
+    ca: s3.ca ?? null,
+    region: s3.region ?? REGION,
+    credentials:
+      credentials === undefined
+        ? null
+        : { accessKey: credentials.access_key, secretKey: credentials.secret_key },
+    kmsKey: s3.kms_key ?? null,
+    storageClass: s3.storage_class ?? null,
+  }
+}
+
+function buildTls(tls: Sections['queue']['tls']): TlsConfig | null {
+  return tls === undefined ? null : { ca: tls.ca ?? null, cert: tls.cert ?? null, key: tls.key ?? null }
+}
+
+function buildSasl(sasl: Sections['log']['sasl']): SaslConfig | null {
+  if (sasl === undefined) return null
+  const { mechanism, username = '', password = '', token = '' } = sasl
+  return mechanism === 'OAUTHBEARER' ? { mechanism, token } : { mechanism, username, password }
+}
