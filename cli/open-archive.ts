@@ -1,11 +1,46 @@
-/** The folder that an archive command is given, when it is an archive. */
+/**
+ * The archive that a command is given: a folder, or `s3://bucket/prefix` with the credentials, region and endpoint of
+ * the environment, under the names that every S3 tool reads.
+ */
 import { openDirectoryForReading } from '../adapters/directory/directory-store.ts'
+import { openS3ForReading } from '../adapters/s3/s3-store.ts'
+import { systemClock } from '../adapters/system/clock.ts'
+import { createLogger } from '../adapters/system/logger.ts'
 import { requireArchive } from '../core/archive/require-archive.ts'
+import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import type { ArchiveStore } from '../core/ports/archive-store.ts'
 
-/** @throws ARCHIVE_NOT_FOUND */
-export async function openArchive(directory: string): Promise<ArchiveStore> {
-  const store = await openDirectoryForReading(directory)
+const S3_SCHEME = 's3://'
+const LOCATION = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])\/?(.*?)\/?$/
+const REQUEST_TIMEOUT_MS = 30_000
+const REGION = 'us-east-1'
+
+export const LOCATION_HELP = 'a folder, or s3://bucket/prefix'
+
+/** What has to be closed goes to `opened`. @throws ARCHIVE_NOT_FOUND */
+export async function openArchive(location: string, opened: AsyncDisposableStack): Promise<ArchiveStore> {
+  const store = await openLocation(location, opened)
   await requireArchive(store)
   return store
+}
+
+/** As openArchive, also for what is damaged so that it no longer looks like one. */
+export function openLocation(location: string, opened: AsyncDisposableStack): Promise<ArchiveStore> {
+  return location.startsWith(S3_SCHEME) ? openBucket(location, opened) : openDirectoryForReading(location)
+}
+
+async function openBucket(location: string, opened: AsyncDisposableStack): Promise<ArchiveStore> {
+  const [, bucket, prefix] = LOCATION.exec(location) ?? []
+  if (bucket === undefined || prefix === undefined)
+    throw new HooktrailError('ARCHIVE_NOT_FOUND', { location, reason: 'it is not s3://bucket/prefix' })
+  const { env } = process
+  const store = await openS3ForReading({
+    ...{ bucket, prefix, kmsKey: null, storageClass: null, ca: null, credentials: null },
+    endpoint: env['AWS_ENDPOINT_URL_S3'] ?? env['AWS_ENDPOINT_URL'] ?? null,
+    region: env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'] ?? REGION,
+    requestTimeoutMs: REQUEST_TIMEOUT_MS,
+    clock: systemClock,
+    logger: createLogger(),
+  })
+  return opened.use(store)
 }

@@ -1,10 +1,9 @@
 /**
- * Everything that services share: keys, database, store and queue. Opening it needs no database that answers, unless it
+ * Everything that services share: keys, database and store. Opening it needs no database that answers, unless it
  * is our own Postgres, whose failure to start is final. Given back in the reverse order.
  */
 import { resolve } from 'node:path'
 import { createPrometheusMetrics, type PrometheusMetrics } from '../../adapters/http/metrics.ts'
-import { createPostgresJobQueue } from '../../adapters/postgres/job-queue.ts'
 import { createPostgresJobStore } from '../../adapters/postgres/job-store/create.ts'
 import { openHome } from '../../adapters/postgres/own-postgres-folder.ts'
 import { startOwnPostgres, type OwnPostgres } from '../../adapters/postgres/own-postgres.ts'
@@ -16,7 +15,6 @@ import type { Config, Settings } from '../../core/config/config.ts'
 import { generationOf } from '../../core/config/generation.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { Logger } from '../../core/log.ts'
-import type { JobQueue } from '../../core/ports/job-queue.ts'
 import type { JobStore } from '../../core/ports/job-store.ts'
 import { DeferredLog } from './deferred-log.ts'
 
@@ -34,10 +32,9 @@ export interface Context extends AsyncDisposable {
   readonly digestKey: string
   readonly apiToken: string
   readonly database: Database
-  /** Opened by prepareStores. */
+  /** Opened by prepareLog. */
   readonly log: DeferredLog
   readonly store: JobStore
-  readonly queue: JobQueue
   /** Null: the database is somebody else's. */
   readonly postgres: LocalPostgres | null
 }
@@ -76,15 +73,14 @@ export async function openContext(options: ContextOptions): Promise<Context> {
   const config = { ...settings, generation: generationOf(settings, digestKey) }
   const apiToken = config.api.authToken ?? (await ensureApiToken(home))
   const database = undo.use(openDatabase(databaseOptions(options, postgres)))
-  const store = createPostgresJobStore(database, { logger })
-  const queue = undo.use(createPostgresJobQueue(database, store, { clock, logger }))
+  const store = createPostgresJobStore(database, { logger, queued: config.queue.redis !== null })
   const kept = undo.move()
   return {
     ...{ config, home, clock, logger, digestKey, apiToken, connectionsMax, processId },
-    ...{ database, store, queue, postgres },
+    ...{ database, store, postgres },
     metrics: createPrometheusMetrics(),
     yieldMs: options.yieldMs ?? (() => 0),
-    log: new DeferredLog(),
+    log: new DeferredLog(config.log.kafka === null ? 'postgres' : 'kafka'),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The log as a process sees it from its first moment on: until the database has answered, every call fails as an
+ * The log as a process sees it from its first moment on: until it has answered, every call fails as an
  * unreachable log does. So ingress answers 503 itself instead of not being there (I1).
  */
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
@@ -16,8 +16,12 @@ import type {
 } from '../../core/ports/event-log.ts'
 
 export class DeferredLog implements EventLog {
-  readonly driver = 'postgres'
+  readonly driver: EventLog['driver']
   #log: EventLog | null = null
+
+  constructor(driver: EventLog['driver']) {
+    this.driver = driver
+  }
 
   open(log: EventLog): void {
     this.#log = log
@@ -58,6 +62,6 @@ export class DeferredLog implements EventLog {
 
 function notYet(): Promise<never> {
   return Promise.reject(
-    new HooktrailError('LOG_UNAVAILABLE', { reason: 'the database has not answered since the start' }),
+    new HooktrailError('LOG_UNAVAILABLE', { reason: 'it has not answered since the start' }),
   )
 }

@@ -3,19 +3,20 @@ import { randomUUID } from 'node:crypto'
 import { readFile, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { openDirectoryStore } from '../../adapters/directory/directory-store.ts'
 import { archiveSignerOf, ensureArchiveSigner } from '../../adapters/system/key-files.ts'
 import { startArchiver, type ArchiverService } from '../../archiver/archiver.ts'
 import { parseVerifierKey } from '../../core/archive/signed-note.ts'
+import type { ArchiveStore } from '../../core/ports/archive-store.ts'
 import type { Context } from './context.ts'
 import { packageRoot } from './package-root.ts'
 
 export async function openArchiver(
   context: Context,
+  archive: ArchiveStore,
   rememberedArchiveId: string | null,
 ): Promise<ArchiverService> {
-  const { config, home, clock, logger } = context
-  const { signingKey, directory } = config.archive
+  const { config, home } = context
+  const { signingKey } = config.archive
   const signer =
     signingKey === null ? await ensureArchiveSigner(home) : archiveSignerOf(signingKey, 'archive.signing_key')
   const instance = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`
@@ -24,7 +25,7 @@ export async function openArchiver(
   if (context.postgres !== null) await rm(spool, { recursive: true, force: true })
   return startArchiver(config, {
     ...context,
-    archive: await openDirectoryStore(directory ?? join(home, 'archive'), { clock, logger }),
+    archive,
     signer,
     verifiers: [parseVerifierKey(signer.vkey)],
     spoolDirectory: join(spool, instance),

@@ -1,60 +1,59 @@
 /**
- * What must be true of the database before anything runs on it: durable, migrated, ours, topics there. A database of
+ * What must be true of database and log before anything runs on them: durable, migrated, ours, topics there. A server of
  * somebody else that does not answer is waited for, with backoff; whatever it refuses ends the start.
  */
 import { createHash } from 'node:crypto'
-import { createPostgresEventLog, type PostgresEventLog } from '../../adapters/postgres/event-log.ts'
 import { migrate } from '../../adapters/postgres/migrate.ts'
 import { requireDurableSettings } from '../../adapters/postgres/pool.ts'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
+import { messageOf } from '../../core/error/message-of.ts'
+import type { EventLog } from '../../core/ports/event-log.ts'
 import type { StoreIdentity } from '../../core/ports/job-store.ts'
 import { topicSpecs } from '../../core/topics.ts'
 import type { Context } from './context.ts'
-import { messageOf } from '../../core/error/message-of.ts'
+import { openLog } from './open-log.ts'
 
 const WAIT_MS_MIN = 250
 const WAIT_MS_MAX = 10_000
 
-export interface PreparedStores {
-  readonly identity: StoreIdentity
-  readonly log: PostgresEventLog
-}
-
 /** @throws LOG_FSYNC_OFF, STORE_SCHEMA_NEWER, STORE_SCHEMA_CHANGED, STORE_DIGEST_KEY_MISMATCH, STORE_UNAVAILABLE, … */
-export async function prepareStores(context: Context): Promise<PreparedStores> {
-  const { config, database, store, clock, logger, postgres } = context
+export async function prepareDatabase({ database, store, digestKey }: Context): Promise<StoreIdentity> {
   await requireDurableSettings(database)
   await migrate(database)
-  const identity = await store.identify(fingerprintOf(context.digestKey))
-  await using undo = new AsyncDisposableStack()
-  const log = undo.use(
-    await createPostgresEventLog(database, {
-      topicPrefix: config.log.topicPrefix,
-      retentionMs: config.log.retentionMs,
-      clock,
-      logger,
-      dataDirectory: postgres?.dataDirectory ?? null,
-    }),
-  )
-  await log.ensureTopics(topicSpecs(config))
-  context.log.open(log)
-  undo.move()
-  return { identity, log }
+  return store.identify(fingerprintOf(digestKey))
 }
 
-/** Null when `signal` came first. `onWait` gets a line for /health whenever the database did not answer. */
-export async function waitForStores(
+/** From here on every part of this thread reads and appends through `context.log`. Where the log is in the database, that is prepared. */
+export async function prepareLog(context: Context): Promise<EventLog & AsyncDisposable> {
+  await using undo = new AsyncDisposableStack()
+  const log = undo.use(await openLog(context))
+  await log.ensureTopics(topicSpecs(context.config))
+  context.log.open(log)
+  undo.move()
+  return log
+}
+
+export interface Awaited {
+  /** For people. */
+  readonly name: string
+  readonly signal: AbortSignal
+  /** Gets a line for /health whenever there was no answer. */
+  readonly onWait: (line: string) => void
+}
+
+/** Null when the signal came first. */
+export async function waitFor<T>(
   context: Context,
-  signal: AbortSignal,
-  onWait: (line: string) => void,
-): Promise<PreparedStores | null> {
+  { name, signal, onWait }: Awaited,
+  prepare: (context: Context) => Promise<T>,
+): Promise<T | null> {
   for (let waitMs = WAIT_MS_MIN; !signal.aborted; waitMs = Math.min(2 * waitMs, WAIT_MS_MAX)) {
     try {
-      return await prepareStores(context)
+      return await prepare(context)
     } catch (error) {
       if (!isOutage(error)) throw error
-      onWait(`the database: ${reasonOf(error)}`)
-      context.logger.warn({ reason: reasonOf(error), againInMs: waitMs }, 'waiting for the database')
+      onWait(`${name}: ${reasonOf(error)}`)
+      context.logger.warn({ reason: reasonOf(error), againInMs: waitMs }, `waiting for ${name}`)
     }
     await context.clock.sleep(waitMs, signal)
   }

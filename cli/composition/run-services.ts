@@ -2,11 +2,12 @@
  * Starts the named services and their listeners. A failure at any step stops everything that was started, in the reverse
  * order; so does stop(): ingress answers what it took, the listeners close, then the work on the database ends.
  */
-import { createReportStore } from '../../adapters/postgres/report-store.ts'
+import { createReportStore, type ReadLogEnds } from '../../adapters/postgres/report-store.ts'
 import { apiRoutes } from '../../api/api-routes.ts'
 import { healthRoutes, type ServicesReport } from '../../api/health-routes.ts'
+import type { LogEnd } from '../../core/ports/report-store.ts'
 import { startIngress, type Ingress } from '../../ingress/ingress-service.ts'
-import { archiveReader } from './archive-reader.ts'
+import { archiveReader } from './archive-stores.ts'
 import type { Context } from './context.ts'
 import { Listeners, type Addresses } from './listeners.ts'
 import { ServicesThread } from './services-thread.ts'
@@ -29,6 +30,8 @@ interface Parts {
   /** Null: dispatcher and archiver, if any, run in this thread. */
   readonly thread: ServicesThread | null
   readonly ingress: Ingress | null
+  /** What is opened later, for as long as the listeners stand. */
+  readonly opened: AsyncDisposableStack
   readonly isStopping: () => boolean
 }
 
@@ -57,7 +60,9 @@ export async function runServices(
   const listeners = undo.use(new Listeners(context.config))
   const ingress = names.has('ingress') ? undo.use(await startIngress(context.config, context)) : null
   ingress?.done.catch(onFailed)
-  await register(listeners, context, { names, services, thread, ingress, isStopping: () => stopping })
+  const opened = undo.use(new AsyncDisposableStack())
+  const parts = { names, services, thread, ingress, opened, isStopping: () => stopping }
+  await register(listeners, context, parts)
   const addresses = await listeners.listen(ingress !== null)
   signal.throwIfAborted()
   const kept = undo.move()
@@ -69,9 +74,9 @@ export async function runServices(
 }
 
 async function register({ open, admin }: Listeners, context: Context, parts: Parts): Promise<void> {
-  const { names, services, ingress, isStopping } = parts
-  const openArchive = archiveReader(context.config, context.home)
-  const deps = { ...context, report: createReportStore(context.database), openArchive }
+  const { names, services, ingress, isStopping, opened } = parts
+  const openArchive = archiveReader(context, opened)
+  const deps = { ...context, report: createReportStore(context.database, logEndsOf(context)), openArchive }
   await admin.register(healthRoutes, {
     ...deps,
     ready: () => !isStopping() && (ingress?.ready() ?? services.isPrepared),
@@ -79,6 +84,18 @@ async function register({ open, admin }: Listeners, context: Context, parts: Par
   })
   if (names.has('api')) await admin.register(apiRoutes, { ...deps, prefix: '/api' })
   if (ingress !== null) await open.register(ingress.routes)
+}
+
+/** A log in the database is read by the report's own statements. */
+function logEndsOf({ config, log }: Context): ReadLogEnds {
+  if (config.log.kafka === null) return null
+  return async () => {
+    const ends: LogEnd[] = []
+    for (const { name: topic, id: topicId, partitions } of await log.topics())
+      for (let partition = 0; partition < partitions; partition++)
+        ends.push({ topic, topicId, partition, ...(await log.bounds({ topic, topicId, partition })) })
+    return ends
+  }
 }
 
 /** Of all services of the process, wherever they run, in the order in which they were named. */

@@ -4,11 +4,15 @@
  */
 import type { ServicesReport } from '../../api/health-routes.ts'
 import type { ArchiverService } from '../../archiver/archiver.ts'
+import type { EventLog } from '../../core/ports/event-log.ts'
+import type { StoreIdentity } from '../../core/ports/job-store.ts'
 import type { Service } from '../../core/service.ts'
 import { startDispatcher } from '../../dispatcher/start-dispatcher.ts'
+import { openArchiveStore } from './archive-stores.ts'
 import type { Context } from './context.ts'
 import { openArchiver } from './open-archiver.ts'
-import { prepareStores, waitForStores } from './prepare-stores.ts'
+import { openQueue } from './open-queue.ts'
+import { prepareDatabase, prepareLog, waitFor, type Awaited } from './prepare-stores.ts'
 
 export type StoreServiceName = 'dispatcher' | 'archiver'
 
@@ -35,11 +39,11 @@ export class StoreServices implements AsyncDisposable {
     this.#options = options
   }
 
-  /** Its own Postgres runs already: then the start waits for the rest. Another database may come later. */
+  /** The own Postgres runs already, and a log in it with it: then the start waits for the rest. What is elsewhere may come later. */
   async begin(): Promise<void> {
     const began = this.#begin()
     this.#began = began.catch(() => undefined)
-    if (this.#context.postgres !== null) await began
+    if (this.#context.postgres !== null && this.#context.config.log.kafka === null) await began
     else began.catch(this.#options.onFailed)
   }
 
@@ -69,22 +73,46 @@ export class StoreServices implements AsyncDisposable {
   }
 
   async #begin(): Promise<void> {
+    const identity = await this.#prepare()
     const { signal } = this.#stopping
-    const stores =
-      this.#context.postgres === null
-        ? await waitForStores(this.#context, signal, (line) => {
-            this.#waitsFor = line
-          })
-        : await prepareStores(this.#context)
-    if (stores === null) return
-    this.#stack.use(stores.log)
+    if (identity === null) return
     if (this.#options.names.includes('archiver') && !signal.aborted) {
-      this.#archiver = this.#keep(await openArchiver(this.#context, stores.identity.archiveId))
+      const archive = await openArchiveStore(this.#context, this.#stack)
+      this.#archiver = this.#keep(await openArchiver(this.#context, archive, identity.archiveId))
     }
     if (this.#options.names.includes('dispatcher') && !signal.aborted) {
-      this.#dispatcher = this.#keep(await startDispatcher(this.#context.config, this.#context))
+      const queue = this.#stack.use(await openQueue(this.#context))
+      this.#dispatcher = this.#keep(await startDispatcher(this.#context.config, { ...this.#context, queue }))
     }
     this.#isPrepared = true
+  }
+
+  /** A log of its own is opened whatever the database does: ingress needs nothing else. Null when stopped meanwhile. */
+  async #prepare(): Promise<StoreIdentity | null> {
+    const early = this.#context.config.log.kafka === null ? null : this.#openLog()
+    early?.catch(() => undefined)
+    const identity = await this.#openDatabase()
+    const log = await (early ?? (identity === null ? null : this.#openLog()))
+    return log === null ? null : identity
+  }
+
+  async #openLog(): Promise<EventLog | null> {
+    const log = await waitFor(this.#context, this.#awaited('the log'), prepareLog)
+    return log && this.#stack.use(log)
+  }
+
+  /** What is wrong with the own one cannot be waited out. */
+  #openDatabase(): Promise<StoreIdentity | null> {
+    return this.#context.postgres === null
+      ? waitFor(this.#context, this.#awaited('the database'), prepareDatabase)
+      : prepareDatabase(this.#context)
+  }
+
+  #awaited(name: string): Awaited {
+    const onWait = (line: string): void => {
+      this.#waitsFor = line
+    }
+    return { name, signal: this.#stopping.signal, onWait }
   }
 
   #keep<S extends Service>(service: S): S {

@@ -1,0 +1,49 @@
+/** The log that the configuration names. The one in Postgres stands on a prepared database; Kafka needs nothing else. */
+import { createKafkaEventLog } from '../../adapters/kafka/event-log.ts'
+import { createPostgresEventLog } from '../../adapters/postgres/event-log.ts'
+import type { Config, KafkaConfig } from '../../core/config/config.ts'
+import type { EventLog } from '../../core/ports/event-log.ts'
+import type { Context } from './context.ts'
+import { tlsOptions } from './tls-options.ts'
+
+/** Beside the largest body: key and headers. */
+const HEADERS_BYTES_MAX = 64 * 1024
+
+/** @throws LOG_UNAVAILABLE and what the log refuses */
+export function openLog(context: Context): Promise<EventLog & AsyncDisposable> {
+  const { kafka } = context.config.log
+  return kafka === null ? openPostgresLog(context) : openKafkaLog(context, kafka)
+}
+
+function openPostgresLog({
+  config,
+  database,
+  clock,
+  logger,
+  postgres,
+}: Context): Promise<EventLog & AsyncDisposable> {
+  return createPostgresEventLog(database, {
+    topicPrefix: config.log.topicPrefix,
+    retentionMs: config.log.retentionMs,
+    clock,
+    logger,
+    dataDirectory: postgres?.dataDirectory ?? null,
+  })
+}
+
+function openKafkaLog(
+  { config, clock, logger, processId }: Context,
+  { brokers, replication, tls, sasl }: KafkaConfig,
+): Promise<EventLog & AsyncDisposable> {
+  return createKafkaEventLog({
+    ...{ brokers, replication, sasl, clock, logger },
+    tls: tlsOptions(tls),
+    topicPrefix: config.log.topicPrefix,
+    recordBytesMax: recordBytesMax(config),
+    clientId: `hooktrail-${processId}`,
+  })
+}
+
+function recordBytesMax({ sources }: Config): number {
+  return Math.max(0, ...sources.map(({ bodyBytesMax }) => bodyBytesMax)) + HEADERS_BYTES_MAX
+}

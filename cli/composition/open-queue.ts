@@ -1,0 +1,20 @@
+/** The queue that the configuration names: the job store itself, or hints in Redis. */
+import { createBullmqJobQueue } from '../../adapters/bullmq/job-queue.ts'
+import { createPostgresJobQueue } from '../../adapters/postgres/job-queue.ts'
+import type { JobQueue } from '../../core/ports/job-queue.ts'
+import type { Context } from './context.ts'
+import { tlsOptions } from './tls-options.ts'
+
+/** @throws QUEUE_EVICTS, QUEUE_REFUSED; a Redis that does not answer is waited for by those who take. */
+export async function openQueue(context: Context): Promise<JobQueue & AsyncDisposable> {
+  const { config, database, store } = context
+  const { redis } = config.queue
+  if (redis === null) return createPostgresJobQueue(database, store, context)
+  return createBullmqJobQueue(store, {
+    ...context,
+    url: redis.url,
+    tls: tlsOptions(redis.tls),
+    prefix: config.log.topicPrefix,
+    concurrency: new Map(config.handlers.map(({ name, concurrency }) => [name, concurrency])),
+  })
+}
