@@ -33,7 +33,6 @@ export interface Installation extends AsyncDisposable {
   api(path: string, init?: { method?: string; body?: unknown }): Promise<unknown>
   /** Runs bin/hooktrail against this installation. */
   cli(...args: readonly string[]): Promise<CliResult>
-  postmasterPid(): number
   /** SIGKILL to the whole group; resolves when the leader is gone. */
   killGroup(): Promise<void>
   /** SIGTERM, then the exit code. */
@@ -96,8 +95,6 @@ export async function startInstallation(options: InstallationOptions): Promise<I
       return response.json()
     },
     cli: (...args) => runCli(args, env),
-    postmasterPid: () =>
-      Number(readFileSync(join(home, 'postgres', 'postmaster.pid'), 'utf8').split('\n')[0]),
     killGroup: async () => {
       process.kill(-pid, 'SIGKILL')
       await exited
