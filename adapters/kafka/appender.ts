@@ -32,6 +32,7 @@ export interface AppenderOptions {
   /** Of a batch in a partition; a larger record goes alone. */
   readonly batchBytesMax: number
   readonly appendMsMax: number
+  readonly produceVersionMax: number | undefined
 }
 
 /** A broker takes 100 MB by default. */
@@ -55,6 +56,7 @@ const initProducerIdApis = [
 
 export class Appender {
   readonly #options: AppenderOptions
+  readonly #produceApis: ReturnType<typeof produceApis>
   readonly #lanes = new Map<string, Lane>()
   readonly #busyLeaders = new Set<number>()
   /** Leaders whose last request failed: told once, not at every try. */
@@ -65,6 +67,7 @@ export class Appender {
 
   constructor(options: AppenderOptions) {
     this.#options = options
+    this.#produceApis = produceApis(options.produceVersionMax)
   }
 
   /** @throws LOG_UNAVAILABLE (unknown: what is on its way may still land), LOG_TOPIC_REPLACED, LOG_REFUSED */
@@ -197,7 +200,7 @@ export class Appender {
       const records = batch.waiting.map(({ record }) => record)
       return { at: lane.at, batch: encodeBatch(records, nowMs, producer) }
     })
-    const answer = await cluster.connections.ask(broker, produceApis, [batches])
+    const answer = await cluster.connections.ask(broker, this.#produceApis, [batches])
     if (answer.version < PRODUCE_BY_ID_FROM) await this.#confirmTopics(broker, lanes)
     for (const lane of lanes) this.#settle(lane, answer, nowMs)
   }

@@ -108,7 +108,10 @@ export class Connections {
     const connection = new Connection(this.#options.clientId, connectionOptions(this.#options, [broker.host]))
     // Whoever waits on the connection is told by its request; an event without a listener would end the process.
     connection.on('error', () => undefined)
-    connection.on('close', () => this.#all.delete(connection))
+    connection.on('close', () => {
+      this.#all.delete(connection)
+      destroy(connection)
+    })
     this.#all.add(connection)
     try {
       await connection.connect(broker.host, broker.port)
@@ -147,6 +150,8 @@ function nameOf({ host, port }: Broker): string {
   return `${host}:${port}`
 }
 
+/** The client's own close waits for the broker; but only it ends the timer that would authenticate again. */
 function destroy(connection: Connection): void {
+  connection.close(() => undefined)
   connection.socket.destroy()
 }

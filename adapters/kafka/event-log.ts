@@ -43,8 +43,9 @@ export interface KafkaEventLogOptions extends KafkaOptions {
   readonly logger: Logger
   /** How long an append may take before it is unknown. */
   readonly appendMsMax?: number
-  /** Caps the version of Fetch, for brokers that announce more than they do, and tests. */
+  /** Cap what is negotiated, for brokers that announce more than they do, and tests. */
   readonly fetchVersionMax?: number
+  readonly produceVersionMax?: number
 }
 
 const CONNECT_MS_MAX = 5_000
@@ -86,6 +87,7 @@ class KafkaLog implements KafkaEventLog {
       ...{ clock, logger, cluster: this.#cluster },
       batchBytesMax: Math.min(recordBytesMax, BATCH_BYTES_MAX),
       appendMsMax: options.appendMsMax ?? APPEND_MS_MAX,
+      produceVersionMax: options.produceVersionMax,
     })
     this.#reader = new PartitionReader(this.#cluster, clock, options.fetchVersionMax)
   }

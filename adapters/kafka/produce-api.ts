@@ -29,16 +29,21 @@ const PRODUCE = 0
 const FLEXIBLE_FROM = 9
 const ERROR_TEXTS_FROM = 8
 export const PRODUCE_BY_ID_FROM = 13
+const VERSION_MAX = 13
 /** How long the leader waits for its replicas; less than the client waits for the leader. */
 const REPLICAS_MS_MAX = 5_000
 
-export const produceApis: readonly API<[readonly ProduceBatch[]], ProduceAnswer>[] = [
-  7, 8, 9, 10, 11, 12, 13,
-].map((version) => {
-  const flexible = version >= FLEXIBLE_FROM
-  const createRequest = (batches: readonly ProduceBatch[]): Writer => encodeRequest(version, batches)
-  return createAPI(PRODUCE, version, createRequest, parseResponse, flexible, flexible)
-})
+export function produceApis(
+  versionMax: number = VERSION_MAX,
+): readonly API<[readonly ProduceBatch[]], ProduceAnswer>[] {
+  return [7, 8, 9, 10, 11, 12, 13]
+    .filter((version) => version <= versionMax)
+    .map((version) => {
+      const flexible = version >= FLEXIBLE_FROM
+      const createRequest = (batches: readonly ProduceBatch[]): Writer => encodeRequest(version, batches)
+      return createAPI(PRODUCE, version, createRequest, parseResponse, flexible, flexible)
+    })
+}
 
 function encodeRequest(version: number, batches: readonly ProduceBatch[]): Writer {
   const flexible = version >= FLEXIBLE_FROM

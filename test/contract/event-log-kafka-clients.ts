@@ -19,6 +19,8 @@ export function exerciseKafkaClients(start: Start): void {
     test('batches in every codec are read', () => codecs(start))
     test('Fetch by name and by id give the same records and gaps', () => fetchVersions(start))
     test('by name, too, the records of another topic are never taken', () => replacedByName(start))
+    test('Produce by name takes the same records, and none for another topic of the name', () =>
+      produceVersions(start))
     test('a key has the partition that kafkajs gives it', samePartitions)
     test('the offsets of a group show in Kafka’s own administration', () => groupOffsets(start))
   })
@@ -162,6 +164,28 @@ async function replacedByName(start: Start): Promise<void> {
   await stage.deleteTopic(before.name)
   await other.append([textRecord(await createTopic(other, before.name), 0, 'new')])
   await assert.rejects(log.read(request(before, 0)), hasCode('LOG_TOPIC_REPLACED'))
+}
+
+async function produceVersions(start: Start): Promise<void> {
+  await using stage = await start()
+  const newest = await stage.open()
+  const topic = await createTopic(newest, `${stage.topicPrefix}.produce`, 2)
+  const logs = [await stage.open({ produceVersionMax: 7 }), await stage.open({ produceVersionMax: 9 })]
+  const byName = await stage.open({ produceVersionMax: 12 })
+  for (const log of [...logs, byName]) {
+    const positions = await log.append([0, 1, 0].map((partition) => textRecord(topic, partition, 'same')))
+    for (const { partition, offset, timestampMs } of positions) {
+      const { records } = await newest.read(request(topic, partition, { from: offset }))
+      assert.deepEqual([records[0]?.timestampMs, String(records[0]?.value)], [timestampMs, 'same'])
+    }
+  }
+  assert.deepEqual(
+    (await newest.bounds({ topic: topic.name, topicId: topic.id, partition: 0 })).highWatermark,
+    6n,
+  )
+  await stage.deleteTopic(topic.name)
+  await createTopic(newest, topic.name, 2)
+  await assert.rejects(byName.append([textRecord(topic, 0, 'stale')]), hasCode('LOG_TOPIC_REPLACED'))
 }
 
 function samePartitions(): void {

@@ -1,6 +1,8 @@
 /** A broker that is killed, stopped or absent: what was acknowledged is there, and nothing waits for ever. */
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { after, test } from 'node:test'
+import { promisify } from 'node:util'
 import { createKafkaEventLog, type KafkaEventLog } from '../../adapters/kafka/event-log.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
@@ -13,16 +15,22 @@ import { startLocalKafka, type LocalKafka } from '../support/services/kafka.ts'
 
 const saslUser = { username: 'alice', password: 'alice-secret' }
 const APPEND_MS_MAX = 1_000
-const kafka = await startLocalKafka({ saslUser }).catch((error: unknown) => {
-  if (!(error instanceof ServiceUnavailableError)) throw error
-  process.stderr.write(`NOT RUN: the faults of Kafka, because ${error.message}\n`)
-  return error.message
-})
+const certificate = await selfSigned()
+const kafka = await startLocalKafka({ saslUser, tls: { ...certificate, asksForClients: true } }).catch(
+  (error: unknown) => {
+    if (!(error instanceof ServiceUnavailableError)) throw error
+    process.stderr.write(`NOT RUN: the faults of Kafka, because ${error.message}\n`)
+    return error.message
+  },
+)
 
 if (typeof kafka === 'string') test('faults of the event log on Kafka', { skip: kafka })
 else {
   after(() => kafka[Symbol.asyncDispose]())
   test('PLAIN and SCRAM are spoken, and a wrong password is told as such', () => authentication(kafka))
+  test('a bearer token is asked for at each connection', () => bearerToken(kafka))
+  test('TLS is spoken, with a certificate of our own, and not to a broker that nobody vouches for', () =>
+    encryption(kafka))
   test('a broker that is down or silent at start is told within the deadline', () => absentBroker(kafka))
   test('a stopped broker: appends are unknown within their deadline, and at most once in the log', () =>
     stoppedBroker(kafka))
@@ -42,6 +50,47 @@ async function authentication({ saslBrokers, brokers }: LocalKafka): Promise<voi
       hasCode('LOG_REFUSED'),
     )
   }
+}
+
+async function bearerToken({ saslBrokers, brokers }: LocalKafka): Promise<void> {
+  await using stage = await openKafkaStage(brokers)
+  let asked = 0
+  const token = (): Promise<string> => {
+    asked++
+    const nowS = systemClock.now() / 1_000
+    const parts = [{ alg: 'none' }, { sub: 'alice', iat: nowS, exp: nowS + 60 }]
+    const [head, claims] = parts.map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+    return Promise.resolve(`${head}.${claims}.`)
+  }
+  const log = await stage.open({ brokers: saslBrokers, sasl: { mechanism: 'OAUTHBEARER', token } })
+  const topic = await createTopic(log, `${stage.topicPrefix}.bearer`)
+  await log.append([textRecord(topic, 0, 'bearer')])
+  assert.ok(asked > 1)
+  const sasl = { mechanism: 'OAUTHBEARER', token: 'no token' } as const
+  await assert.rejects(stage.open({ brokers: saslBrokers, sasl }), hasCode('LOG_REFUSED'))
+}
+
+async function encryption({ tlsBrokers, brokers }: LocalKafka): Promise<void> {
+  await using stage = await openKafkaStage(brokers)
+  const own = { cert: certificate.certificate, key: certificate.key }
+  const log = await stage.open({ brokers: tlsBrokers, tls: { ...own, ca: certificate.certificate } })
+  const topic = await createTopic(log, `${stage.topicPrefix}.tls`)
+  await log.append([textRecord(topic, 0, 'sealed')])
+  assert.equal(String((await readAll(log, topic, 0))[0]?.value), 'sealed')
+  await assert.rejects(stage.open({ brokers: tlsBrokers, tls: own }), hasCode('LOG_UNAVAILABLE'))
+  await assert.rejects(
+    stage.open({ brokers: tlsBrokers, tls: { ca: certificate.certificate } }),
+    hasCode('LOG_UNAVAILABLE'),
+  )
+}
+
+async function selfSigned(): Promise<{ key: string; certificate: string }> {
+  const names = 'subjectAltName=DNS:localhost,IP:127.0.0.1'
+  const subject = ['-days', '1', '-subj', '/CN=localhost', '-addext', names]
+  const make = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', '-', '-out', '-', ...subject]
+  const { stdout } = await promisify(execFile)('openssl', make)
+  const at = stdout.indexOf('-----BEGIN CERTIFICATE')
+  return { key: stdout.slice(0, at), certificate: stdout.slice(at) }
 }
 
 async function absentBroker(kafka: LocalKafka): Promise<void> {

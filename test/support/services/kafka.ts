@@ -33,14 +33,18 @@ export interface LocalKafka extends AsyncDisposable {
   readonly brokers: readonly string[]
   /** The listener that asks for `saslUser`; the other one is open. */
   readonly saslBrokers: readonly string[]
+  /** The listener that speaks TLS, by the name `localhost`. */
+  readonly tlsBrokers: readonly string[]
   kill(signal: NodeJS.Signals): Promise<void>
   /** After a kill that ended it: the same folder and ports. Resolves when it answers. */
   restart(): Promise<void>
 }
 
 export interface LocalKafkaOptions {
-  /** A user that PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 know; with it comes a second listener. */
+  /** A user that PLAIN and SCRAM know; with it comes a second listener, which takes unsigned bearer tokens, too. */
   readonly saslUser?: { readonly username: string; readonly password: string }
+  /** PEM, for a third listener; where the brokers' clients must show a certificate, this one is its authority. */
+  readonly tls?: { readonly key: string; readonly certificate: string; readonly asksForClients: boolean }
   /** Lines appended to server.properties. */
   readonly properties?: readonly string[]
 }
@@ -67,30 +71,26 @@ export async function kafkaOrReason(options: LocalKafkaOptions = {}): Promise<Te
 
 export async function startLocalKafka(options: LocalKafkaOptions = {}): Promise<LocalKafka> {
   const jars = await provisioned(`kafka-${KAFKA_VERSION}`, fetchJars)
+  await using undo = new AsyncDisposableStack()
   const folder = await mkdtemp(join(tmpdir(), 'hooktrail-kafka-'))
-  const [port = 0, saslPort = 0, controllerPort = 0] = await freePorts(3)
-  const broker: Broker = {
-    folder,
-    classPath: join(jars, 'libs', '*'),
-    port,
-    saslPort,
-    controllerPort,
-    options,
-  }
+  undo.defer(() => rm(folder, { recursive: true, force: true }))
+  const [port = 0, saslPort = 0, tlsPort = 0, controllerPort = 0] = await freePorts(4)
+  const ports = { port, saslPort, tlsPort, controllerPort }
+  const broker: Broker = { folder, classPath: join(jars, 'libs', '*'), ...ports, options }
   await writeSettings(broker)
   await format(broker)
   let started = await startBroker(broker)
+  undo.defer(() => started.kill('SIGKILL'))
+  const resources = undo.move()
   return {
     brokers: [`127.0.0.1:${port}`],
     saslBrokers: [`127.0.0.1:${saslPort}`],
+    tlsBrokers: [`localhost:${tlsPort}`],
     kill: (signal) => started.kill(signal),
     restart: async () => {
       started = await startBroker(broker)
     },
-    [Symbol.asyncDispose]: async () => {
-      await started.kill('SIGKILL')
-      await rm(folder, { recursive: true, force: true })
-    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }
 
@@ -99,6 +99,7 @@ interface Broker {
   readonly classPath: string
   readonly port: number
   readonly saslPort: number
+  readonly tlsPort: number
   readonly controllerPort: number
   readonly options: LocalKafkaOptions
 }
@@ -120,17 +121,18 @@ ${dependency('org.apache.logging.log4j', 'log4j-slf4j-impl', '2.25.5')}
 
 /** Small internal topics and a short session: a restarted broker registers at once instead of after 9 s. */
 async function writeSettings(broker: Broker): Promise<void> {
-  const { folder, port, saslPort, controllerPort, options } = broker
+  const { folder, port, saslPort, tlsPort, controllerPort, options } = broker
   const sasl = options.saslUser === undefined ? '' : `,SASL://127.0.0.1:${saslPort}`
+  const tls = options.tls === undefined ? '' : `,TLS://localhost:${tlsPort}`
   const lines = [
     'process.roles=broker,controller',
     'node.id=1',
     `controller.quorum.voters=1@127.0.0.1:${controllerPort}`,
-    `listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}${sasl}`,
-    `advertised.listeners=PLAINTEXT://127.0.0.1:${port}${sasl}`,
+    `listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}${sasl}${tls}`,
+    `advertised.listeners=PLAINTEXT://127.0.0.1:${port}${sasl}${tls}`,
     'controller.listener.names=CONTROLLER',
     'inter.broker.listener.name=PLAINTEXT',
-    'listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT',
+    'listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL',
     `log.dirs=${join(folder, 'kafka')}`,
     'auto.create.topics.enable=false',
     'num.network.threads=2',
@@ -146,6 +148,7 @@ async function writeSettings(broker: Broker): Promise<void> {
     'broker.session.timeout.ms=1500',
     'broker.heartbeat.interval.ms=300',
     ...saslLines(options.saslUser),
+    ...(await tlsLines(folder, options.tls)),
     ...(options.properties ?? []),
   ]
   await mkdir(join(folder, 'kafka'))
@@ -166,12 +169,29 @@ function saslLines(user: LocalKafkaOptions['saslUser']): readonly string[] {
   if (user === undefined) return []
   const plain = 'org.apache.kafka.common.security.plain.PlainLoginModule required'
   const scram = 'org.apache.kafka.common.security.scram.ScramLoginModule required;'
+  const bearer = 'org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required'
   const listener = 'listener.name.sasl'
   return [
-    `${listener}.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512`,
+    `${listener}.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER`,
     `${listener}.plain.sasl.jaas.config=${plain} user_${user.username}="${user.password}";`,
     `${listener}.scram-sha-256.sasl.jaas.config=${scram}`,
     `${listener}.scram-sha-512.sasl.jaas.config=${scram}`,
+    `${listener}.oauthbearer.sasl.jaas.config=${bearer} unsecuredLoginStringClaim_sub="broker";`,
+  ]
+}
+
+async function tlsLines(folder: string, tls: LocalKafkaOptions['tls']): Promise<readonly string[]> {
+  if (tls === undefined) return []
+  const [keys, authorities] = [join(folder, 'keys.pem'), join(folder, 'authorities.pem')]
+  await writeFile(keys, tls.key + tls.certificate)
+  await writeFile(authorities, tls.certificate)
+  return [
+    ...['listener.name.tls.ssl.keystore.type=PEM', `listener.name.tls.ssl.keystore.location=${keys}`],
+    ...[
+      'listener.name.tls.ssl.truststore.type=PEM',
+      `listener.name.tls.ssl.truststore.location=${authorities}`,
+    ],
+    `listener.name.tls.ssl.client.auth=${tls.asksForClients ? 'required' : 'none'}`,
   ]
 }
 
