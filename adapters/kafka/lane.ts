@@ -64,7 +64,6 @@ export class Lane {
     for (const waiting of this.waiting.splice(0)) waiting.position.reject(error)
   }
 
-  /** Drops those of them that were not sent yet. */
   takeBack(gone: ReadonlySet<Waiting>): void {
     const kept = this.waiting.filter((waiting) => !gone.has(waiting))
     const dropped = this.waiting.filter((waiting) => gone.has(waiting))

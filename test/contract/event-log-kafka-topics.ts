@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
-import type { KafkaLogStage } from '../support/kafka-log.ts'
+import type { AppendRecord } from '../../core/ports/event-log.ts'
+import { RECORD_BYTES_MAX, type KafkaLogStage } from '../support/kafka-log.ts'
 import { createTopic, readAll, textRecord } from './event-log.ts'
 
 type Start = () => Promise<KafkaLogStage>
@@ -16,6 +17,7 @@ export function exerciseKafkaTopics(start: Start): void {
       preparedTopic(start))
     test('every process knows that a topic is ours', () => ourTopic(start))
     test('many partitions take records in one append', () => manyPartitions(start))
+    test('a record that the broker refuses is told, and the next one is taken', () => refusedRecord(start))
     test('the usage of the disks comes with their capacity', () => disks(start))
   })
 }
@@ -118,6 +120,22 @@ async function manyPartitions(start: Start): Promise<void> {
         expected,
       )
     }
+}
+
+async function refusedRecord(start: Start): Promise<void> {
+  await using stage = await start()
+  const log = await stage.open()
+  const topic = await createTopic(log, `${stage.topicPrefix}.large`)
+  const record = (size: number): AppendRecord => ({
+    ...{ topic, partition: 0, key: null, value: Buffer.alloc(size), headers: [] },
+  })
+  await log.append([record(1)])
+  await assert.rejects(log.append([record(2_000_000)]), (error: unknown) => {
+    assert.ok(isHooktrailError(error, 'LOG_UNAVAILABLE'))
+    return error.details['reason'] === 'MESSAGE_TOO_LARGE'
+  })
+  const [position] = await log.append([record(RECORD_BYTES_MAX - 100)])
+  assert.equal(position?.offset, 1n)
 }
 
 async function disks(start: Start): Promise<void> {

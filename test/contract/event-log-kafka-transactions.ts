@@ -32,6 +32,7 @@ async function transactions(start: Start): Promise<void> {
   await a.transaction.abort()
   await untilStable(log, topic, 3n)
   await b.transaction.commit()
+  await untilStable(log, topic, 7n)
   await log.append([textRecord(topic, 0, 'p2')])
   await untilStable(log, topic, 8n)
   const records = [
