@@ -174,8 +174,15 @@ export class TopicAdmin {
   }
 
   #rememberOrigins(topics: readonly TopicView[], settings: ReadonlyMap<string, Settings>): void {
-    for (const { name, id } of topics)
-      this.#createdByUs.set(id, settings.get(name)?.get(CREATED_BY_US.name) === CREATED_BY_US.value)
+    for (const topic of topics) {
+      const told = settings.get(topic.name) ?? new Map<string, string>()
+      const mark = told.get(CREATED_BY_US.name)
+      // Brokers that do not keep the mark (an older Redpanda): a topic made fit for us counts as ours, since taking a
+      // stranger's for ours delivers too much, and ours for a stranger's too little.
+      const ours =
+        mark === undefined ? this.#faultsOf(topic, told).length === 0 : mark === CREATED_BY_US.value
+      this.#createdByUs.set(topic.id, ours)
+    }
   }
 
   #toTopic({ name, id, partitions }: TopicView): Topic {

@@ -95,7 +95,10 @@ export interface ReadResult {
   readonly next: bigint
   /** First offset that the log still holds. */
   readonly logStart: bigint
-  /** Offset that the next record will get. */
+  /**
+   * Offset that the next record will get. On Kafka the last stable offset, where reading ends: while somebody's
+   * transaction is open it stays at that transaction's first record.
+   */
   readonly highWatermark: bigint
 }
 
