@@ -5,6 +5,7 @@
 import { ConfigResourceTypes, type Admin } from '@platformatic/kafka'
 import type { Clock } from '../../core/clock.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
+import type { Logger } from '../../core/log.ts'
 import type { Topic, TopicId, TopicSpec } from '../../core/ports/event-log.ts'
 import { brokerErrorsOf, isBrokerFailure } from './broker-error.ts'
 import type { Cluster } from './cluster.ts'
@@ -14,6 +15,7 @@ export interface TopicAdminOptions {
   readonly cluster: Cluster
   readonly admin: Admin
   readonly clock: Clock
+  readonly logger: Logger
   readonly topicPrefix: string
   readonly replication: number
   readonly recordBytesMax: number
@@ -74,6 +76,7 @@ export class TopicAdmin {
     const faults = views.flatMap((view) => this.#faultsOf(view, settings.get(view.name) ?? new Map()))
     if (faults.length > 0) throw new HooktrailError('LOG_TOPIC_SETTINGS', { faults })
     this.#rememberOrigins(views, settings)
+    this.#warnOfSingleCopies(views)
     return views.map((view) => this.#toTopic(view)).sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
@@ -117,6 +120,16 @@ export class TopicAdmin {
         throw new HooktrailError('LOG_UNAVAILABLE', { reason: 'topics without a leader', topics: missing })
       await cluster.pause()
     }
+  }
+
+  /** Kafka acknowledges before it writes to disk, and stands on its replicas instead. */
+  #warnOfSingleCopies(topics: readonly TopicView[]): void {
+    const single = topics.filter(({ partitions }) => partitions.some(({ replicas }) => replicas < 2))
+    if (single.length > 0)
+      this.#options.logger.warn(
+        { topics: single.map(({ name }) => name) },
+        'topics with one copy: acknowledged events are lost with the power or the disk of their broker',
+      )
   }
 
   async #settingsOf(names: readonly string[]): Promise<ReadonlyMap<string, Settings>> {
