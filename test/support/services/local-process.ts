@@ -6,10 +6,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { openSync, closeSync } from 'node:fs'
-import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { homedir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
 const PROBE_EVERY_MS = 50
@@ -91,23 +91,53 @@ async function tailOf(file: string): Promise<string> {
 export async function provisioned(name: string, make: (folder: string) => Promise<void>): Promise<string> {
   const cache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache')
   const folder = join(cache, 'hooktrail', name)
+  const lock = `${folder}.lock`
   if (await isThere(folder)) return folder
+  await mkdir(dirname(folder), { recursive: true })
+  // Test files run side by side: one builds, the others wait for it.
+  while (!(await claims(lock))) await delay(PROBE_EVERY_MS)
+  try {
+    if (!(await isThere(folder))) await fill(folder, make)
+  } finally {
+    await rm(lock, { force: true })
+  }
+  return folder
+}
+
+async function fill(folder: string, make: (folder: string) => Promise<void>): Promise<void> {
+  const name = basename(folder)
   process.stderr.write(`provisioning ${name} for the tests, once …\n`)
   const startedAt = performance.now()
   const part = `${folder}.part.${process.pid}`
-  await mkdir(dirname(folder), { recursive: true })
   await mkdir(part)
   try {
     await make(part)
-    await rename(part, folder).catch(async (error: unknown) => {
-      // Another process was faster: its copy serves as well.
-      if (!(await isThere(folder))) throw error
-    })
+    await rename(part, folder)
   } finally {
     await rm(part, { recursive: true, force: true })
   }
   process.stderr.write(`provisioned ${name} in ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`)
-  return folder
+}
+
+/** One that a killed process left is removed, and is free at the next try. */
+async function claims(lock: string): Promise<boolean> {
+  try {
+    await writeFile(lock, String(process.pid), { flag: 'wx' })
+    return true
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+  }
+  const owner = await readFile(lock, 'utf8').catch(() => '')
+  if (owner !== '' && !isAlive(Number(owner))) await rm(lock, { force: true })
+  return false
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
 }
 
 async function isThere(path: string): Promise<boolean> {
