@@ -207,7 +207,7 @@ export function testS3Store({ service, ordersFolders = false }: S3ServerUnderTes
     )
     const unavailable = failsWith('ARCHIVE_STORE_UNAVAILABLE')
     await assert.rejects(store.create(objectOf('k', Buffer.from('x'))), unavailable)
-    assert.equal(proxy.seen('PUT'), 4)
+    assert.equal(proxy.seen('PUT').length, 4)
     const impatient = open({ endpoint: proxy.endpoint, requestTimeoutMs: 250 })
     await assert.rejects(impatient.create(objectOf('k', Buffer.from('x'))), unavailable)
   })
@@ -223,6 +223,50 @@ export function testS3Store({ service, ordersFolders = false }: S3ServerUnderTes
     assert.deepEqual(await keysOf(store, ''), ['k'])
     proxy.spoil('HEAD', lost)
     assert.equal((await store.head('k'))?.size, 4)
+  })
+
+  test('a body that breaks off is read again as a whole, and as a stream is an error and never short', async () => {
+    await using proxy = await startFaultProxy(service.endpoint)
+    const store = open({ endpoint: proxy.endpoint, requestTimeoutMs: 400 })
+    const body = randomBytes(100_000)
+    await store.create(objectOf('k', body))
+    proxy.spoil('GET', [{ kind: 'cut-answer' }])
+    assert.deepEqual(await store.read('k', body.length), body)
+    const unavailable = failsWith('ARCHIVE_STORE_UNAVAILABLE')
+    for (const kind of ['cut-answer', 'stalled-answer'] as const) {
+      proxy.spoil('GET', [{ kind }])
+      const stream = await store.open('k')
+      await assert.rejects(bytesOf(stream), unavailable, kind)
+    }
+    proxy.spoil('GET', [{ kind: 'stalled-answer' }])
+    await assert.rejects(store.read('k', body.length), unavailable)
+    proxy.spoil('GET', [{ kind: 'stalled-answer' }])
+    await store.open('k')
+    assert.deepEqual(await bytesOf(await store.open('k')), body, 'a stream that nobody reads does no harm')
+  })
+
+  test('an object is written with its condition, hash, lock, class and key in one signed request', async () => {
+    await using proxy = await startFaultProxy(service.endpoint)
+    const store = open({ endpoint: proxy.endpoint, storageClass: 'STANDARD_IA', kmsKey: 'alias/archive' })
+    const object = objectOf('k', Buffer.from('x'))
+    proxy.spoil('PUT', [{ kind: 'answer', status: 200, body: '' }])
+    const lock = { mode: 'compliance', untilMs: Date.UTC(2030, 0, 1) } as const
+    assert.equal(await store.create({ ...object, lock }), 'created')
+    const headers: Readonly<Record<string, unknown>> = proxy.seen('PUT')[0] ?? {}
+    const wanted = {
+      'if-none-match': '*',
+      'x-amz-content-sha256': object.sha256.toString('hex'),
+      'x-amz-checksum-sha256': object.sha256.toString('base64'),
+      'x-amz-object-lock-mode': 'COMPLIANCE',
+      'x-amz-storage-class': 'STANDARD_IA',
+      'x-amz-server-side-encryption': 'aws:kms',
+      'x-amz-server-side-encryption-aws-kms-key-id': 'alias/archive',
+    }
+    for (const [name, value] of Object.entries(wanted)) {
+      assert.equal(headers[name], value)
+      assert(String(headers['authorization']).includes(name), `${name} is signed`)
+    }
+    assert.equal(Date.parse(String(headers['x-amz-object-lock-retain-until-date'])), lock.untilMs)
   })
 
   test('what was acknowledged is there with its bytes after the server was killed in the midst of creates', async () => {

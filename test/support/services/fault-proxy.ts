@@ -1,30 +1,39 @@
 /**
  * A proxy on loopback in front of a real server that spoils the next requests of a method: answers them itself, or
- * breaks the connection before the server saw the request, or after the server has done it. Everything else passes.
+ * breaks the connection before the server saw the request, after the server has done it, or in the midst of its answer.
+ * Everything else passes.
  */
 import { once } from 'node:events'
-import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  request,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 export type Fault =
   | { readonly kind: 'answer'; readonly status: number; readonly body: string }
   | { readonly kind: 'lost-request' }
   | { readonly kind: 'lost-answer' }
+  /** The first half of the body, then the end of the connection, or nothing more. */
+  | { readonly kind: 'cut-answer' | 'stalled-answer' }
 
 export interface FaultProxy extends AsyncDisposable {
   readonly endpoint: string
   /** One for each of the next requests of this method. */
   spoil(method: string, faults: readonly Fault[]): void
-  /** Requests of this method that came in so far. */
-  seen(method: string): number
+  /** Headers of the requests of this method that came in so far. */
+  seen(method: string): readonly IncomingHttpHeaders[]
 }
 
 export async function startFaultProxy(target: string): Promise<FaultProxy> {
   const planned: { method: string; fault: Fault }[] = []
-  const seen = new Map<string, number>()
+  const seen: { method: string; headers: IncomingHttpHeaders }[] = []
   const server = createServer((incoming, outgoing) => {
-    const { method = '' } = incoming
-    seen.set(method, (seen.get(method) ?? 0) + 1)
+    const { method = '', headers } = incoming
+    seen.push({ method, headers })
     const index = planned.findIndex((plan) => plan.method === method)
     const [plan] = index === -1 ? [] : planned.splice(index, 1)
     if (plan === undefined) forward(target, incoming, outgoing)
@@ -36,7 +45,7 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     spoil: (method, faults) => {
       planned.push(...faults.map((fault) => ({ method, fault })))
     },
-    seen: (method) => seen.get(method) ?? 0,
+    seen: (method) => seen.filter((each) => each.method === method).map(({ headers }) => headers),
     [Symbol.asyncDispose]: async () => {
       server.close()
       server.closeAllConnections()
@@ -69,8 +78,26 @@ function spoilOne(target: string, incoming: IncomingMessage, { outgoing, fault }
         })
       })
       return
+    case 'cut-answer':
+    case 'stalled-answer':
+      forwardTo(target, incoming, (answer) => {
+        void sendHalf(answer, outgoing).then(() => {
+          if (fault.kind === 'cut-answer') incoming.socket.destroy()
+        })
+      })
+      return
   }
   fault satisfies never
+}
+
+async function sendHalf(answer: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+  const body = Buffer.concat(await Array.fromAsync<Buffer>(answer))
+  outgoing.writeHead(answer.statusCode ?? 502, answer.headers)
+  const { promise, resolve } = Promise.withResolvers<void>()
+  outgoing.write(body.subarray(0, body.length / 2), () => {
+    resolve()
+  })
+  await promise
 }
 
 function forward(target: string, incoming: IncomingMessage, outgoing: ServerResponse): void {
