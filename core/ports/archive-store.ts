@@ -80,4 +80,5 @@ export interface VersionedArchive {
 }
 
 /** What reading commands and the verifier need of a store. */
-export type ReadableArchive = Pick<ArchiveStore, 'location' | 'read' | 'open' | 'list'>
+export type ReadableArchive = Pick<ArchiveStore, 'location' | 'read' | 'open' | 'list'> &
+  Partial<VersionedArchive>

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { DeleteObjectCommand, type S3Client } from '@aws-sdk/client-s3'
+import { DeleteObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import {
   openS3ForReading,
   openS3Store,
@@ -110,6 +110,23 @@ function testArchiver(server: S3Service): void {
         await assert.rejects(stage.seat('c'), (error) => isHooktrailError(error, 'ARCHIVE_DELETE_MARKER'))
       const { VersionId } = marker
       await client.send(new DeleteObjectCommand({ Bucket: options.bucket, Key: pathOf(key), VersionId }))
+    }
+    await stage.check([at])
+  })
+
+  test('a tail that is hidden behind markers is found, and so is an object that was written over one', async () => {
+    const keys = (await Array.fromAsync(store.list('heartbeats/'))).map(({ key }) => key)
+    const Key = pathOf(keys.at(-1) ?? '')
+    const marker = await client.send(new DeleteObjectCommand({ Bucket: options.bucket, Key }))
+    const hidden = await stage.verify({ store: auditor })
+    assert.equal(hidden.exitCode, 1)
+    assert(hidden.findings.some(({ code, object }) => code === 'delete-marker' && pathOf(object) === Key))
+    await client.send(new PutObjectCommand({ Bucket: options.bucket, Key, Body: 'forged' }))
+    const forged = await stage.verify({ store: auditor })
+    assert(forged.findings.some(({ code, object }) => code === 'several-versions' && pathOf(object) === Key))
+    const newest = (await Array.fromAsync(store.listVersions(keys.at(-1) ?? '')))[0]
+    for (const VersionId of [newest?.versionId, marker.VersionId]) {
+      await client.send(new DeleteObjectCommand({ Bucket: options.bucket, Key, VersionId }))
     }
     await stage.check([at])
   })

@@ -22,6 +22,7 @@ export type FindingCode =
   | 'foreign'
   | 'not-a-file'
   | 'delete-marker'
+  | 'several-versions'
   | 'orphan'
   | 'gap-declared'
   | 'stale'

@@ -15,6 +15,7 @@ import { verifyGenesis, type VerifiedGenesis } from './verify-genesis.ts'
 import { verifyHeartbeats, type Witness } from './verify-heartbeats.ts'
 import { verifyInventory } from './verify-inventory.ts'
 import { verifySegments } from './verify-segments.ts'
+import { verifyVersions } from './verify-versions.ts'
 
 export interface VerifyRequest {
   readonly store: ReadableArchive
@@ -47,7 +48,10 @@ export async function verifyArchive(asked: VerifyRequest): Promise<VerifyReport>
     },
   })
   const ends = await verifySegments(withTotal(context, witness), { table: witness.table, checkpoint })
-  if (request.level > 0) await verifyInventory(context, { genesis: root.genesis, ends })
+  if (request.level > 0) {
+    await verifyInventory(context, { genesis: root.genesis, ends })
+    await verifyVersions(context, asked.store)
+  }
   const state = { archiveId: context.archiveId, last: witness.last, ends }
   if (checkpoint !== null) compareEnd(checkpoint, state, findings)
   noteEnd(context, { witness, genesis: root.genesis, nowMs: request.nowMs })
