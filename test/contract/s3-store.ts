@@ -8,7 +8,12 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
-import { DeleteObjectCommand, PutObjectRetentionCommand, type S3Client } from '@aws-sdk/client-s3'
+import {
+  CreateBucketCommand,
+  DeleteObjectCommand,
+  PutObjectRetentionCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3'
 import {
   openS3ForReading,
   openS3Store,
@@ -177,6 +182,21 @@ export function testS3Store({ service, ordersFolders = false }: S3ServerUnderTes
     await assert.rejects(store.read('k', 1), failsWith('ARCHIVE_STORE_UNAVAILABLE'))
     await assert.rejects(store.head('k'), failsWith('ARCHIVE_STORE_UNAVAILABLE'))
     await assert.rejects(keysOf(store, ''), failsWith('ARCHIVE_STORE_UNAVAILABLE'))
+  })
+
+  test('a bucket without versions serves as well: what is deleted there is absent', async () => {
+    const plain = `plain-${randomBytes(6).toString('hex')}`
+    await client.send(new CreateBucketCommand({ Bucket: plain }))
+    const store = open({ bucket: plain, prefix: '' })
+    assert.equal(store.location, `s3://${plain}`)
+    assert.equal(await store.read('a/k', 10), null)
+    assert.equal(await store.create(objectOf('a/k', Buffer.from('x'))), 'created')
+    assert.equal(await store.create(objectOf('a/k', Buffer.from('y'))), 'exists')
+    assert.deepEqual(await keysOf(store, ''), ['a/k'])
+    await client.send(new DeleteObjectCommand(at(store, 'a/k')))
+    assert.equal(await store.head('a/k'), null)
+    assert.equal(await store.create(objectOf('a/k', Buffer.from('y'))), 'created')
+    assert.equal(String(await store.read('a/k', 10)), 'y')
   })
 
   test('a create goes on over refusals that pass and over lost requests and answers', async () => {
