@@ -17,8 +17,6 @@ export interface ObjectBody {
 export function objectBody(key: string, found: unknown, size: number | undefined): ObjectBody {
   if (!(found instanceof Readable) || size === undefined)
     throw new HooktrailError('ARCHIVE_STORE_UNAVAILABLE', { key, reason: 'an answer without a body' })
-  // Until somebody reads, nobody would catch that the connection broke; a later read rejects all the same.
-  found.on('error', () => undefined)
   return { key, stream: found, size }
 }
 

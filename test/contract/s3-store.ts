@@ -260,9 +260,10 @@ export function testS3Store({ service, ordersFolders = false }: S3ServerUnderTes
     }
     proxy.spoil('GET', [{ kind: 'stalled-answer' }])
     await assert.rejects(store.read('k', body.length), unavailable)
-    proxy.spoil('GET', [{ kind: 'stalled-answer' }])
-    await store.open('k')
+    proxy.spoil('GET', [{ kind: 'cut-answer' }])
+    const unread = await store.open('k')
     assert.deepEqual(await bytesOf(await store.open('k')), body, 'a stream that nobody reads does no harm')
+    await assert.rejects(bytesOf(unread), unavailable)
   })
 
   test('an object is written with its condition, hash, lock, class and key in one signed request', async () => {
