@@ -68,9 +68,13 @@ export class HintFeed {
     this.#hints.unshift(...jobIds)
   }
 
-  /** Ends at once; resolves with the ids that were fetched and not used. */
-  async close(): Promise<readonly string[]> {
+  /** Asks for nothing more. What was asked for already ends with the client's connection. */
+  async stop(): Promise<void> {
     await this.#worker.close(true)
+  }
+
+  /** Ids that were fetched and not used; waits for a fetch that is still under way. */
+  async unused(): Promise<readonly string[]> {
     await this.#fetching?.catch(() => undefined)
     return this.#hints.splice(0)
   }

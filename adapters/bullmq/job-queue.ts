@@ -65,7 +65,7 @@ export async function createBullmqJobQueue(
 interface Offering {
   readonly queue: Queue
   readonly bundleHints: number
-  /** Bundles in Redis, as of the last offer. */
+  /** Bundles in Redis at most, as far as this process knows: counted up, and asked for only at the bound. */
   waiting: number
 }
 
@@ -160,8 +160,11 @@ class BullmqJobQueue implements HintQueue, AsyncDisposable {
   /** What was fetched and not used is offered again, so that another process need not wait for the pump. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort()
+    await Promise.all([...this.#feeds.values()].map((feed) => feed.stop()))
+    // Before anything is waited for: on a server that is down what was asked for would wait for ever.
+    this.#taking.disconnect()
     for (const [handler, feed] of this.#feeds) {
-      const hints = (await feed.close()).map((jobId) => ({ jobId, attempt: 0 }))
+      const hints = (await feed.unused()).map((jobId) => ({ jobId, attempt: 0 }))
       await this.offer(handler, hints).catch((error: unknown) => {
         const reason = messageOf(error)
         this.#options.logger.debug({ handler, hints: hints.length, reason }, 'hints were not given back')
@@ -169,7 +172,6 @@ class BullmqJobQueue implements HintQueue, AsyncDisposable {
     }
     for (const { queue } of this.#offerings.values()) await queue.close()
     this.#offering.disconnect()
-    this.#taking.disconnect()
   }
 
   #explain(error: unknown): HooktrailError {
@@ -183,8 +185,8 @@ class BullmqJobQueue implements HintQueue, AsyncDisposable {
 
   async #offer(offering: Offering, hints: readonly JobHint[]): Promise<void> {
     const { queue, bundleHints } = offering
-    const key = queue.toKey('wait')
-    if (offering.waiting >= BUNDLES_WAITING_MAX) offering.waiting = await this.#offering.llen(key)
+    if (offering.waiting >= BUNDLES_WAITING_MAX)
+      offering.waiting = await this.#offering.llen(queue.toKey('wait'))
     if (offering.waiting >= BUNDLES_WAITING_MAX) return
     const ids = hints.map(({ jobId, attempt }) => `${jobId}.${attempt}`)
     const bundles = Array.from({ length: Math.ceil(ids.length / bundleHints) }, (_, n) => ({
@@ -192,8 +194,8 @@ class BullmqJobQueue implements HintQueue, AsyncDisposable {
       data: ids.slice(n * bundleHints, (n + 1) * bundleHints),
       opts: BUNDLE_OPTIONS,
     }))
-    const [, waiting] = await Promise.all([queue.addBulk(bundles), this.#offering.llen(key)])
-    offering.waiting = waiting
+    offering.waiting += bundles.length
+    await queue.addBulk(bundles)
   }
 
   #offeringOf(handler: string): Offering {

@@ -31,7 +31,7 @@ const COMMAND_TIMEOUT_MS = 2_000
 /** How long a taker's blocking read lasts at most. */
 export const BLOCK_SECONDS = 5
 /** A connection that owes an answer for so long is dead, also one that reads blockingly. */
-const SILENCE_MS_MAX = 3 * BLOCK_SECONDS * 1_000
+const SILENCE_MS_MAX = 2 * BLOCK_SECONDS * 1_000
 
 /** Connected by the caller. */
 export function createOfferingClient(options: RedisClientOptions): Redis {
@@ -41,6 +41,7 @@ export function createOfferingClient(options: RedisClientOptions): Redis {
     maxRetriesPerRequest: 1,
     autoResendUnfulfilledCommands: false,
     commandTimeout: COMMAND_TIMEOUT_MS,
+    socketTimeout: 2 * COMMAND_TIMEOUT_MS,
   })
 }
 

@@ -14,6 +14,7 @@ import type { HintQueue } from '../../core/ports/job-queue.ts'
 import { createJobStage, outcome, type JobStage } from '../support/job-stage.ts'
 import { silentLogger } from '../support/postgres.ts'
 import { givenRedis, startRedis, testOnRedis, type RedisServer } from '../support/services/redis.ts'
+import { startTcpProxy } from '../support/services/tcp-proxy.ts'
 import {
   hintsOf,
   jobIdsOf,
@@ -54,6 +55,8 @@ testJobQueue((name, body) => {
   })
 })
 
+/** Of one queue, however many hints went through it; and the mark. */
+const FIXED_KEYS = new Set(['mark', 'meta', 'id', 'events', 'marker', 'stalled-check', 'stalled'])
 /** Both of its bounds, connecting again included. */
 const OFFER_MS_MAX = 10_000
 
@@ -167,6 +170,24 @@ testOnRedis(
 )
 
 testOnRedis(
+  'connections that went silent are replaced, of takes and of offers',
+  startRedis,
+  async (redis) => {
+    await using proxy = await startTcpProxy(Number(new URL(redis.url).port))
+    await using stage = await createRedisStage({ url: `redis://127.0.0.1:${proxy.port}` })
+    await using queue = await stage.open()
+    await planJobs(stage.store, 0, 5)
+    await queue.offer('billing', hintsOf(0, 5))
+    await takeExactly(queue, 5)
+    const taken = takeExactly(queue, 5)
+    await planJobs(stage.store, 5, 5)
+    proxy.silence()
+    await assert.rejects(queue.offer('billing', hintsOf(5, 5)), isUnavailable)
+    assert.equal((await whilePumping(stage, queue, () => taken)).length, 5)
+  },
+)
+
+testOnRedis(
   'a Redis that is down at start is waited for, by takes; offers reject',
   startRedis,
   async (redis) => {
@@ -206,9 +227,7 @@ testOnRedis(
     await assert.rejects(stage.open(), (error) => isHooktrailError(error, 'QUEUE_EVICTS'))
     await command(redis.url, (client) => client.config('SET', 'maxmemory-policy', 'noeviction'))
     await using queue = await stage.open()
-    await planJobs(stage.store, 0, 1)
-    await queue.offer('billing', hintsOf(0, 1))
-    assert.equal((await takeSome(queue)).length, 1)
+    await queueOne(stage, queue)
     await command(redis.url, async (client) => {
       await client.config('SET', 'maxmemory-policy', 'volatile-lru')
       await client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
@@ -248,6 +267,40 @@ testOnRedis(
   },
 )
 
+testOnRedis(
+  'a queue is closed at once while Redis is down, and nothing waits in it any more',
+  startRedis,
+  async (redis) => {
+    await using stage = await createRedisStage(redis)
+    const [used, fresh] = [await stage.open(), await stage.open()]
+    await queueOne(stage, used)
+    await redis.kill('SIGKILL')
+    const taken = [takeSome(used), takeSome(fresh)]
+    const closedAt = performance.now()
+    await Promise.all([used, fresh].map((queue) => queue[Symbol.asyncDispose]()))
+    assert.deepEqual(await Promise.all(taken), [[], []])
+    assert.ok(performance.now() - closedAt < OFFER_MS_MAX)
+  },
+)
+
+testOnRedis('hints that were taken leave nothing behind in Redis', startRedis, async (redis) => {
+  await using stage = await createRedisStage(redis)
+  {
+    await using queue = await stage.open()
+    await planJobs(stage.store, 0, 200)
+    await queue.offer('billing', hintsOf(0, 200))
+    await takeExactly(queue, 200)
+    // Asked after the last bundle was completed.
+    await queue.lostHints()
+  }
+  let keys: string[] = []
+  await command(redis.url, async (client) => {
+    keys = await client.keys('*')
+  })
+  const ends = keys.map((key) => key.slice(key.lastIndexOf(':') + 1)).sort()
+  for (const end of ends) assert.ok(FIXED_KEYS.has(end), ends.join(' '))
+})
+
 testOnRedis('hints that nobody takes stop growing', givenRedis, async (redis) => {
   await using stage = await createRedisStage(redis)
   await using queue = await stage.open()
@@ -259,6 +312,13 @@ testOnRedis('hints that nobody takes stop growing', givenRedis, async (redis) =>
   })
   assert.ok(keys >= 1_000 && keys <= 1_100, `${keys} bundles`)
 })
+
+/** One job, planned, offered and taken. */
+async function queueOne({ store }: RedisStage, queue: HintQueue): Promise<void> {
+  await planJobs(store, 0, 1)
+  await queue.offer('billing', hintsOf(0, 1))
+  assert.equal((await takeSome(queue)).length, 1)
+}
 
 /** While it connects again it says that it is unavailable, each time at once or after a turn of the event loop. */
 async function untilRejects(ask: () => Promise<unknown>, code: 'QUEUE_EVICTS'): Promise<void> {

@@ -6,6 +6,7 @@ import { systemClock } from '../../adapters/system/clock.ts'
 import type { Config } from '../../core/config/config.ts'
 import type { HintQueue } from '../../core/ports/job-queue.ts'
 import type { JobStore } from '../../core/ports/job-store.ts'
+import { QUEUED_MS } from '../../core/ports/pump-store.ts'
 import { startDispatcher } from '../../dispatcher/start-dispatcher.ts'
 import {
   deliverOnce,
@@ -16,6 +17,8 @@ import {
 } from '../support/dispatcher-stage.ts'
 import { silentLogger } from '../support/postgres.ts'
 import { startRedis, testOnRedis, type RedisServer } from '../support/services/redis.ts'
+
+const PLANNING_MS_MAX = 10_000
 
 function openStage(
   { url }: RedisServer,
@@ -102,15 +105,18 @@ testOnRedis('the service goes on by itself when Redis was down', startRedis, asy
   await stage.append(Array.from({ length: 20 }, () => ({})))
   await untilPlanned(stage)
   await redis.restart()
+  const restartedAt = performance.now()
   await stage.receiver.arrived(40)
+  assert.ok(performance.now() - restartedAt < QUEUED_MS / 2, 'before marks run out')
   await service.stop()
   assertReceivedOnce(stage, '/billing', 40)
 })
 
 /** Planning goes on without Redis. */
 async function untilPlanned({ store }: DispatcherStage): Promise<void> {
-  for (;;) {
-    const [open] = await store.openJobs()
-    if ((open?.available ?? 0) === 20) return
+  const signal = AbortSignal.timeout(PLANNING_MS_MAX)
+  for (let planned = 0; planned < 20;) {
+    assert.ok(!signal.aborted, `${planned} jobs are planned`)
+    planned = (await store.openJobs())[0]?.available ?? 0
   }
 }
