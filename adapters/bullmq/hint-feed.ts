@@ -32,6 +32,8 @@ export class HintFeed {
   readonly #token = randomUUID()
   #hints: string[] = []
   #fetching: Promise<void> | null = null
+  /** The last fetch brought all that it asked for. */
+  #isBusy = false
 
   constructor(options: HintFeedOptions) {
     this.#options = options
@@ -79,23 +81,31 @@ export class HintFeed {
     return this.#hints.splice(0)
   }
 
-  /** One wait of at most BLOCK_SECONDS, for ever on a dead server; a full bundle says that there may be more. */
+  /**
+   * One wait of at most BLOCK_SECONDS, for ever on a dead server. Several bundles cost one round trip: as long as all
+   * that was asked for came, they are asked for at once, else after a first one that was full.
+   */
   async #fetch(count: number): Promise<void> {
     const { bundleHints } = this.#options
+    const bundles = Math.min(BUNDLES_MAX, Math.ceil(count / bundleHints))
+    const waits = !this.#isBusy
     try {
-      const first = this.#accept(await this.#worker.getNextJob(this.#token, { block: true }))
-      if (first < bundleHints) return
-      const more = Math.min(BUNDLES_MAX, Math.ceil((count - first) / bundleHints))
-      const others = Array.from({ length: Math.max(0, more) }, () =>
-        this.#worker.getNextJob(this.#token, { block: false }),
-      )
-      for (const other of await Promise.all(others)) this.#accept(other)
+      let hints = await this.#pull(waits ? 1 : bundles, waits)
+      if (waits && hints === bundleHints) hints += await this.#pull(bundles - 1, false)
+      this.#isBusy = hints === bundles * bundleHints
     } catch (error) {
+      this.#isBusy = false
       throw mapRedisError(error)
     }
   }
 
-  /** Resolves with how many hints it held. */
+  /** Resolves with how many hints came. */
+  async #pull(bundles: number, block: boolean): Promise<number> {
+    const pulls = Array.from({ length: bundles }, () => this.#worker.getNextJob(this.#token, { block }))
+    return (await Promise.all(pulls)).reduce((hints, bundle) => hints + this.#accept(bundle), 0)
+  }
+
+  /** How many hints it held. */
   #accept(bundle: Job | undefined): number {
     if (bundle === undefined) return 0
     const jobIds = jobIdsOf(bundle.data)
