@@ -16,6 +16,8 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   API_REPORT_GIVEN_UP: 503,
   STORE_UNAVAILABLE: 503,
   LOG_UNAVAILABLE: 503,
+  LOG_REFUSED: 503,
+  LOG_CORRUPT: 503,
 }
 
 /** With every 503: what it waits for is back or done by then, or is asked for again. */

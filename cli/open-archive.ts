@@ -1,9 +1,8 @@
 /**
  * The archive that a command is given: a folder, or `s3://bucket/prefix` with the credentials, region and endpoint of
- * the environment, under the names that every S3 tool reads.
+ * the environment, under the names that every S3 tool reads. The client of S3 is loaded only for a bucket.
  */
 import { openDirectoryForReading } from '../adapters/directory/directory-store.ts'
-import { openS3ForReading } from '../adapters/s3/s3-store.ts'
 import { systemClock } from '../adapters/system/clock.ts'
 import { createLogger } from '../adapters/system/logger.ts'
 import { requireArchive } from '../core/archive/require-archive.ts'
@@ -34,6 +33,7 @@ async function openBucket(location: string, opened: AsyncDisposableStack): Promi
   if (bucket === undefined || prefix === undefined)
     throw new HooktrailError('ARCHIVE_NOT_FOUND', { location, reason: 'it is not s3://bucket/prefix' })
   const { env } = process
+  const { openS3ForReading } = await import('../adapters/s3/s3-store.ts')
   const store = await openS3ForReading({
     ...{ bucket, prefix, kmsKey: null, storageClass: null, ca: null, credentials: null },
     endpoint: env['AWS_ENDPOINT_URL_S3'] ?? env['AWS_ENDPOINT_URL'] ?? null,

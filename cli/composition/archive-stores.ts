@@ -1,10 +1,11 @@
 /**
  * The archive that the configuration names, a folder or a bucket: for the archiver, which may make it, and for the API,
- * which only reads and opens it when it is asked, since an archiver may make it later.
+ * which only reads and opens it when it is asked, since an archiver may make it later. The client of S3 is loaded only
+ * where it is used.
  */
 import { join } from 'node:path'
 import { openDirectoryForReading, openDirectoryStore } from '../../adapters/directory/directory-store.ts'
-import { openS3ForReading, openS3Store, type S3StoreOptions } from '../../adapters/s3/s3-store.ts'
+import type { S3StoreOptions } from '../../adapters/s3/s3-store.ts'
 import type { S3Config } from '../../core/config/config.ts'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { ArchiveStore } from '../../core/ports/archive-store.ts'
@@ -18,9 +19,9 @@ export async function openArchiveStore(
   opened: AsyncDisposableStack,
 ): Promise<ArchiveStore> {
   const { s3 } = context.config.archive
-  return s3 === null
-    ? openDirectoryStore(folderOf(context), context)
-    : opened.use(openS3Store(s3Options(context, s3)))
+  if (s3 === null) return openDirectoryStore(folderOf(context), context)
+  const { openS3Store } = await import('../../adapters/s3/s3-store.ts')
+  return opened.use(openS3Store(s3Options(context, s3)))
 }
 
 /** Resolves with null while there is no archive, or where this process cannot see it. */
@@ -31,10 +32,11 @@ export function archiveReader(
   const { s3 } = context.config.archive
   if (s3 === null) return () => unlessAbsent(openDirectoryForReading(folderOf(context)))
   let bucket: ArchiveStore | null = null
-  return async () =>
-    (bucket ??= await unlessAbsent(
-      openS3ForReading(s3Options(context, s3)).then((store) => opened.use(store)),
-    ))
+  return async () => {
+    const { openS3ForReading } = await import('../../adapters/s3/s3-store.ts')
+    bucket ??= await unlessAbsent(openS3ForReading(s3Options(context, s3)).then((store) => opened.use(store)))
+    return bucket
+  }
 }
 
 async function unlessAbsent<T>(opening: Promise<T>): Promise<T | null> {

@@ -1,5 +1,7 @@
-/** The log that the configuration names. The one in Postgres stands on a prepared database; Kafka needs nothing else. */
-import { createKafkaEventLog } from '../../adapters/kafka/event-log.ts'
+/**
+ * The log that the configuration names. The one in Postgres stands on a prepared database; Kafka needs nothing else. Its
+ * client is loaded only where it is used: it costs half a second and memory.
+ */
 import { createPostgresEventLog } from '../../adapters/postgres/event-log.ts'
 import type { Config, KafkaConfig } from '../../core/config/config.ts'
 import type { EventLog } from '../../core/ports/event-log.ts'
@@ -31,10 +33,11 @@ function openPostgresLog({
   })
 }
 
-function openKafkaLog(
+async function openKafkaLog(
   { config, clock, logger, processId }: Context,
   { brokers, replication, tls, sasl }: KafkaConfig,
 ): Promise<EventLog & AsyncDisposable> {
+  const { createKafkaEventLog } = await import('../../adapters/kafka/event-log.ts')
   return createKafkaEventLog({
     ...{ brokers, replication, sasl, clock, logger },
     tls: tlsOptions(tls),

@@ -1,5 +1,4 @@
-/** The queue that the configuration names: the job store itself, or hints in Redis. */
-import { createBullmqJobQueue } from '../../adapters/bullmq/job-queue.ts'
+/** The queue that the configuration names: the job store itself, or hints in Redis, whose client is loaded only then. */
 import { createPostgresJobQueue } from '../../adapters/postgres/job-queue.ts'
 import type { JobQueue } from '../../core/ports/job-queue.ts'
 import type { Context } from './context.ts'
@@ -10,6 +9,7 @@ export async function openQueue(context: Context): Promise<JobQueue & AsyncDispo
   const { config, database, store } = context
   const { redis } = config.queue
   if (redis === null) return createPostgresJobQueue(database, store, context)
+  const { createBullmqJobQueue } = await import('../../adapters/bullmq/job-queue.ts')
   return createBullmqJobQueue(store, {
     ...context,
     url: redis.url,
