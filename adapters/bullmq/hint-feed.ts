@@ -5,9 +5,9 @@
  */
 import { randomUUID } from 'node:crypto'
 import { Worker, type Job } from 'bullmq'
-import type { Redis } from 'ioredis'
 import { messageOf } from '../../core/error/message-of.ts'
-import type { Logger } from '../../core/log.ts'
+import { jobIdsOf } from './bundle.ts'
+import type { HintOfferOptions } from './hint-offer.ts'
 import { BLOCK_SECONDS, mapRedisError } from './redis-client.ts'
 
 /** A bundle that a killed process left is given to another one after at most the two together. */
@@ -18,16 +18,8 @@ const STALLED_COUNT_MAX = Number.MAX_SAFE_INTEGER
 /** Bundles that one fetch asks for at once. */
 const BUNDLES_MAX = 8
 
-export interface HintFeedOptions {
-  readonly handler: string
-  readonly prefix: string
-  readonly bundleHints: number
-  readonly client: Redis
-  readonly logger: Logger
-}
-
 export class HintFeed {
-  readonly #options: HintFeedOptions
+  readonly #options: HintOfferOptions
   readonly #worker: Worker
   readonly #token = randomUUID()
   #hints: string[] = []
@@ -35,7 +27,7 @@ export class HintFeed {
   /** The last fetch brought all that it asked for. */
   #isBusy = false
 
-  constructor(options: HintFeedOptions) {
+  constructor(options: HintOfferOptions) {
     this.#options = options
     const { handler, prefix, client, logger } = options
     this.#worker = new Worker(handler, null, {
@@ -70,14 +62,12 @@ export class HintFeed {
     this.#hints.unshift(...jobIds)
   }
 
-  /** Asks for nothing more. What was asked for already ends with the client's connection. */
-  async stop(): Promise<void> {
+  /**
+   * Ends at once; resolves with the ids that were fetched and not used. A fetch that is under way is not waited for:
+   * on a server that is down it never ends.
+   */
+  async close(): Promise<readonly string[]> {
     await this.#worker.close(true)
-  }
-
-  /** Ids that were fetched and not used; waits for a fetch that is still under way. */
-  async unused(): Promise<readonly string[]> {
-    await this.#fetching?.catch(() => undefined)
     return this.#hints.splice(0)
   }
 
@@ -117,17 +107,6 @@ export class HintFeed {
     })
     return jobIds.length
   }
-}
-
-/** Whatever else lies under the queue's keys is no hint. */
-function jobIdsOf(data: unknown): readonly string[] {
-  if (!Array.isArray(data)) return []
-  return data.flatMap((hint: unknown) => (typeof hint === 'string' ? jobIdOf(hint) : []))
-}
-
-/** A hint's id is the job's id, a dot and the attempt. */
-function jobIdOf(hint: string): string {
-  return hint.slice(0, hint.lastIndexOf('.'))
 }
 
 async function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {

@@ -3,7 +3,6 @@
  * retries, no pause, nothing kept: attempts and history live in the store. Hints travel in bundles, because BullMQ's
  * price is by the job. It may be emptied, put back or killed at any time: `lostHints` tells the pump.
  */
-import { Queue, type BulkJobOptions } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { Clock } from '../../core/clock.ts'
 import { isHooktrailError, type HooktrailError } from '../../core/error/hooktrail-error.ts'
@@ -12,7 +11,9 @@ import type { Logger } from '../../core/log.ts'
 import type { HintQueue, TakeRequest } from '../../core/ports/job-queue.ts'
 import type { DeliveryStore, TakenJob } from '../../core/ports/job-store.ts'
 import type { JobHint } from '../../core/ports/pump-store.ts'
+import { bundleHintsOf } from './bundle.ts'
 import { HintFeed } from './hint-feed.ts'
+import { HintOffer, type HintOfferOptions } from './hint-offer.ts'
 import { createOfferingClient, createTakingClient, mapRedisError, type RedisTls } from './redis-client.ts'
 import { requireKeepingServer } from './server-check.ts'
 
@@ -29,16 +30,7 @@ export interface BullmqJobQueueOptions {
 
 type TakingStore = Pick<DeliveryStore, 'takeByIds'>
 
-const BUNDLE_HINTS_MAX = 50
-/** One part in so many of a handler's slots: what a take waits to have free before it asks (handler-runner.ts). */
-const BUNDLE_SHARE = 4
-const CONCURRENCY_DEFAULT = 20
-/** Bundles of one handler that may wait in Redis; what is offered beyond is dropped, and pumped again later. */
-const BUNDLES_WAITING_MAX = 1_000
-/** BullMQ writes an event for each move; nobody reads them but its dashboards. */
-const EVENTS_KEPT = 100
 const START_WAIT_MS = 5_000
-const BUNDLE_OPTIONS: BulkJobOptions = { attempts: 1, removeOnComplete: true, removeOnFail: true }
 
 /**
  * A server that does not answer is waited for later: offers reject, takes wait. One that answers must be right.
@@ -62,20 +54,13 @@ export async function createBullmqJobQueue(
   }
 }
 
-interface Offering {
-  readonly queue: Queue
-  readonly bundleHints: number
-  /** Bundles in Redis at most, as far as this process knows: counted up, and asked for only at the bound. */
-  waiting: number
-}
-
 class BullmqJobQueue implements HintQueue, AsyncDisposable {
   readonly driver = 'redis'
   readonly #store: TakingStore
   readonly #options: BullmqJobQueueOptions
   readonly #offering: Redis
   readonly #taking: Redis
-  readonly #offerings = new Map<string, Offering>()
+  readonly #offers = new Map<string, HintOffer>()
   readonly #feeds = new Map<string, HintFeed>()
   readonly #stopping = new AbortController()
   #isChecked = false
@@ -107,7 +92,7 @@ class BullmqJobQueue implements HintQueue, AsyncDisposable {
     const waiting = this.#options.clock.sleep(START_WAIT_MS, waited.signal)
     try {
       await Promise.race([this.#offering.connect(), waiting])
-      await this.#check()
+      await this.#requireChecked()
     } catch (error) {
       throw this.#explain(error)
     } finally {
@@ -118,7 +103,8 @@ class BullmqJobQueue implements HintQueue, AsyncDisposable {
   async offer(handler: string, hints: readonly JobHint[]): Promise<void> {
     if (hints.length === 0) return
     try {
-      await this.#offer(this.#offeringOf(handler), hints)
+      await this.#requireChecked()
+      await this.#offer(handler).add(hints)
     } catch (error) {
       this.#offerFailed = true
       throw this.#explain(error)
@@ -146,7 +132,7 @@ class BullmqJobQueue implements HintQueue, AsyncDisposable {
    */
   async lostHints(): Promise<boolean> {
     try {
-      if (!this.#isChecked) await this.#check()
+      await this.#requireChecked()
       const mark = await this.#offering.incr(`${this.#options.prefix}:mark`)
       const lost = mark === 1 || mark <= this.#mark || this.#offerFailed
       this.#mark = mark
@@ -160,74 +146,47 @@ class BullmqJobQueue implements HintQueue, AsyncDisposable {
   /** What was fetched and not used is offered again, so that another process need not wait for the pump. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort()
-    await Promise.all([...this.#feeds.values()].map((feed) => feed.stop()))
-    // Before anything is waited for: on a server that is down what was asked for would wait for ever.
-    this.#taking.disconnect()
     for (const [handler, feed] of this.#feeds) {
-      const hints = (await feed.unused()).map((jobId) => ({ jobId, attempt: 0 }))
+      const hints = (await feed.close()).map((jobId) => ({ jobId, attempt: 0 }))
       await this.offer(handler, hints).catch((error: unknown) => {
         const reason = messageOf(error)
         this.#options.logger.debug({ handler, hints: hints.length, reason }, 'hints were not given back')
       })
     }
-    for (const { queue } of this.#offerings.values()) await queue.close()
+    for (const offer of this.#offers.values()) await offer.close()
     this.#offering.disconnect()
+    this.#taking.disconnect()
   }
 
   #explain(error: unknown): HooktrailError {
     return mapRedisError(isHooktrailError(error) ? error : (this.#connectionError ?? error))
   }
 
-  async #check(): Promise<void> {
+  /** Once a connection, before anything is written. */
+  async #requireChecked(): Promise<void> {
+    if (this.#isChecked) return
     await requireKeepingServer(this.#offering, this.#options)
     this.#isChecked = true
   }
 
-  async #offer(offering: Offering, hints: readonly JobHint[]): Promise<void> {
-    const { queue, bundleHints } = offering
-    if (offering.waiting >= BUNDLES_WAITING_MAX)
-      offering.waiting = await this.#offering.llen(queue.toKey('wait'))
-    if (offering.waiting >= BUNDLES_WAITING_MAX) return
-    const ids = hints.map(({ jobId, attempt }) => `${jobId}.${attempt}`)
-    const bundles = Array.from({ length: Math.ceil(ids.length / bundleHints) }, (_, n) => ({
-      name: 'hints',
-      data: ids.slice(n * bundleHints, (n + 1) * bundleHints),
-      opts: BUNDLE_OPTIONS,
-    }))
-    offering.waiting += bundles.length
-    await queue.addBulk(bundles)
-  }
-
-  #offeringOf(handler: string): Offering {
-    const known = this.#offerings.get(handler)
-    if (known !== undefined) return known
-    const queue = new Queue(handler, {
-      connection: this.#offering,
-      prefix: this.#options.prefix,
-      skipVersionCheck: true,
-      skipWaitingForReady: true,
-      streams: { events: { maxLen: EVENTS_KEPT } },
-    })
-    queue.on('error', (error) => {
-      this.#options.logger.debug({ handler, reason: messageOf(error) }, 'the queue met an error')
-    })
-    const offering = { queue, bundleHints: this.#bundleHints(handler), waiting: 0 }
-    this.#offerings.set(handler, offering)
-    return offering
+  #offer(handler: string): HintOffer {
+    return entryOf(this.#offers, handler, () => new HintOffer(this.#channel(handler, this.#offering)))
   }
 
   #feed(handler: string): HintFeed {
-    const known = this.#feeds.get(handler)
-    if (known !== undefined) return known
-    const { prefix, logger } = this.#options
-    const bundleHints = this.#bundleHints(handler)
-    const feed = new HintFeed({ handler, prefix, logger, bundleHints, client: this.#taking })
-    this.#feeds.set(handler, feed)
-    return feed
+    return entryOf(this.#feeds, handler, () => new HintFeed(this.#channel(handler, this.#taking)))
   }
 
-  #bundleHints(handler: string): number {
-    const concurrency = this.#options.concurrency.get(handler) ?? CONCURRENCY_DEFAULT
-    return Math.min(BUNDLE_HINTS_MAX, Math.ceil(concurrency / BUNDLE_SHARE))
+  #channel(handler: string, client: Redis): HintOfferOptions {
+    const { prefix, logger, concurrency } = this.#options
+    return { handler, prefix, logger, client, bundleHints: bundleHintsOf(concurrency.get(handler)) }
   }
+}
+
+function entryOf<T>(map: Map<string, T>, key: string, make: () => T): T {
+  const known = map.get(key)
+  if (known !== undefined) return known
+  const made = make()
+  map.set(key, made)
+  return made
 }

@@ -69,6 +69,8 @@ function createClient(
     connectTimeout: CONNECT_TIMEOUT_MS,
     keepAlive: KEEP_ALIVE_MS,
     retryStrategy: (times) => Math.min(RECONNECT_MS_MIN * 2 ** Math.min(times, 16), RECONNECT_MS_MAX),
+    // A server that was demoted keeps its connections: the address may lead to another one by now.
+    reconnectOnError: ({ message }) => message.includes('READONLY'),
     ...(tls === null ? {} : { tls }),
     ...own,
   })

@@ -9,8 +9,9 @@ import { randomBytes } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { createBullmqJobQueue } from '../../adapters/bullmq/job-queue.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
-import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
+import { HooktrailError, isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { HintQueue } from '../../core/ports/job-queue.ts'
+import type { JobStore } from '../../core/ports/job-store.ts'
 import { createJobStage, outcome, type JobStage } from '../support/job-stage.ts'
 import { silentLogger } from '../support/postgres.ts'
 import { givenRedis, startRedis, testOnRedis, type RedisServer } from '../support/services/redis.ts'
@@ -42,9 +43,14 @@ function openQueue(url: string, { store }: JobStage, prefix: string): Promise<Hi
   })
 }
 
+/** Tests may share a server. */
+function uniquePrefix(): string {
+  return `test-${randomBytes(6).toString('hex')}`
+}
+
 async function createRedisStage({ url }: { url: string }): Promise<RedisStage> {
   const stage = await createJobStage({ queued: true })
-  const prefix = `test-${randomBytes(6).toString('hex')}`
+  const prefix = uniquePrefix()
   return { ...stage, open: () => openQueue(url, stage, prefix) }
 }
 
@@ -233,6 +239,7 @@ testOnRedis(
       await client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
     })
     await untilRejects(() => queue.lostHints(), 'QUEUE_EVICTS')
+    await untilRejects(() => queue.offer('billing', hintsOf(1, 1)), 'QUEUE_EVICTS')
   },
 )
 
@@ -283,6 +290,34 @@ testOnRedis(
   },
 )
 
+testOnRedis('a server that was demoted to a replica is left and asked again', startRedis, async (redis) => {
+  await using stage = await createRedisStage(redis)
+  await using queue = await stage.open()
+  await queueOne(stage, queue)
+  await command(redis.url, (client) => client.replicaof('127.0.0.1', 1))
+  await planJobs(stage.store, 1, 5)
+  await assert.rejects(queue.offer('billing', hintsOf(1, 5)), isUnavailable)
+  await command(redis.url, (client) => client.replicaof('NO', 'ONE'))
+  assert.equal((await whilePumping(stage, queue, () => takeExactly(queue, 5))).length, 5)
+})
+
+testOnRedis('a take that the job store refused loses no hint', givenRedis, async (redis) => {
+  await using stage = await createRedisStage(redis)
+  let refusals = 0
+  const store: JobStore = {
+    ...stage.store,
+    takeByIds: (request) =>
+      refusals++ === 0
+        ? Promise.reject(new HooktrailError('STORE_UNAVAILABLE'))
+        : stage.store.takeByIds(request),
+  }
+  await using queue = await openQueue(redis.url, { ...stage, store }, uniquePrefix())
+  await planJobs(stage.store, 0, 5)
+  await queue.offer('billing', hintsOf(0, 5))
+  await assert.rejects(takeSome(queue))
+  assert.equal((await takeSome(queue)).length, 5)
+})
+
 testOnRedis('hints that were taken leave nothing behind in Redis', startRedis, async (redis) => {
   await using stage = await createRedisStage(redis)
   {
@@ -301,7 +336,7 @@ testOnRedis('hints that were taken leave nothing behind in Redis', startRedis, a
   for (const end of ends) assert.ok(FIXED_KEYS.has(end), ends.join(' '))
 })
 
-testOnRedis('hints that nobody takes stop growing', givenRedis, async (redis) => {
+testOnRedis('hints that nobody takes stop growing', startRedis, async (redis) => {
   await using stage = await createRedisStage(redis)
   await using queue = await stage.open()
   for (let times = 0; times < 30; times++) await queue.offer('billing', hintsOf(0, 500))

@@ -10,7 +10,8 @@ import { claim, LEASE_MS, outcome, plan, type JobStage } from '../support/job-st
 import { silentLogger } from '../support/postgres.ts'
 
 export const TAKE = { handler: 'billing', slots: 100, leaseMs: LEASE_MS, generation: 'g1' }
-const TAKE_MS_MAX = 20_000
+/** Below what makes marks run out by themselves: nothing may come by that alone. */
+const TAKE_MS_MAX = 40_000
 
 export interface QueueStage extends JobStage {
   /** One more queue on the same server and store, as another process would have. */
