@@ -5,7 +5,7 @@ import type { Context } from './context.ts'
 import { tlsOptions } from './tls-options.ts'
 
 /** @throws QUEUE_EVICTS, QUEUE_REFUSED; a Redis that does not answer is waited for by those who take. */
-export async function openQueue(context: Context): Promise<JobQueue & AsyncDisposable> {
+export async function openQueue(context: Context, storeId: string): Promise<JobQueue & AsyncDisposable> {
   const { config, database, store } = context
   const { redis } = config.queue
   if (redis === null) return createPostgresJobQueue(database, store, context)
@@ -14,7 +14,8 @@ export async function openQueue(context: Context): Promise<JobQueue & AsyncDispo
     ...context,
     url: redis.url,
     tls: tlsOptions(redis.tls),
-    prefix: config.log.topicPrefix,
+    // Two installations that share a server must not take each other's hints.
+    prefix: `${config.log.topicPrefix}-${storeId}`,
     concurrency: new Map(config.handlers.map(({ name, concurrency }) => [name, concurrency])),
   })
 }

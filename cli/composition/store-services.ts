@@ -81,7 +81,7 @@ export class StoreServices implements AsyncDisposable {
       this.#archiver = this.#keep(await openArchiver(this.#context, archive, identity.archiveId))
     }
     if (this.#options.names.includes('dispatcher') && !signal.aborted) {
-      const queue = this.#stack.use(await openQueue(this.#context))
+      const queue = this.#stack.use(await openQueue(this.#context, identity.storeId))
       this.#dispatcher = this.#keep(await startDispatcher(this.#context.config, { ...this.#context, queue }))
     }
     this.#isPrepared = true

@@ -8,7 +8,9 @@ import { readConfig } from '../../core/config/read-config.ts'
 import { compileFilter, filterFunctionNames } from '../../core/match/filter.ts'
 import { FILTER_MACROS, FILTER_TYPES } from '../../core/match/filter-names.ts'
 
-const page = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'config.md'), 'utf8')
+const docs = join(import.meta.dirname, '..', '..', 'docs')
+const page = readFileSync(join(docs, 'config.md'), 'utf8')
+const sizes = readFileSync(join(docs, 'sizes.md'), 'utf8')
 
 test('the table of docs/config.md has exactly the keys of the schema, with kind, default and meaning', () => {
   const documented = page
@@ -29,9 +31,9 @@ test('the table of docs/config.md has exactly the keys of the schema, with kind,
   assert.deepEqual(documented, expected)
 })
 
-test('every example of docs/config.md is valid', () => {
-  const examples = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map((match) => match[1] ?? '')
-  assert.equal(examples.length, 2)
+test('every example of docs/config.md and docs/sizes.md is valid', () => {
+  const examples = [...(page + sizes).matchAll(/```yaml\n([\s\S]*?)```/g)].map((match) => match[1] ?? '')
+  assert.equal(examples.length, 3)
   const secret = `whsec_${Buffer.alloc(24, 1).toString('base64')}`
   const names = ['STRIPE_NEW', 'STRIPE_OLD', 'PARTNER_SECRET', 'APP_SIGNING_SECRET']
   const env = Object.fromEntries(names.map((name) => [name, secret]))
