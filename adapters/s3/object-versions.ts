@@ -18,19 +18,30 @@ export type KeyState = 'absent' | 'unsettled' | 'present' | 'deleted'
 /** The key itself comes first among those that begin with it, its newest version first; some to spare. */
 const STATE_ENTRIES_MAX = 10
 
-export async function keyState(context: S3Context, key: string): Promise<KeyState> {
-  const page = await versionsPage(context, { prefix: key, entriesMax: STATE_ENTRIES_MAX })
+/** @param signal of the call that this is a part of; then that call repeats it */
+export async function keyState(context: S3Context, key: string, signal?: AbortSignal): Promise<KeyState> {
+  const asked = { prefix: key, entriesMax: STATE_ENTRIES_MAX }
+  const page = await (signal === undefined
+    ? request(context, { key }, (own) => readPage(context, asked, own))
+    : readPage(context, asked, signal))
   const own = page.entries.filter((entry) => entry.key === key)
   if (own.some(({ isLatest, isDeleteMarker }) => isLatest && !isDeleteMarker)) return 'present'
   if (own.some(({ isDeleteMarker }) => isDeleteMarker)) return 'deleted'
   return own.length === 0 ? 'absent' : 'unsettled'
 }
 
+export function deleteMarker({ options }: S3Context, key: string): HooktrailError {
+  return new HooktrailError('ARCHIVE_DELETE_MARKER', { key, bucket: options.bucket })
+}
+
 /** Every version and marker of the keys that begin with `prefix`, in byte order of keys, read lazily. */
 export async function* listVersions(context: S3Context, prefix: string): AsyncGenerator<ObjectVersion> {
   let seen: ReadonlySet<string> = new Set()
   for (let from: PageStart | null = {}; from !== null;) {
-    const page: VersionsPage = await versionsPage(context, { prefix, from })
+    const asked: PageRequest = { prefix, from }
+    const page: VersionsPage = await request(context, { key: prefix }, (signal) =>
+      readPage(context, asked, signal),
+    )
     // A page may begin with what the one before ended with.
     const fresh = page.entries.filter((entry) => !seen.has(identityOf(entry)))
     if (fresh.length === 0 && page.next?.KeyMarker === from.KeyMarker && page.next !== null)
@@ -60,20 +71,18 @@ interface PageRequest {
   readonly entriesMax?: number
 }
 
-async function versionsPage(
-  context: S3Context,
+async function readPage(
+  { client, options, folder }: S3Context,
   { prefix, from = {}, entriesMax }: PageRequest,
+  abortSignal: AbortSignal,
 ): Promise<VersionsPage> {
-  const { client, options, folder } = context
-  const command = {
+  const command = new ListObjectVersionsCommand({
     Bucket: options.bucket,
     Prefix: folder + prefix,
     ...from,
     ...(entriesMax === undefined ? {} : { MaxKeys: entriesMax }),
-  }
-  const page = await request(context, { key: prefix }, (abortSignal) =>
-    client.send(new ListObjectVersionsCommand(command), { abortSignal }),
-  )
+  })
+  const page = await client.send(command, { abortSignal })
   return { entries: entriesOf(page, folder.length), next: nextOf(page) }
 }
 

@@ -1,6 +1,6 @@
 /**
  * The one place where the SDK's client is made. It tries each request once and computes no checksums: retries, deadlines
- * and hashes are ours (request.ts, put-object.ts), since a body that is a stream is never repeated by the SDK, and its own
+ * and hashes are ours (request.ts, create-object.ts), since a body that is a stream is never repeated by the SDK, and its own
  * checksums of streams break kept-alive connections.
  */
 import { Agent as HttpAgent } from 'node:http'

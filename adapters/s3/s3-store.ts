@@ -16,9 +16,9 @@ import type {
 } from '../../core/ports/archive-store.ts'
 import { listObjects } from './list-objects.ts'
 import { objectBody, readChunks, readWhole, type ObjectBody } from './object-body.ts'
-import { keyState, listVersions } from './object-versions.ts'
+import { deleteMarker, keyState, listVersions } from './object-versions.ts'
 import { openClient, type S3StoreOptions } from './open-client.ts'
-import { putObject } from './put-object.ts'
+import { createObject } from './create-object.ts'
 import { request, type S3Context } from './request.ts'
 import { isMissing, isMissingBucket } from './store-error.ts'
 
@@ -69,24 +69,9 @@ class BucketStore implements S3Store {
     this.location = `s3://${context.options.bucket}/${context.folder}`.replace(/\/$/, '')
   }
 
-  /**
-   * The look before it costs a request and saves the upload of what exists. It is what keeps a create from succeeding
-   * over a marker: on such stores the condition does not. Created and deleted between the look and the write: two
-   * versions, which the verifier tells.
-   */
   async create(object: NewObject): Promise<'created' | 'exists'> {
     requireKey(object.key)
-    const state = await keyState(this.#context, object.key)
-    switch (state) {
-      case 'absent':
-      case 'unsettled':
-        return putObject(this.#context, object)
-      case 'present':
-        return 'exists'
-      case 'deleted':
-        throw new HooktrailError('ARCHIVE_DELETE_MARKER', { key: object.key, location: this.location })
-    }
-    state satisfies never
+    return createObject(this.#context, object)
   }
 
   read(key: string, bytesMax: number): Promise<Buffer | null> {
@@ -137,8 +122,7 @@ class BucketStore implements S3Store {
       if (found !== null) return found
       const state = await keyState(this.#context, key)
       if (state === 'absent') return null
-      if (state === 'deleted')
-        throw new HooktrailError('ARCHIVE_DELETE_MARKER', { key, location: this.location })
+      if (state === 'deleted') throw deleteMarker(this.#context, key)
     }
     const reason = 'it is listed and cannot be found'
     throw new HooktrailError('ARCHIVE_STORE_UNAVAILABLE', { key, reason })

@@ -4,10 +4,11 @@ import { test } from 'node:test'
 import { listObjects } from '../../adapters/s3/list-objects.ts'
 import { openClient } from '../../adapters/s3/open-client.ts'
 import { openS3Store } from '../../adapters/s3/s3-store.ts'
+import { optionsFor } from '../support/s3-stage.ts'
 import { startSeaweedfs } from '../support/services/seaweedfs.ts'
 import { createLockedBucket, startOrReason } from '../support/services/s3-service.ts'
 import { failsWith, objectOf } from './archive-store.ts'
-import { optionsFor, testS3Store } from './s3-store.ts'
+import { testS3Store } from './s3-store.ts'
 
 const service = await startOrReason(startSeaweedfs)
 if (typeof service === 'string') test('the S3 store on SeaweedFS', { skip: service })

@@ -8,10 +8,11 @@ import { test } from 'node:test'
 import { openS3Store } from '../../adapters/s3/s3-store.ts'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import { messageOf } from '../../core/error/message-of.ts'
+import { optionsFor } from '../support/s3-stage.ts'
 import { createLockedBucket, startOrReason } from '../support/services/s3-service.ts'
 import { startVersitygw } from '../support/services/versitygw.ts'
 import { failsWith, keysOf, objectOf } from './archive-store.ts'
-import { optionsFor, testS3Store } from './s3-store.ts'
+import { testS3Store } from './s3-store.ts'
 
 const service = await startOrReason(startVersitygw)
 const skip = typeof service === 'string' ? service : false

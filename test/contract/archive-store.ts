@@ -24,6 +24,18 @@ export function objectOf(key: string, body: Buffer): NewObject {
   return { key, body, sha256: hash('sha256', body, 'buffer'), contentType: 'application/octet-stream' }
 }
 
+/** Its body in a file of its own below `folder`. */
+export async function fileObject(
+  folder: string,
+  key: string,
+  size: number,
+): Promise<{ readonly object: NewObject; readonly bytes: Buffer }> {
+  const bytes = randomBytes(size)
+  const file = path.join(folder, randomBytes(8).toString('hex'))
+  await writeFile(file, bytes)
+  return { bytes, object: { ...objectOf(key, bytes), body: { path: file, size } } }
+}
+
 export async function keysOf(
   store: ArchiveStore,
   prefix: string,

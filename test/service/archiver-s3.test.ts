@@ -11,16 +11,14 @@ import {
   type S3Store,
   type S3StoreOptions,
 } from '../../adapters/s3/s3-store.ts'
-import { systemClock } from '../../adapters/system/clock.ts'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { ArchiveStore, NewObject, ObjectVersion } from '../../core/ports/archive-store.ts'
 import type { TopicPartition } from '../../core/ports/event-log.ts'
 import { archiveAll, openStage, partitionOf, type ArchiverStage } from '../support/archiver-stage.ts'
 import { HandClock } from '../support/hand-clock.ts'
-import { silentLogger } from '../support/postgres.ts'
+import { optionsFor } from '../support/s3-stage.ts'
 import {
   createLockedBucket,
-  REGION,
   s3Client,
   startOrReason,
   type S3Service,
@@ -48,19 +46,7 @@ function testArchiver(server: S3Service): void {
     opened.defer(() => {
       client.destroy()
     })
-    options = {
-      bucket: await createLockedBucket(server),
-      prefix: 'hooktrail/prod',
-      endpoint: server.endpoint,
-      region: REGION,
-      credentials: server,
-      kmsKey: null,
-      storageClass: null,
-      ca: null,
-      requestTimeoutMs: 20_000,
-      clock: systemClock,
-      logger: silentLogger,
-    }
+    options = optionsFor(server, await createLockedBucket(server))
     store = opened.use(openS3Store(options))
     stage = opened.use(await openStage(locking(store)))
     at = partitionOf(await stage.topic('hooktrail.events.s3'))

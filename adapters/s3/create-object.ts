@@ -9,6 +9,7 @@ import type { Readable } from 'node:stream'
 import { PutObjectCommand, type PutObjectCommandInput } from '@aws-sdk/client-s3'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { NewObject, ObjectLock } from '../../core/ports/archive-store.ts'
+import { deleteMarker, keyState } from './object-versions.ts'
 import { request, type S3Context } from './request.ts'
 import { isRefusedByCondition } from './store-error.ts'
 
@@ -16,13 +17,37 @@ import { isRefusedByCondition } from './store-error.ts'
 const OBJECT_BYTES_MAX = 5 * 1024 ** 3
 const FILE_CHUNK_BYTES = 256 * 1024
 
-/** @throws ARCHIVE_DIGEST_MISMATCH, ARCHIVE_OBJECT_TOO_LARGE, and what the store throws */
-export function putObject(context: S3Context, object: NewObject): Promise<'created' | 'exists'> {
+/** @throws ARCHIVE_DELETE_MARKER, ARCHIVE_DIGEST_MISMATCH, ARCHIVE_OBJECT_TOO_LARGE, and what the store throws */
+export function createObject(context: S3Context, object: NewObject): Promise<'created' | 'exists'> {
   const { key, body } = object
   const bytes = Buffer.isBuffer(body) ? body.length : body.size
   if (bytes > OBJECT_BYTES_MAX)
     throw new HooktrailError('ARCHIVE_OBJECT_TOO_LARGE', { key, size: bytes, bytesMax: OBJECT_BYTES_MAX })
-  return request(context, { key, bytes }, (signal) => putOnce(context, object, signal))
+  return request(context, { key, bytes }, (signal) => lookAndPut(context, object, signal))
+}
+
+/**
+ * The look costs a request. It keeps a create from succeeding over a delete marker, where the condition of some stores
+ * does not; and it saves the upload of what exists, also at a repetition: a store that refuses may close the connection
+ * under a body that is on its way, and its answer is lost. Created and deleted between look and write: two versions,
+ * which the verifier tells.
+ */
+async function lookAndPut(
+  context: S3Context,
+  object: NewObject,
+  signal: AbortSignal,
+): Promise<'created' | 'exists'> {
+  const state = await keyState(context, object.key, signal)
+  switch (state) {
+    case 'absent':
+    case 'unsettled':
+      return putOnce(context, object, signal)
+    case 'present':
+      return 'exists'
+    case 'deleted':
+      throw deleteMarker(context, object.key)
+  }
+  state satisfies never
 }
 
 async function putOnce(
