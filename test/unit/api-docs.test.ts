@@ -32,7 +32,12 @@ async function registeredRoutes(): Promise<readonly string[]> {
     ...{ url: 'postgres://127.0.0.1:1/none', connectionsMax: 1, applicationName: 'test', ...common },
   })
   const deps = {
-    ...{ config: { ...read.config, generation: '0' }, log: new DeferredLog('postgres'), apiToken: 'token', ...common },
+    ...{
+      config: { ...read.config, generation: '0' },
+      log: new DeferredLog('postgres'),
+      apiToken: 'token',
+      ...common,
+    },
     store: createPostgresJobStore(database, common),
     report: createReportStore(database, null),
     openArchive: () => Promise.resolve(null),
