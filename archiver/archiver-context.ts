@@ -26,8 +26,6 @@ export interface ArchiverDeps {
   readonly formatsText: string
   /** What the job store remembers, where somebody asked it already: an archive that is missing is then not made anew. */
   readonly rememberedArchiveId?: string | null
-  /** Milliseconds to leave to others after a step, when they need the machine more. */
-  readonly yieldMs?: () => number
 }
 
 export interface ArchiverContext extends ArchiverDeps {

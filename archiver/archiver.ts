@@ -176,12 +176,12 @@ export class Archiver {
 
   /** Operational errors are waited out; anything else ends the service. */
   async #run(signal: AbortSignal, step: (signal: AbortSignal) => Promise<number>): Promise<void> {
-    const { clock, logger, yieldMs = () => 0 } = this.#context
+    const { clock, logger } = this.#context
     let failures = 0
     while (!signal.aborted) {
       let waitMs: number
       try {
-        waitMs = Math.max(await step(signal), yieldMs())
+        waitMs = await step(signal)
         failures = 0
         this.#waitsFor = null
       } catch (error) {

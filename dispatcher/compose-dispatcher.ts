@@ -42,8 +42,6 @@ export interface DispatcherDeps {
   readonly digestKey: string
   /** In [0, 1); for jitter. */
   readonly random?: () => number
-  /** See LoopContext. */
-  readonly yieldMs?: () => number
 }
 
 export interface ComposeDeps extends DispatcherDeps {

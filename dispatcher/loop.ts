@@ -14,8 +14,6 @@ export interface LoopContext {
   readonly clock: Clock
   readonly logger: Logger
   readonly waits: WaitList
-  /** Milliseconds to leave to others after a step, when they need the machine more. */
-  readonly yieldMs: () => number
 }
 
 export interface Loop {
@@ -32,7 +30,7 @@ export async function runLoop(loop: Loop, context: LoopContext, signal: AbortSig
   while (!signal.aborted) {
     let pauseMs: number
     try {
-      pauseMs = Math.max(await loop.step(signal), context.yieldMs())
+      pauseMs = await loop.step(signal)
       if (failures > 0) context.logger.info({ loop: loop.name, failures }, 'goes on')
       failures = 0
       context.waits.clear(loop.name)

@@ -46,8 +46,8 @@ class DispatcherService implements Service {
   }
 
   async #run(): Promise<void> {
-    const { clock, logger, yieldMs = () => 0 } = this.#deps
-    const context: LoopContext = { clock, logger, waits: this.#waits, yieldMs }
+    const { clock, logger } = this.#deps
+    const context: LoopContext = { clock, logger, waits: this.#waits }
     const dispatcher = await this.#compose(context)
     if (dispatcher === null) return
     const broken = Promise.withResolvers<never>()

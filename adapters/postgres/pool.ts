@@ -3,6 +3,7 @@
  * statements, and the schema `hooktrail` as its search path. Nothing here reconnects by itself: each query takes
  * a fresh connection when the last one died, and callers' loops go on for ever.
  */
+import { setPriority } from 'node:os'
 import { Client, Pool, type ClientConfig, type PoolClient, type QueryResultRow } from 'pg'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { Logger } from '../../core/log.ts'
@@ -52,6 +53,8 @@ export interface DatabaseOptions {
   readonly schema?: string
   /** The same for all threads of a process that has several: they wake each other without the database (wakeup.ts). */
   readonly processId?: string
+  /** Of the server's processes behind this pool, 1 to 19; only where the server runs on this machine, started by us. */
+  readonly niceness?: number
 }
 
 const ATTEMPTS_MAX = 5
@@ -70,6 +73,11 @@ export function openDatabase(options: DatabaseOptions): Database {
   pool.on('error', (error) => {
     options.logger.debug({ reason: error.message }, 'an idle database connection ended')
   })
+  const { niceness, logger } = options
+  if (niceness !== undefined)
+    pool.on('connect', (client) => {
+      lowerPriority(client, niceness, logger)
+    })
   let ended: Promise<void> | null = null
   return {
     schema,
@@ -79,6 +87,17 @@ export function openDatabase(options: DatabaseOptions): Database {
     copyRows: (name, values) => copyFrom(pool, name, values),
     connect: (onNotification) => openConnection(config, onNotification),
     [Symbol.asyncDispose]: () => (ended ??= pool.end()),
+  }
+}
+
+/** The pid came with the connection. Where the system does not permit it, all share the machine alike. */
+function lowerPriority(client: PoolClient, niceness: number, logger: Logger): void {
+  const pid = 'processID' in client ? client.processID : null
+  if (typeof pid !== 'number') return
+  try {
+    setPriority(pid, niceness)
+  } catch (error) {
+    logger.debug({ err: error }, 'the priority of a database process was not lowered')
   }
 }
 

@@ -23,8 +23,6 @@ export interface Context extends AsyncDisposable {
   readonly home: string
   readonly clock: Clock
   readonly logger: Logger
-  /** Milliseconds that loops leave to ingress after a step. */
-  readonly yieldMs: () => number
   readonly metrics: PrometheusMetrics
   /** Of this thread's pool; each thread of a process has its own. */
   readonly connectionsMax: number
@@ -45,6 +43,8 @@ export interface LocalPostgres extends Pick<OwnPostgres, 'url' | 'dataDirectory'
 }
 
 export interface ContextOptions {
+  /** Of this thread's part of hooktrail's own Postgres; absent: as everybody. */
+  readonly niceness?: number
   readonly config: Settings
   readonly home: string
   readonly logger: Logger
@@ -53,7 +53,6 @@ export interface ContextOptions {
   readonly processId: string
   /** Hooktrail's own Postgres that runs already. */
   readonly postgres?: LocalPostgres | null
-  readonly yieldMs?: () => number
   /** Asked between the steps. */
   readonly signal: AbortSignal
 }
@@ -79,19 +78,19 @@ export async function openContext(options: ContextOptions): Promise<Context> {
     ...{ config, home, clock, logger, digestKey, apiToken, connectionsMax, processId },
     ...{ database, store, postgres },
     metrics: createPrometheusMetrics(),
-    yieldMs: options.yieldMs ?? (() => 0),
     log: new DeferredLog(config.log.kafka === null ? 'postgres' : 'kafka'),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
 }
 
 function databaseOptions(
-  { config, connectionsMax, processId, logger }: ContextOptions,
+  { config, connectionsMax, processId, logger, niceness }: ContextOptions,
   own: LocalPostgres | null,
 ) {
   const url = config.database.url ?? own?.url
   if (url === undefined) throw new TypeError('neither a database URL nor a Postgres of our own')
-  return { url, connectionsMax, processId, applicationName: 'hooktrail', logger }
+  const priority = own === null || niceness === undefined ? {} : { niceness }
+  return { url, connectionsMax, processId, applicationName: 'hooktrail', logger, ...priority }
 }
 
 async function digestKeyOf(config: Settings, home: string): Promise<string> {

@@ -8,7 +8,6 @@ import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { ServicesReport } from '../../api/health-routes.ts'
 import type { Context } from './context.ts'
-import { IngressPressure } from './ingress-pressure.ts'
 import type { StoreServicesOptions } from './store-services.ts'
 import { fromPortable, type FromThread, type ToThread } from './thread-messages.ts'
 
@@ -19,7 +18,6 @@ export class ServicesThread implements AsyncDisposable {
   readonly #context: Context
   readonly #options: StoreServicesOptions
   readonly #worker: Worker
-  readonly #pressure = new IngressPressure()
   readonly #started = Promise.withResolvers<void>()
   readonly #exited: Promise<unknown>
   readonly #questions = new Map<number, (report: ServicesReport) => void>()
@@ -49,9 +47,8 @@ export class ServicesThread implements AsyncDisposable {
     const { names } = this.#options
     const local =
       postgres === null ? null : { url: postgres.url, dataDirectory: postgres.dataDirectory, done: null }
-    const { shared: pressure } = this.#pressure
     const shared = { config, home, names, connectionsMax, processId }
-    this.#tell({ kind: 'start', input: { ...shared, postgres: local, pressure } })
+    this.#tell({ kind: 'start', input: { ...shared, postgres: local } })
     await this.#started.promise
   }
 
@@ -75,7 +72,6 @@ export class ServicesThread implements AsyncDisposable {
     this.#isStopping = true
     this.#tell({ kind: 'stop' })
     await this.#exited
-    this.#pressure[Symbol.dispose]()
   }
 
   #silent(): ServicesReport {

@@ -1,17 +1,16 @@
 /**
  * The thread of dispatcher and archiver: what services-thread.ts starts. It asks the scheduler for less than ingress
- * gets, so that under load webhooks are answered first and delivered with what is left (never nothing: the share is
- * small, not zero).
+ * gets, also for the processes of its own Postgres that work for it, so that under load webhooks are answered first and
+ * delivered with what is left (never nothing: about a tenth where all want more than there is).
  */
 import { setPriority } from 'node:os'
 import { parentPort, type MessagePort } from 'node:worker_threads'
 import { createLogger } from '../../adapters/system/logger.ts'
 import { openContext } from './context.ts'
-import { yieldMsOf } from './ingress-pressure.ts'
 import { StoreServices } from './store-services.ts'
 import { toPortable, type FromThread, type ThreadInput, type ToThread } from './thread-messages.ts'
 
-const NICENESS = 5
+const NICENESS = 10
 
 class ServicesHost {
   readonly #port: MessagePort
@@ -42,12 +41,10 @@ class ServicesHost {
     }
   }
 
-  async #begin({ names, pressure, ...input }: ThreadInput): Promise<void> {
+  async #begin({ names, ...input }: ThreadInput): Promise<void> {
     const logger = createLogger()
     const { signal } = this.#stopping
-    const context = this.#opened.use(
-      await openContext({ ...input, yieldMs: yieldMsOf(pressure), logger, signal }),
-    )
+    const context = this.#opened.use(await openContext({ ...input, niceness: NICENESS, logger, signal }))
     const onFailed = (reason: unknown): void => {
       this.#fail(reason)
     }

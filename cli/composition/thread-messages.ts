@@ -18,8 +18,6 @@ export interface ThreadInput {
   readonly connectionsMax: number
   readonly processId: string
   readonly postgres: LocalPostgres | null
-  /** Of IngressPressure. */
-  readonly pressure: SharedArrayBuffer
 }
 
 export type ToThread =

@@ -153,7 +153,7 @@ export async function whilePumping<T>(
   if (queue.driver !== 'redis') return body()
   const pump = pumpOf(stage, queue)
   const stop = new AbortController()
-  const context = { clock: systemClock, logger: silentLogger, waits: new WaitList(), yieldMs: () => 0 }
+  const context = { clock: systemClock, logger: silentLogger, waits: new WaitList() }
   const running = runLoop({ name: 'pump', step: () => pump.run() }, context, stop.signal)
   try {
     return await body()
