@@ -2,6 +2,7 @@
 import type { NoteSigner, NoteVerifier } from '../core/archive/signed-note.ts'
 import type { Clock } from '../core/clock.ts'
 import type { ArchiveConfig } from '../core/config/config.ts'
+import type { Demand } from '../core/demand.ts'
 import type { Logger } from '../core/log.ts'
 import type { ArchiveStore } from '../core/ports/archive-store.ts'
 import type { EventLog, TopicPartition } from '../core/ports/event-log.ts'
@@ -19,6 +20,8 @@ export interface ArchiverDeps {
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: Metrics
+  /** Of the deliveries in this process; absent where there are none. */
+  readonly demand?: Pick<Demand, 'isHigh'>
   /** Holds segments until they are in the store; whatever lies there at start is swept. */
   readonly spoolDirectory: string
   /** Unique name of this process, e.g. host, pid and a random part. */

@@ -12,6 +12,7 @@ import type { ArchiverContext, ArchiverDeps } from './archiver-context.ts'
 import { archiverStatus, publishStatus, type ArchiverStatus } from './archiver-status.ts'
 import { Assignment } from './assignment.ts'
 import { closeChain } from './close-chain.ts'
+import { Deference } from './deference.ts'
 import { cutStep } from './cut-log.ts'
 import { openGenesis } from './genesis.ts'
 import { HeartbeatChain } from './heartbeat-chain.ts'
@@ -54,6 +55,7 @@ export class Archiver {
   readonly #heartbeats: HeartbeatWriter
   readonly #assignment: Assignment
   readonly #partitions: PartitionSet
+  readonly #deference: Deference
   readonly #closed = new Set<string>()
   #topics: readonly Topic[] | null = null
   #topicsAt = -Infinity
@@ -68,6 +70,8 @@ export class Archiver {
     this.#heartbeats = new HeartbeatWriter(context, this.#chain)
     this.#assignment = new Assignment(context)
     this.#partitions = new PartitionSet(context, this.#chain)
+    const rollAgeMs = config.archive.roll.ageMsMax
+    this.#deference = new Deference({ clock: context.clock, demand: context.demand, rollAgeMs })
   }
 
   status(): ArchiverStatus {
@@ -99,7 +103,10 @@ export class Archiver {
     const topics = await this.#freshTopics()
     const held = await this.#assignment.step(topics.map(({ name }) => name))
     await this.#partitions.assign(topics, held)
-    return this.#partitions.step(signal)
+    if (this.#deference.defers) return false
+    const hasMore = await this.#partitions.step(signal)
+    if (!hasMore) this.#deference.caughtUp()
+    return hasMore
   }
 
   async heartbeatStep(isLast = false): Promise<'signed' | 'lost' | 'not-due'> {

@@ -4,6 +4,7 @@ import { createSender } from '../adapters/http/send.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Config, HandlerConfig, SourceConfig } from '../core/config/config.ts'
 import { signingKeys } from '../core/delivery/webhook-signature.ts'
+import type { Demand } from '../core/demand.ts'
 import type { Logger } from '../core/log.ts'
 import type { Sender } from '../core/delivery/sender.ts'
 import { compileHandler } from '../core/plan/plan-handler.ts'
@@ -42,6 +43,8 @@ export interface DispatcherDeps {
   readonly digestKey: string
   /** In [0, 1); for jitter. */
   readonly random?: () => number
+  /** Told when a take got all that it asked for. */
+  readonly demand?: Pick<Demand, 'note'>
 }
 
 export interface ComposeDeps extends DispatcherDeps {

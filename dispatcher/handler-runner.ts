@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../core/clock.ts'
 import type { HandlerConfig } from '../core/config/config.ts'
+import type { Demand } from '../core/demand.ts'
 import type { Logger } from '../core/log.ts'
 import type { JobQueue } from '../core/ports/job-queue.ts'
 import type { TakenJob } from '../core/ports/job-store.ts'
@@ -33,6 +34,7 @@ export interface HandlerRunnerOptions {
   readonly generation: string
   readonly queue: Pick<JobQueue, 'take'>
   readonly delivery: JobDelivery
+  readonly demand?: Pick<Demand, 'note'>
   readonly clock: Clock
   readonly logger: Logger
   /** Called when a job could not be handled at all: a broken invariant. */
@@ -65,7 +67,10 @@ export class HandlerRunner {
     const slots = Math.min(this.#sends.free, this.#jobs.free, TAKE_JOBS_MAX)
     const jobs = await this.step(signal)
     // As many as asked for: there are more, and only slots are to be waited for.
-    if (jobs >= slots) return this.#sends.free * FREE_SHARE < this.#options.concurrency ? SLOTS_PAUSE_MS : 0
+    if (jobs >= slots) {
+      this.#options.demand?.note()
+      return this.#sends.free * FREE_SHARE < this.#options.concurrency ? SLOTS_PAUSE_MS : 0
+    }
     return this.#pace.next(jobs, this.#options.clock.monotonic())
   }
 

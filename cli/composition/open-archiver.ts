@@ -4,16 +4,15 @@ import { readFile, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { archiveSignerOf, ensureArchiveSigner } from '../../adapters/system/key-files.ts'
+import type { ArchiverDeps } from '../../archiver/archiver-context.ts'
 import { startArchiver, type ArchiverService } from '../../archiver/archiver.ts'
 import { parseVerifierKey } from '../../core/archive/signed-note.ts'
-import type { ArchiveStore } from '../../core/ports/archive-store.ts'
 import type { Context } from './context.ts'
 import { packageRoot } from './package-root.ts'
 
 export async function openArchiver(
   context: Context,
-  archive: ArchiveStore,
-  rememberedArchiveId: string | null,
+  given: Pick<ArchiverDeps, 'archive' | 'demand' | 'rememberedArchiveId'>,
 ): Promise<ArchiverService> {
   const { config, home } = context
   const { signingKey } = config.archive
@@ -25,12 +24,11 @@ export async function openArchiver(
   if (context.postgres !== null) await rm(spool, { recursive: true, force: true })
   return startArchiver(config, {
     ...context,
-    archive,
+    ...given,
     signer,
     verifiers: [parseVerifierKey(signer.vkey)],
     spoolDirectory: join(spool, instance),
     instance,
     formatsText: await readFile(join(packageRoot(), 'docs', 'formats.md'), 'utf8'),
-    rememberedArchiveId,
   })
 }

@@ -4,6 +4,7 @@
  */
 import type { ServicesReport } from '../../api/health-routes.ts'
 import type { ArchiverService } from '../../archiver/archiver.ts'
+import { Demand } from '../../core/demand.ts'
 import type { EventLog } from '../../core/ports/event-log.ts'
 import type { StoreIdentity } from '../../core/ports/job-store.ts'
 import type { Service } from '../../core/service.ts'
@@ -76,13 +77,17 @@ export class StoreServices implements AsyncDisposable {
     const identity = await this.#prepare()
     const { signal } = this.#stopping
     if (identity === null) return
+    const demand = new Demand(this.#context.clock)
     if (this.#options.names.includes('archiver') && !signal.aborted) {
       const archive = await openArchiveStore(this.#context, this.#stack)
-      this.#archiver = this.#keep(await openArchiver(this.#context, archive, identity.archiveId))
+      const given = { archive, demand, rememberedArchiveId: identity.archiveId }
+      this.#archiver = this.#keep(await openArchiver(this.#context, given))
     }
     if (this.#options.names.includes('dispatcher') && !signal.aborted) {
       const queue = this.#stack.use(await openQueue(this.#context, identity.storeId))
-      this.#dispatcher = this.#keep(await startDispatcher(this.#context.config, { ...this.#context, queue }))
+      this.#dispatcher = this.#keep(
+        await startDispatcher(this.#context.config, { ...this.#context, queue, demand }),
+      )
     }
     this.#isPrepared = true
   }
