@@ -125,7 +125,9 @@ async function oneRound(trail: Installation, { size, ackFile }: Rounds, random: 
     await size.killServer(trail.home, random())
     await eventually('an event is acknowledged again after the server was killed', 30_000, async () =>
       (await send(trail, ackFile, AbortSignal.timeout(2000))) > 0 ? true : null,
-    )
+    ).catch((error: unknown) => {
+      throw new Error(trail.output(), { cause: error })
+    })
     stop.abort()
     await (random() < 0.5 ? trail.killGroup() : trail.stop())
   }
