@@ -1,7 +1,7 @@
 /** The S3 store on Versity S3 Gateway: the port's suite, what S3 adds to it, TLS with a private authority, a full disk. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
@@ -10,6 +10,7 @@ import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import { messageOf } from '../../core/error/message-of.ts'
 import { optionsFor } from '../support/s3-stage.ts'
 import { createLockedBucket, startOrReason } from '../support/services/s3-service.ts'
+import { createCertificateFiles } from '../support/services/self-signed.ts'
 import { startVersitygw } from '../support/services/versitygw.ts'
 import { failsWith, keysOf, objectOf } from './archive-store.ts'
 import { testS3Store } from './s3-store.ts'
@@ -20,38 +21,18 @@ if (typeof service === 'string') test('the S3 store on versitygw', { skip })
 else testS3Store({ service })
 
 test('a certificate of a private authority is believed where the authority is given', { skip }, async () => {
-  const folder = await mkdtemp(path.join(tmpdir(), 's3-tls-'))
-  try {
-    const tls = { certFile: path.join(folder, 'cert.pem'), keyFile: path.join(folder, 'key.pem') }
-    execFileSync('openssl', [
-      ...[
-        'req',
-        '-x509',
-        '-newkey',
-        'ec',
-        '-pkeyopt',
-        'ec_paramgen_curve:prime256v1',
-        '-nodes',
-        '-days',
-        '1',
-      ],
-      ...['-subj', '/CN=hooktrail test', '-addext', 'subjectAltName=IP:127.0.0.1'],
-      ...['-keyout', tls.keyFile, '-out', tls.certFile],
-    ])
-    const ca = await readFile(tls.certFile, 'utf8')
-    await using secure = await startVersitygw({ tls })
-    const options = optionsFor(secure, await createLockedBucket(secure, ca))
-    await using store = openS3Store({ ...options, ca })
-    assert.equal(await store.create(objectOf('k', Buffer.from('x'))), 'created')
-    assert.equal(String(await store.read('k', 10)), 'x')
-    await using careful = openS3Store(options)
-    await assert.rejects(careful.read('k', 10), (error) => {
-      assert(isHooktrailError(error, 'ARCHIVE_STORE_UNAVAILABLE'))
-      return String(error.details['reason']).includes('SELF_SIGNED_CERT')
-    })
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
+  await using made = await createCertificateFiles()
+  const ca = made.certificate
+  await using secure = await startVersitygw({ tls: made })
+  const options = optionsFor(secure, await createLockedBucket(secure, ca))
+  await using store = openS3Store({ ...options, ca })
+  assert.equal(await store.create(objectOf('k', Buffer.from('x'))), 'created')
+  assert.equal(String(await store.read('k', 10)), 'x')
+  await using careful = openS3Store(options)
+  await assert.rejects(careful.read('k', 10), (error) => {
+    assert(isHooktrailError(error, 'ARCHIVE_STORE_UNAVAILABLE'))
+    return String(error.details['reason']).includes('SELF_SIGNED_CERT')
+  })
 })
 
 test('a store whose disk is full says so, and goes on when there is room again', { skip }, async (t) => {

@@ -1,63 +1,30 @@
 /** The queue on a Redis that speaks TLS only with whom it knows: its own authority, and a client's certificate. */
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { createBullmqJobQueue, type BullmqJobQueueOptions } from '../../adapters/bullmq/job-queue.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
 import type { HintQueue } from '../../core/ports/job-queue.ts'
 import { createJobStage } from '../support/job-stage.ts'
 import { silentLogger } from '../support/postgres.ts'
-import { freePorts, ServiceUnavailableError } from '../support/services/local-process.ts'
+import { freePorts } from '../support/services/local-process.ts'
 import { startRedis, testOnRedis } from '../support/services/redis.ts'
+import { createCertificateFiles } from '../support/services/self-signed.ts'
 import { hintsOf, planJobs, takeSome } from './job-queue.ts'
 
 interface TlsRedis extends AsyncDisposable {
   readonly port: number
-  readonly pem: Buffer
-  readonly key: Buffer
+  readonly pem: string
+  readonly key: string
 }
 
 /** One self-signed certificate serves as authority, server and client. */
 async function startTlsRedis(): Promise<TlsRedis> {
-  const folder = await mkdtemp(join(tmpdir(), 'hooktrail-tls-'))
-  const [pem, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
-  try {
-    execFileSync(
-      'openssl',
-      [
-        ...[
-          'req',
-          '-x509',
-          '-newkey',
-          'ec',
-          '-pkeyopt',
-          'ec_paramgen_curve:prime256v1',
-          '-nodes',
-          '-days',
-          '1',
-        ],
-        ...['-subj', '/CN=hooktrail-test', '-addext', 'subjectAltName=IP:127.0.0.1'],
-        ...['-keyout', key, '-out', pem],
-      ],
-      { stdio: 'ignore' },
-    )
-  } catch (error) {
-    throw new ServiceUnavailableError('openssl is not installed', { cause: error })
-  }
+  await using opened = new AsyncDisposableStack()
+  const { certificate, key, certFile, keyFile } = opened.use(await createCertificateFiles())
   const [port = 0] = await freePorts(1)
-  const files = ['--tls-cert-file', pem, '--tls-key-file', key, '--tls-ca-cert-file', pem]
-  const redis = await startRedis({ args: ['--tls-port', String(port), ...files] })
-  return {
-    port,
-    pem: await readFile(pem),
-    key: await readFile(key),
-    [Symbol.asyncDispose]: async () => {
-      await redis[Symbol.asyncDispose]()
-      await rm(folder, { recursive: true })
-    },
-  }
+  const files = ['--tls-cert-file', certFile, '--tls-key-file', keyFile, '--tls-ca-cert-file', certFile]
+  opened.use(await startRedis({ args: ['--tls-port', String(port), ...files] }))
+  const kept = opened.move()
+  return { port, pem: certificate, key, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }
 
 testOnRedis(

@@ -63,8 +63,6 @@ testJobQueue((name, body) => {
 
 /** Of one queue, however many hints went through it; and the mark. */
 const FIXED_KEYS = new Set(['mark', 'meta', 'id', 'events', 'marker', 'stalled-check', 'stalled'])
-/** Both of its bounds, connecting again included. */
-const OFFER_MS_MAX = 10_000
 
 type Fault = (redis: RedisServer) => Promise<void>
 
@@ -166,10 +164,8 @@ testOnRedis(
     await planJobs(stage.store, 0, 5)
     const taken = takeExactly(queue, 5)
     await redis.kill('SIGSTOP')
-    const askedAt = performance.now()
     await assert.rejects(queue.offer('billing', hintsOf(0, 5)), isUnavailable)
     await assert.rejects(queue.lostHints(), isUnavailable)
-    assert.ok(performance.now() - askedAt < OFFER_MS_MAX)
     await redis.kill('SIGCONT')
     assert.equal((await whilePumping(stage, queue, () => taken)).length, 5)
   },
@@ -283,10 +279,8 @@ testOnRedis(
     await queueOne(stage, used)
     await redis.kill('SIGKILL')
     const taken = [takeSome(used), takeSome(fresh)]
-    const closedAt = performance.now()
     await Promise.all([used, fresh].map((queue) => queue[Symbol.asyncDispose]()))
     assert.deepEqual(await Promise.all(taken), [[], []])
-    assert.ok(performance.now() - closedAt < OFFER_MS_MAX)
   },
 )
 

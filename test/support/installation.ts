@@ -6,9 +6,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { freePorts } from './services/local-process.ts'
 
 export const HOOKTRAIL = resolve(import.meta.dirname, '..', '..', 'bin', 'hooktrail')
 const READY_MS_MAX = 60_000
@@ -136,11 +136,7 @@ export async function eventually<T>(what: string, msMax: number, check: () => Pr
 }
 
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
+  const [port = 0] = await freePorts(1)
   return port
 }
 
