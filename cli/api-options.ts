@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { Command } from 'commander'
-import { createColors } from 'picocolors'
 import { z } from 'zod'
 import { requestApi, type ApiRequest, type ApiTarget } from '../adapters/http/client.ts'
+import { colorsFor } from '../adapters/system/colors.ts'
 import { readSecretFile } from '../adapters/system/secret-file.ts'
 import type { Settings } from '../core/config/config.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
@@ -58,8 +58,7 @@ export async function printList(flags: ApiFlags, path: string, columns: readonly
     return
   }
   const { items, next } = listSchema.parse(value)
-  const colors = createColors(process.stdout.isTTY && !process.env['NO_COLOR'])
-  console.log(tableText(columns, items, colors.bold))
+  console.log(tableText(columns, items, colorsFor(process.stdout).bold))
   if (next) process.stderr.write(`More: repeat with --cursor ${next}\n`)
 }
 

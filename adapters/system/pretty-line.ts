@@ -1,11 +1,10 @@
 /** One JSON log line as one line for people: time, level, message, then the fields. Colours where NO_COLOR allows them. */
-import { createColors } from 'picocolors'
+import { colorsFor } from './colors.ts'
 
 const TIME = /T(\d\d:\d\d:\d\d)/
 const TEXT_CHARACTERS_MAX = 400
 
-/** On a terminal, unless NO_COLOR is set. */
-export const colors = createColors(process.stderr.isTTY && (process.env['NO_COLOR'] ?? '') === '')
+export const colors = colorsFor(process.stderr)
 
 export function prettyLine(json: string): string {
   const { time, level, message, ...fields } = JSON.parse(json) as Record<string, unknown>

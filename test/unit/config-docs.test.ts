@@ -35,10 +35,21 @@ test('every example of docs/config.md and docs/sizes.md is valid', () => {
   const examples = [...(page + sizes).matchAll(/```yaml\n([\s\S]*?)```/g)].map((match) => match[1] ?? '')
   assert.equal(examples.length, 3)
   const secret = `whsec_${Buffer.alloc(24, 1).toString('base64')}`
-  const names = ['STRIPE_NEW', 'STRIPE_OLD', 'PARTNER_SECRET', 'APP_SIGNING_SECRET']
-  const env = Object.fromEntries(names.map((name) => [name, secret]))
+  const names = [
+    'STRIPE_NEW',
+    'STRIPE_OLD',
+    'PARTNER_SECRET',
+    'APP_SIGNING_SECRET',
+    'KAFKA_PASSWORD',
+    'API_TOKEN',
+    'GITHUB_SECRET',
+  ]
+  const urls = { DATABASE_URL: 'postgres://db/hooktrail', REDIS_URL: 'redis://cache' }
+  const env = { ...Object.fromEntries(names.map((name) => [name, secret])), ...urls }
+  const readFile = (path: string): string =>
+    path.endsWith('.key') ? '-----BEGIN PRIVATE KEY-----' : 'x'.repeat(64)
   for (const text of examples) {
-    const result = readConfig({ text, file: 'config.md', overlay: null }, { env, readFile: () => '' })
+    const result = readConfig({ text, file: 'config.md', overlay: null }, { env, readFile })
     assert.ok(result.ok, JSON.stringify(result))
   }
 })
