@@ -84,11 +84,13 @@ export class Health {
       retentionSeconds,
       heartbeatSecondsMax: (config.archive.idleHeartbeatMs + late) / 1000,
     })
+    const waits = (wanted: string): boolean =>
+      services.some(({ name, waitingFor }) => name === wanted && waitingFor !== null)
     return {
       verdict,
       dependencies: {
         database: handlers === null ? 'down' : 'ok',
-        archive: archive === null ? 'unknown' : 'ok',
+        archive: archive === null ? 'unknown' : waits('archiver') ? 'waiting' : 'ok',
       },
       services: services.map(({ name, waitingFor }) => ({ name, waiting_for: waitingFor })),
       generation: config.generation,

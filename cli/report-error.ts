@@ -16,6 +16,8 @@ const USAGE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'ARCHIVE_OTHER_KEY',
   'ARCHIVE_TOPIC_UNKNOWN',
   'API_TOKEN_MISSING',
+  'INGRESS_UNKNOWN_SOURCE',
+  'SEND_FILE_UNREADABLE',
 ])
 
 const REFUSALS: ReadonlySet<ErrorCode> = new Set([

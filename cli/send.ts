@@ -33,7 +33,7 @@ async function send(name: string, data: string, flags: SendFlags): Promise<void>
   const { config } = loadConfig(flags)
   const source = config.sources.find((one) => one.name === name)
   if (source === undefined) throw new HooktrailError('INGRESS_UNKNOWN_SOURCE', { source: name })
-  const body = data.startsWith('@') ? readFileSync(data.slice(1)) : Buffer.from(data)
+  const body = data.startsWith('@') ? readData(data.slice(1)) : Buffer.from(data)
   const url = new URL(`/webhooks/${name}`, flags.url ?? `http://127.0.0.1:${config.server.port}`)
   const request = { body, id: randomUUID(), nowSeconds: Math.floor(Date.now() / 1000), type: flags.type }
   const headers = { 'content-type': 'application/json', ...signedHeaders(source, request) }
@@ -41,6 +41,16 @@ async function send(name: string, data: string, flags: SendFlags): Promise<void>
     throw new HooktrailError('API_UNREACHABLE', { url: url.href }, error)
   })
   const answer = await response.text()
-  if (!response.ok) throw new HooktrailError('API_REQUEST_REFUSED', { status: response.status, answer })
+  // Something else may listen there and answer 200 to anything.
+  if (!response.ok || !answer.includes('"event_id"'))
+    throw new HooktrailError('API_REQUEST_REFUSED', { url: url.href, status: response.status, answer })
   console.log(answer)
+}
+
+function readData(file: string): Buffer {
+  try {
+    return readFileSync(file)
+  } catch (error) {
+    throw new HooktrailError('SEND_FILE_UNREADABLE', { file }, error)
+  }
 }

@@ -75,14 +75,15 @@ async function begin({ flags, services, logger, stop, opened }: Beginning): Prom
   if (isFirstStart(flags) && services === ALL) await prepareFirstStart(flags.config)
   const { config, warnings } = loadConfig(flags)
   for (const warning of warnings) logger.warn({}, warning)
-  const echo = await startEcho(config)
-  if (echo !== null) opened.use(echo)
   const names = new Set(services)
   const { connectionsMax: allMax } = config.database
   const connectionsMax = hasServicesThread(names) ? Math.floor(allMax / 2) : allMax
   const home = homeOf(process.env)
   const processId = randomUUID()
   const context = opened.use(await openContext({ config, home, connectionsMax, processId, logger, signal }))
+  // Behind the context, which locks the home: a second start is told that one runs, not that a port is taken.
+  const echo = names.has('dispatcher') ? await startEcho(config) : null
+  if (echo !== null) opened.use(echo)
   const running = await runServices(context, names, signal)
   const { webhooks, api } = running.addresses
   logger.info({ webhooks, api, services, generation: context.config.generation }, 'hooktrail is running')

@@ -225,8 +225,7 @@ export class PartitionPlanner {
     const { at, backlog, payloads, source, logger, metrics } = this.#options
     for (const { handler, counts } of decision.steps) {
       this.#positions?.set(handler, next)
-      if (counts.errors > 0)
-        logger.warn({ handler, jobs: counts.errors, error: 'filter_error' }, 'jobs are dead at planning')
+      if (counts.errors > 0) logger.warn(deadFields(handler, decision), 'jobs are dead at planning')
       backlog.planned(handler, counts.planned)
       if (handler === INDEX_HANDLER && counts.duplicate > 0)
         metrics.count('events_duplicate_total', { source: source.name }, counts.duplicate)
@@ -271,6 +270,14 @@ export class PartitionPlanner {
   #unstick(handler: string): void {
     if (this.#stuckUntil.delete(handler)) this.#options.waits.clear(`${this.name} for ${handler}`)
   }
+}
+
+/** One event and what its filter said stand for all of the step. */
+function deadFields(handler: string, { jobs }: StepDecision): Record<string, unknown> {
+  const dead = jobs.filter((job) => job.handler === handler && job.state === 'dead')
+  const [first] = dead
+  const { errorClass, errorDetail, eventId } = first ?? {}
+  return { handler, jobs: dead.length, error: errorClass, detail: errorDetail, event_id: eventId }
 }
 
 /** Cuts what a read returned beyond `until`: the log counts records, and a gap may have made it go further. */

@@ -64,7 +64,8 @@ function isOutage(error: unknown): boolean {
   return (
     isHooktrailError(error, 'STORE_UNAVAILABLE') ||
     isHooktrailError(error, 'STORE_FULL') ||
-    isHooktrailError(error, 'LOG_UNAVAILABLE')
+    isHooktrailError(error, 'LOG_UNAVAILABLE') ||
+    isHooktrailError(error, 'ARCHIVE_STORE_UNAVAILABLE')
   )
 }
 

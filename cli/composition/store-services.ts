@@ -31,7 +31,10 @@ export class StoreServices implements AsyncDisposable {
   readonly #stopping = new AbortController()
   #waitsFor = 'the database'
   #isPrepared = false
+  /** Until the archive has answered once. */
+  #archiverWaitsFor: string | null = null
   #began: Promise<void> = Promise.resolve()
+  #archiving: Promise<void> = Promise.resolve()
   #dispatcher: Service | null = null
   #archiver: ArchiverService | null = null
 
@@ -64,12 +67,14 @@ export class StoreServices implements AsyncDisposable {
   waitingFor(name: string): string | null {
     if (!this.#isPrepared) return this.#waitsFor
     if (name === 'dispatcher') return this.#dispatcher?.waitingFor() ?? null
-    return name === 'archiver' ? (this.#archiver?.waitingFor() ?? null) : null
+    if (name !== 'archiver') return null
+    return this.#archiverWaitsFor ?? this.#archiver?.waitingFor() ?? null
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort()
     await this.#began
+    await this.#archiving
     await this.#stack.disposeAsync()
   }
 
@@ -78,11 +83,11 @@ export class StoreServices implements AsyncDisposable {
     const { signal } = this.#stopping
     if (identity === null) return
     const demand = new Demand(this.#context.clock)
-    if (this.#options.names.includes('archiver') && !signal.aborted) {
-      const archive = await openArchiveStore(this.#context, this.#stack)
-      const given = { archive, demand, rememberedArchiveId: identity.archiveId }
-      this.#archiver = this.#keep(await openArchiver(this.#context, given))
-    }
+    const archiving = this.#beginArchiver(identity, demand)
+    this.#archiving = archiving.catch(() => undefined)
+    // A folder is there or refused; a bucket that does not answer holds up nobody but the archiver.
+    if (this.#context.config.archive.s3 === null) await archiving
+    else archiving.catch(this.#options.onFailed)
     if (this.#options.names.includes('dispatcher') && !signal.aborted) {
       const queue = this.#stack.use(await openQueue(this.#context, identity.storeId))
       this.#dispatcher = this.#keep(
@@ -90,6 +95,20 @@ export class StoreServices implements AsyncDisposable {
       )
     }
     this.#isPrepared = true
+  }
+
+  async #beginArchiver({ archiveId }: StoreIdentity, demand: Demand): Promise<void> {
+    if (!this.#options.names.includes('archiver') || this.#stopping.signal.aborted) return
+    this.#archiverWaitsFor = 'the archive'
+    const archive = await openArchiveStore(this.#context, this.#stack)
+    const given = { archive, demand, rememberedArchiveId: archiveId }
+    const onWait = (line: string): void => {
+      this.#archiverWaitsFor = line
+    }
+    const awaited = { name: 'the archive', signal: this.#stopping.signal, onWait }
+    const archiver = await waitFor(this.#context, awaited, (context) => openArchiver(context, given))
+    this.#archiverWaitsFor = null
+    if (archiver !== null) this.#archiver = this.#keep(archiver)
   }
 
   /** A log of its own is opened whatever the database does: ingress needs nothing else. Null when stopped meanwhile. */

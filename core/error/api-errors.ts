@@ -76,6 +76,12 @@ export const apiErrors = {
     fix: 'run the command in the folder of hooktrail start, or name its folder in HOOKTRAIL_HOME or the token in HOOKTRAIL_TOKEN',
     read,
   },
+  SEND_FILE_UNREADABLE: {
+    what: 'the file that shall be sent cannot be read',
+    events: 'nothing was sent',
+    fix: "hooktrail send SOURCE @FILE, or hooktrail send SOURCE '{...}'",
+    read: 'docs/api.md',
+  },
   API_UNREACHABLE: {
     what: 'the API of hooktrail does not answer',
     events: 'nothing was read or changed by this command',

@@ -33,7 +33,7 @@ test('the table of docs/config.md has exactly the keys of the schema, with kind,
 
 test('every example of docs/config.md and docs/sizes.md is valid', () => {
   const examples = [...(page + sizes).matchAll(/```yaml\n([\s\S]*?)```/g)].map((match) => match[1] ?? '')
-  assert.equal(examples.length, 3)
+  assert.equal(examples.length, 4)
   const secret = `whsec_${Buffer.alloc(24, 1).toString('base64')}`
   const names = [
     'STRIPE_NEW',
@@ -43,6 +43,8 @@ test('every example of docs/config.md and docs/sizes.md is valid', () => {
     'KAFKA_PASSWORD',
     'API_TOKEN',
     'GITHUB_SECRET',
+    'S3_KEY',
+    'S3_SECRET',
   ]
   const urls = { DATABASE_URL: 'postgres://db/hooktrail', REDIS_URL: 'redis://cache' }
   const env = { ...Object.fromEntries(names.map((name) => [name, secret])), ...urls }

@@ -1,0 +1,61 @@
+/** A start while the bucket of the archive does not answer: events are taken and delivered, and archived when it is back. */
+import assert from 'node:assert/strict'
+import { createHmac } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { archivedRows } from '../support/archive-reader.ts'
+import { eventually, freePort, startInstallation } from '../support/installation.ts'
+import { startReceiver } from '../support/receiver.ts'
+import { createLockedBucket, startOrReason } from '../support/services/s3-service.ts'
+import { startVersitygw } from '../support/services/versitygw.ts'
+
+const SECRET = 'a-secret-for-the-bucket-test'
+
+test('a bucket that comes later is waited for by the archiver alone', async (t) => {
+  await using opened = new AsyncDisposableStack()
+  const folder = mkdtempSync(join(tmpdir(), 'hooktrail-bucket-'))
+  opened.defer(() => {
+    rmSync(folder, { recursive: true, force: true })
+  })
+  const s3 = await startOrReason(() => startVersitygw({ folder: join(folder, 's3') }))
+  if (typeof s3 === 'string') {
+    t.skip(s3)
+    return
+  }
+  opened.use(s3)
+  const bucket = await createLockedBucket(s3)
+  await s3.kill('SIGKILL')
+  const receiver = opened.use(await startReceiver())
+  const trail = opened.use(
+    await startInstallation({
+      folder,
+      port: await freePort(),
+      config: `
+archive: { driver: s3, bucket: ${bucket}, endpoint: '${s3.endpoint}', credentials: { access_key: ${s3.accessKey}, secret_key: ${s3.secretKey} }, roll: { age: 1s }, heartbeat: 1s }
+sources: { github: { verify: github, secrets: ['${SECRET}'] } }
+handlers: { one: { source: github, url: '${receiver.url}/one', allow_private: true } }
+`,
+    }),
+  )
+  const body = '{"zen":"Half measures are as bad as nothing at all."}'
+  const signature = `sha256=${createHmac('sha256', SECRET).update(body).digest('hex')}`
+  const headers = { 'x-hub-signature-256': signature, 'x-github-event': 'ping', 'x-github-delivery': '1' }
+  const response = await fetch(`${trail.url}/webhooks/github`, { method: 'POST', body, headers })
+  assert.equal(response.status, 200)
+  const { event_id: eventId } = (await response.json()) as { event_id: string }
+  await eventually('the event is delivered', 20_000, () =>
+    Promise.resolve(receiver.requests.length > 0 ? true : null),
+  )
+  const health = JSON.stringify(await trail.api('/health'))
+  assert.match(health, /"archive":"(waiting|unknown)"/)
+  assert.match(health, /"waiting_for":"the archive/)
+
+  await s3.restart()
+  await eventually('the event is archived', 60_000, () => {
+    const rows = archivedRows(join(folder, 's3', 'buckets', bucket))
+    return Promise.resolve(rows.some((row) => row.eventId === eventId) ? true : null)
+  })
+  assert.equal(await trail.stop(), 0, trail.output())
+})
