@@ -77,6 +77,7 @@ export class Health {
     const late = HEARTBEATS_LATE_MAX * config.archive.heartbeatMs
     const verdict = verdictOf({
       storeAnswers: handlers !== null,
+      isLogApart: config.log.kafka !== null,
       services,
       handlers: handlers ?? [],
       configured: this.#configured,

@@ -17,6 +17,8 @@ export interface ArchiveFacts {
 
 export interface HealthFacts {
   readonly storeAnswers: boolean
+  /** Then events are taken while the database is down. */
+  readonly isLogApart: boolean
   readonly services: readonly ServiceState[]
   readonly handlers: readonly HandlerStanding[]
   /** Names of the handlers in the configuration. */
@@ -43,7 +45,11 @@ export function verdictOf(facts: HealthFacts): string {
   const troubles = [
     ...(storeAnswers
       ? []
-      : ['The database does not answer: what it cannot take is answered 503 and sent again.']),
+      : [
+          facts.isLogApart
+            ? 'The database does not answer: events are taken, and delivered when it is back.'
+            : 'The database does not answer: what it cannot take is answered 503 and sent again.',
+        ]),
     ...(archive === null ? [] : archiveTroubles(archive, facts)),
     ...services.flatMap(({ name, waitingFor }) =>
       waitingFor === null ? [] : [`${name} waits: ${waitingFor}.`],

@@ -22,8 +22,12 @@ interface Group extends PartitionKey {
 /** A topic's partitions are far fewer: the pair fits one safe integer. */
 const PARTITIONS_MAX = 2 ** 20
 
+/** Senders are answered 503 meanwhile, and few batches are in flight: a silent connection must not hold them up. */
+const APPEND_MS_MAX = 10_000
+
 const APPEND = {
   name: 'log-append',
+  answerMsMax: APPEND_MS_MAX,
   text: 'SELECT base_offset, base_timestamp FROM log_append($1, $2, $3, $4, $5, $6, $7, $8)',
 }
 

@@ -38,7 +38,7 @@ export interface OwnPostgresOptions {
 
 const DATABASE = 'hooktrail'
 const LOG_CHECK_MS = 60_000
-const RESTARTS_PER_MINUTE_MAX = 10
+const ENDS_PER_MINUTE_MAX = 10
 const RESTART_DELAY_MS = 100
 const RESTART_DELAY_MS_MAX = 5_000
 
@@ -79,7 +79,7 @@ class PostgresRunner {
   readonly #stopping = new AbortController()
   readonly #done = Promise.withResolvers<void>()
   #postmaster: Postmaster | null = null
-  #restarts: readonly number[] = []
+  #ends: readonly number[] = []
   #loop: Promise<unknown> | null = null
 
   constructor(places: PostgresPlaces, options: OwnPostgresOptions) {
@@ -113,6 +113,7 @@ class PostgresRunner {
       await this.#postmaster.exited
       if (this.#stopping.signal.aborted) return
       this.#options.logger.error({ pid: this.#postmaster.pid }, 'Postgres ended by itself; starting it again')
+      this.#countEnd(this.#options.clock.monotonic())
       this.#postmaster = await this.#startAgain()
     }
   }
@@ -133,7 +134,6 @@ class PostgresRunner {
     for (let delayMs = RESTART_DELAY_MS; ; delayMs = Math.min(2 * delayMs, RESTART_DELAY_MS_MAX)) {
       await clock.sleep(delayMs, this.#stopping.signal)
       if (this.#stopping.signal.aborted) return null
-      this.#countRestart(clock.monotonic())
       try {
         return await this.#startUnlessStopping()
       } catch (error) {
@@ -149,10 +149,11 @@ class PostgresRunner {
     return null
   }
 
-  #countRestart(nowMs: number): void {
-    this.#restarts = [...this.#restarts.filter((at) => at > nowMs - 60_000), nowMs]
-    if (this.#restarts.length > RESTARTS_PER_MINUTE_MAX)
-      throw new HooktrailError('STORE_POSTGRES_FAILED', { step: 'restart', restarts: this.#restarts.length })
+  /** One that ran and ended; a try that failed is repeated for as long as it takes. */
+  #countEnd(nowMs: number): void {
+    this.#ends = [...this.#ends.filter((at) => at > nowMs - 60_000), nowMs]
+    if (this.#ends.length > ENDS_PER_MINUTE_MAX)
+      throw new HooktrailError('STORE_POSTGRES_FAILED', { step: 'restart', restarts: this.#ends.length })
   }
 }
 

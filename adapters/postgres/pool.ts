@@ -15,6 +15,8 @@ import { resultTypes } from './sql.ts'
 export interface Statement {
   readonly name: string
   readonly text: string
+  /** How long an answer is waited for before the connection counts as dead; default ANSWER_MS_MAX. */
+  readonly answerMsMax?: number
 }
 
 export interface Queryable {
@@ -62,6 +64,8 @@ const CONNECT_TIMEOUT_MS = 5_000
 const IDLE_TIMEOUT_MS = 60_000
 const LOCK_TIMEOUT_MS = 10_000
 const STATEMENT_TIMEOUT_MS = 30_000
+/** Of named statements and copies: the server gives up before; only a connection that went silent takes longer. */
+const ANSWER_MS_MAX = STATEMENT_TIMEOUT_MS + 5_000
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
 
 export function openDatabase(options: DatabaseOptions): Database {
@@ -137,12 +141,14 @@ async function queryOn<Row extends QueryResultRow>(
   statement: string | Statement,
   values: readonly unknown[] = [],
 ): Promise<readonly Row[]> {
-  const { name, text } = typeof statement === 'string' ? { name: undefined, text: statement } : statement
+  const named = typeof statement === 'string' ? null : statement
+  const text = typeof statement === 'string' ? statement : statement.text
   const config = {
     text,
     // Without values the driver uses the simple protocol, which allows several statements in one text.
     ...(values.length === 0 ? {} : { values: [...values] }),
-    ...(name === undefined ? {} : { name }),
+    // The pool closes the connection of a query that failed; the driver itself would go on waiting.
+    ...(named === null ? {} : { name: named.name, query_timeout: named.answerMsMax ?? ANSWER_MS_MAX }),
   }
   try {
     return (await target.query<Row>(config)).rows
@@ -194,10 +200,15 @@ function copyFrom(
   values: readonly (number | bigint)[],
 ): Promise<readonly CopiedRow[]> {
   return withClient(pool, async (client, discard) => {
-    const copied = await copyOut(client, name, values).catch((error: unknown) => {
-      discard()
-      throw mapDatabaseError(error)
-    })
+    const silence = setTimeout(discard, ANSWER_MS_MAX)
+    const copied = await copyOut(client, name, values)
+      .catch((error: unknown) => {
+        discard()
+        throw mapDatabaseError(error)
+      })
+      .finally(() => {
+        clearTimeout(silence)
+      })
     return parseRows(copied)
   })
 }

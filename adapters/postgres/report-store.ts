@@ -20,6 +20,8 @@ const TABLES = ['events', 'jobs', 'jobs_done', 'jobs_dead', 'attempts', 'plan_st
 const STATEMENT_TIMEOUT_MS = 120_000
 /** Whoever asks has given up by then, and asks again. */
 const STANDINGS_TIMEOUT_MS = 3_000
+/** Of the log's answer for those; without it the rest is told. */
+const LOG_ENDS_MS_MAX = 1_000
 /** How soon Postgres finds that whoever asked has gone, and ends the statement. */
 const CONNECTION_CHECK_MS = 1_000
 /** Times of a step and of what it leads to are the starts of their transactions: they may differ by a transaction. */
@@ -63,8 +65,10 @@ export function createReportStore(database: Database, readLogEnds: ReadLogEnds):
   return {
     sums: (window, signal) =>
       database.transaction((transaction) => readSums(transaction, window, readLogEnds), signal),
-    standings: (signal) =>
-      database.transaction((transaction) => readStandings(transaction, readLogEnds), signal),
+    standings: async (signal) => {
+      const logEnds = readLogEnds === null ? null : await endsSoon(readLogEnds)
+      return database.transaction((transaction) => readStandings(transaction, logEnds), signal)
+    },
   }
 }
 
@@ -72,11 +76,23 @@ const STANDINGS_HERE = { name: 'report_standings', text: standings(LOG_ENDS_HERE
 
 async function readStandings(
   transaction: Queryable,
-  readLogEnds: ReadLogEnds,
+  logEnds: string | null,
 ): Promise<readonly HandlerStanding[]> {
   await transaction.query(`SET LOCAL statement_timeout = ${STANDINGS_TIMEOUT_MS}`)
-  const statement = readLogEnds === null ? STANDINGS_HERE : standings(logEndsText(await readLogEnds()))
-  return transaction.query<Row<HandlerStanding>>(statement)
+  return transaction.query<Row<HandlerStanding>>(logEnds === null ? STANDINGS_HERE : standings(logEnds))
+}
+
+/** A log that does not answer leaves what is behind unknown, and says nothing of the database. */
+async function endsSoon(readLogEnds: NonNullable<ReadLogEnds>): Promise<string> {
+  const { promise: tooLate, resolve } = Promise.withResolvers<readonly LogEnd[]>()
+  const timer = setTimeout(() => {
+    resolve([])
+  }, LOG_ENDS_MS_MAX)
+  try {
+    return logEndsText(await Promise.race([readLogEnds().catch(() => []), tooLate]))
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 async function readSums(

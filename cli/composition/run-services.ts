@@ -5,7 +5,6 @@
 import { createReportStore, type ReadLogEnds } from '../../adapters/postgres/report-store.ts'
 import { apiRoutes } from '../../api/api-routes.ts'
 import { healthRoutes, type ServicesReport } from '../../api/health-routes.ts'
-import type { LogEnd } from '../../core/ports/report-store.ts'
 import { startIngress, type Ingress } from '../../ingress/ingress-service.ts'
 import { archiveReader } from './archive-stores.ts'
 import type { Context } from './context.ts'
@@ -90,11 +89,10 @@ async function register({ open, admin }: Listeners, context: Context, parts: Par
 function logEndsOf({ config, log }: Context): ReadLogEnds {
   if (config.log.kafka === null) return null
   return async () => {
-    const ends: LogEnd[] = []
-    for (const { name: topic, id: topicId, partitions } of await log.topics())
-      for (let partition = 0; partition < partitions; partition++)
-        ends.push({ topic, topicId, partition, ...(await log.bounds({ topic, topicId, partition })) })
-    return ends
+    const partitions = (await log.topics()).flatMap(({ name: topic, id: topicId, partitions: count }) =>
+      Array.from({ length: count }, (_, partition) => ({ topic, topicId, partition })),
+    )
+    return Promise.all(partitions.map(async (at) => ({ ...at, ...(await log.bounds(at)) })))
   }
 }
 
@@ -109,6 +107,9 @@ async function reportOf(
   const metrics = thread === null ? report.metrics : [await context.metrics.samples(), ...report.metrics]
   return {
     ...{ ...report, metrics },
-    services: [...names].map((name) => ({ name, waitingFor: waits.get(name) ?? services.waitingFor(name) })),
+    services: [...names].map((name) => ({
+      name,
+      waitingFor: (waits.has(name) ? waits.get(name) : services.waitingFor(name)) ?? null,
+    })),
   }
 }

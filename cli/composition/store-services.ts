@@ -115,7 +115,11 @@ export class StoreServices implements AsyncDisposable {
   async #prepare(): Promise<StoreIdentity | null> {
     const early = this.#context.config.log.kafka === null ? null : this.#openLog()
     early?.catch(() => undefined)
-    const identity = await this.#openDatabase()
+    const identity = await this.#openDatabase().catch(async (error: unknown) => {
+      this.#stopping.abort()
+      await early?.catch(() => undefined)
+      throw error
+    })
     const log = await (early ?? (identity === null ? null : this.#openLog()))
     return log === null ? null : identity
   }

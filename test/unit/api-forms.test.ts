@@ -11,6 +11,7 @@ import type { EventView } from '../../core/ports/job-store.ts'
 
 const well: HealthFacts = {
   storeAnswers: true,
+  isLogApart: false,
   services: [{ name: 'ingress', waitingFor: null }],
   handlers: [],
   configured: new Set(),
@@ -46,7 +47,8 @@ const event: EventView = {
 test('the verdict says that all is well only when nothing is amiss', () => {
   const { archive } = well
   assert.equal(verdictOf(well), 'All is well. Archive 3 s behind, margin 6 d 23 h.')
-  assert.match(verdictOf({ ...well, storeAnswers: false }), /^The database does not answer/)
+  assert.match(verdictOf({ ...well, storeAnswers: false }), /^The database does not answer: .*503/)
+  assert.match(verdictOf({ ...well, storeAnswers: false, isLogApart: true }), /events are taken/)
   assert.match(
     verdictOf({ ...well, services: [{ name: 'ingress', waitingFor: 'the log' }] }),
     /^No acked event is lost\. ingress waits/,
