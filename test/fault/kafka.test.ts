@@ -111,7 +111,7 @@ async function absentBroker(kafka: LocalKafka): Promise<void> {
 async function stoppedBroker(kafka: LocalKafka): Promise<void> {
   await using stage = await openKafkaStage(kafka.brokers)
   const log = await stage.open({ appendMsMax: APPEND_MS_MAX })
-  const topic = await createTopic(log, `${stage.topicPrefix}.stopped`)
+  const topic = await createTopicSoon(log, `${stage.topicPrefix}.stopped`)
   await log.append([textRecord(topic, 0, 'before')])
   for (let stop = 0; stop < scale.logKills; stop++) {
     await kafka.kill('SIGSTOP')
@@ -148,7 +148,7 @@ async function boundedOutstanding(log: KafkaEventLog, topic: Topic): Promise<voi
 async function killedBroker(kafka: LocalKafka): Promise<void> {
   await using stage = await openKafkaStage(kafka.brokers)
   const log = await stage.open({ appendMsMax: APPEND_MS_MAX })
-  const topic = await createTopic(log, `${stage.topicPrefix}.killed`, 3)
+  const topic = await createTopicSoon(log, `${stage.topicPrefix}.killed`, 3)
   const acknowledged = new Map<string, LogPosition>()
   for (let kill = 0; kill < scale.logKills; kill++) {
     const stopping = new AbortController()
@@ -175,6 +175,17 @@ async function killedBroker(kafka: LocalKafka): Promise<void> {
     }
   for (const [value, position] of acknowledged) assert.deepEqual(stored.get(value), position, value)
   assert.equal(records, stored.size, 'no record is there twice')
+}
+
+/** A broker that was held up is fenced for a moment. */
+async function createTopicSoon(log: KafkaEventLog, name: string, partitions = 1): Promise<Topic> {
+  for (;;) {
+    try {
+      return await createTopic(log, name, partitions)
+    } catch (error) {
+      if (!isHooktrailError(error, 'LOG_UNAVAILABLE')) throw error
+    }
+  }
 }
 
 interface Appending {

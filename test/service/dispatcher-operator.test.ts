@@ -27,10 +27,11 @@ test('jobs that are dead at planning have a line for each handler and step', asy
   await using stage = await openDispatcherStage({ handlers: [{ name: 'billing', filter }] })
   const { logger, lines } = recordedLogger()
   const dispatcher = await stage.compose({ logger })
-  await stage.append([{}, {}])
+  const [event] = await stage.append([{}, {}])
   await planAll(dispatcher)
   const said = lines.filter(([level]) => level === 'warn').map(([, fields]) => fields)
-  assert.deepEqual(said, [{ handler: 'billing', jobs: 2, error: 'filter_error' }])
+  const first = { detail: 'field not found: amount', event_id: event?.id }
+  assert.deepEqual(said, [{ handler: 'billing', jobs: 2, error: 'filter_error', ...first }])
 })
 
 test('a handler that was removed is named at start and in the verdict, with its open jobs', async () => {

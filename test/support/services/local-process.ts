@@ -5,7 +5,7 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { openSync, closeSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { homedir } from 'node:os'
@@ -17,7 +17,7 @@ const LOG_CHARACTERS_TOLD = 2_000
 
 export interface LocalProcess extends AsyncDisposable {
   readonly pid: number
-  /** Sends the signal and waits until the process is gone; SIGSTOP and SIGCONT return at once. */
+  /** Sends the signal and waits until the process is gone, or with SIGSTOP until none of its threads runs. */
   kill(signal: NodeJS.Signals): Promise<void>
 }
 
@@ -52,7 +52,8 @@ export async function startLocalProcess(options: LocalProcessOptions): Promise<L
     kill: async (signal) => {
       if (child.exitCode !== null || child.signalCode !== null) return
       child.kill(signal)
-      if (signal !== 'SIGSTOP' && signal !== 'SIGCONT') await exited
+      if (signal === 'SIGSTOP') await untilStopped(pid)
+      else if (signal !== 'SIGCONT') await exited
     },
     [Symbol.asyncDispose]: () => started.kill('SIGKILL'),
   }
@@ -63,6 +64,22 @@ export async function startLocalProcess(options: LocalProcessOptions): Promise<L
     throw error
   }
   return started
+}
+
+/** Each thread stops by itself, some while later; Linux tells, elsewhere the signal has to do. */
+async function untilStopped(pid: number): Promise<void> {
+  const threads = `/proc/${pid}/task`
+  if (!existsSync(threads)) return
+  const runs = (thread: string): boolean => {
+    try {
+      const stat = readFileSync(join(threads, thread, 'stat'), 'latin1')
+      return !/^ [Tt]/.test(stat.slice(stat.lastIndexOf(')') + 1))
+    } catch {
+      // It ended between the listing and the read.
+      return false
+    }
+  }
+  while (readdirSync(threads).some(runs)) await delay(1)
 }
 
 async function untilReady(
