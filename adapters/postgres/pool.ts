@@ -5,15 +5,15 @@
  */
 import { setPriority } from 'node:os'
 import { Client, Pool, type ClientConfig, type PoolClient, type QueryResultRow } from 'pg'
-import { HooktrailError } from '../../core/error/hooktrail-error.ts'
+import { HooktrailError, isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { Logger } from '../../core/log.ts'
 import { copyOut, parseRows, type CopiedRow } from './copy-rows.ts'
 import { isRepeatable, mapDatabaseError } from './database-error.ts'
 import { resultTypes } from './sql.ts'
 
-/** A statement that is prepared once a connection, under its name. */
+/** A statement whose answer is waited for a bounded time. With a name it is prepared once a connection. */
 export interface Statement {
-  readonly name: string
+  readonly name?: string
   readonly text: string
   /** How long an answer is waited for before the connection counts as dead; default ANSWER_MS_MAX. */
   readonly answerMsMax?: number
@@ -64,8 +64,11 @@ const CONNECT_TIMEOUT_MS = 5_000
 const IDLE_TIMEOUT_MS = 60_000
 const LOCK_TIMEOUT_MS = 10_000
 const STATEMENT_TIMEOUT_MS = 30_000
-/** Of named statements and copies: the server gives up before; only a connection that went silent takes longer. */
+/** The server gives up before; only a connection that went silent takes longer. */
 const ANSWER_MS_MAX = STATEMENT_TIMEOUT_MS + 5_000
+const BEGIN: Statement = { text: 'BEGIN' }
+const COMMIT: Statement = { text: 'COMMIT' }
+const ROLLBACK: Statement = { text: 'ROLLBACK' }
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
 
 export function openDatabase(options: DatabaseOptions): Database {
@@ -141,14 +144,15 @@ async function queryOn<Row extends QueryResultRow>(
   statement: string | Statement,
   values: readonly unknown[] = [],
 ): Promise<readonly Row[]> {
-  const named = typeof statement === 'string' ? null : statement
-  const text = typeof statement === 'string' ? statement : statement.text
+  const { name, text, answerMsMax }: Statement =
+    typeof statement === 'string' ? { text: statement } : { answerMsMax: ANSWER_MS_MAX, ...statement }
   const config = {
     text,
     // Without values the driver uses the simple protocol, which allows several statements in one text.
     ...(values.length === 0 ? {} : { values: [...values] }),
+    ...(name === undefined ? {} : { name }),
     // The pool closes the connection of a query that failed; the driver itself would go on waiting.
-    ...(named === null ? {} : { name: named.name, query_timeout: named.answerMsMax ?? ANSWER_MS_MAX }),
+    ...(answerMsMax === undefined ? {} : { query_timeout: answerMsMax }),
   }
   try {
     return (await target.query<Row>(config)).rows
@@ -181,12 +185,14 @@ function runOnce<T>(
     signal?.addEventListener('abort', discard, { once: true })
     try {
       if (signal?.aborted === true) discard()
-      await transaction.query('BEGIN')
+      await transaction.query(BEGIN)
       const result = await run(transaction)
-      await transaction.query('COMMIT')
+      await transaction.query(COMMIT)
       return result
     } catch (error) {
-      await transaction.query('ROLLBACK').catch(discard)
+      // One that did not answer would not answer to this either: closed, it is rolled back by the server.
+      if (isHooktrailError(error, 'STORE_UNAVAILABLE')) discard()
+      else await transaction.query(ROLLBACK).catch(discard)
       throw error
     } finally {
       signal?.removeEventListener('abort', discard)

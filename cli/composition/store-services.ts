@@ -102,10 +102,7 @@ export class StoreServices implements AsyncDisposable {
     this.#archiverWaitsFor = 'the archive'
     const archive = await openArchiveStore(this.#context, this.#stack)
     const given = { archive, demand, rememberedArchiveId: archiveId }
-    const onWait = (line: string): void => {
-      this.#archiverWaitsFor = line
-    }
-    const awaited = { name: 'the archive', signal: this.#stopping.signal, onWait }
+    const awaited = this.#awaited('the archive', (line) => (this.#archiverWaitsFor = line))
     const archiver = await waitFor(this.#context, awaited, (context) => openArchiver(context, given))
     this.#archiverWaitsFor = null
     if (archiver !== null) this.#archiver = this.#keep(archiver)
@@ -136,10 +133,7 @@ export class StoreServices implements AsyncDisposable {
       : prepareDatabase(this.#context)
   }
 
-  #awaited(name: string): Awaited {
-    const onWait = (line: string): void => {
-      this.#waitsFor = line
-    }
+  #awaited(name: string, onWait: Awaited['onWait'] = (line) => (this.#waitsFor = line)): Awaited {
     return { name, signal: this.#stopping.signal, onWait }
   }
 

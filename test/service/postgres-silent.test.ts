@@ -22,3 +22,23 @@ test('a statement without an answer is given up with its connection, which nobod
     process.kill(before.pid, 'SIGCONT')
   }
 })
+
+test('a transaction whose connection goes silent ends without waiting for its rollback', async () => {
+  await using database = await createTestDatabase()
+  const { url } = database
+  await using pool = openDatabase({ url, connectionsMax: 1, applicationName: 'test', logger: silentLogger })
+  let stopped = 0
+  try {
+    const transaction = pool.transaction(async (connection) => {
+      const [own] = await connection.query<{ pid: number }>(PID)
+      stopped = own?.pid ?? 0
+      process.kill(stopped, 'SIGSTOP')
+      await connection.query(PID)
+    })
+    await assert.rejects(transaction, (error) => isHooktrailError(error, 'STORE_UNAVAILABLE'))
+    const [after] = await pool.query<{ pid: number }>(PID)
+    assert.notEqual(after?.pid, stopped)
+  } finally {
+    process.kill(stopped, 'SIGCONT')
+  }
+})
