@@ -16,6 +16,7 @@ const files = folders.flatMap((folder) =>
     .map((name) => join('test', folder, name)),
 )
 const named = rest.some((argument) => argument.endsWith('.test.ts'))
+const RUN_MS_MAX = (long ? 12 * 60 : 40) * 60_000
 const options = [
   '--test',
   '--test-concurrency=2',
@@ -35,7 +36,13 @@ const child = spawn(
     env: { ...process.env, ...(long ? { HOOKTRAIL_TEST_LONG: '1' } : {}) },
   },
 )
+// A file that never ends must not hide what the others found: on SIGINT the runner prints it, and what still ran.
+const deadline = setTimeout(() => {
+  console.error(`the tests did not end within ${RUN_MS_MAX / 60_000} minutes`)
+  child.kill('SIGINT')
+}, RUN_MS_MAX)
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))
 child.on('exit', (code) => {
+  clearTimeout(deadline)
   process.exitCode = code === null ? 1 : code
 })

@@ -8,6 +8,7 @@ import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { endWithTests } from './child-processes.ts'
 import { freePorts } from './services/local-process.ts'
 
 export const HOOKTRAIL = resolve(import.meta.dirname, '..', '..', 'bin', 'hooktrail')
@@ -59,6 +60,7 @@ export async function startInstallation(options: InstallationOptions): Promise<I
     env,
     detached: true,
   })
+  endWithTests(child)
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (chunk: Buffer) => {

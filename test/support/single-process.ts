@@ -4,6 +4,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { endWithTests } from './child-processes.ts'
 import { eventually, freePort, HOOKTRAIL } from './installation.ts'
 
 export interface SingleProcess {
@@ -21,7 +22,7 @@ export interface SingleProcessOptions {
   readonly config: string
 }
 
-/** The caller kills what it started. */
+/** The caller ends it; what is left when the file's tests are done is killed. */
 export async function startSingleProcess(options: SingleProcessOptions): Promise<SingleProcess> {
   const { kind, folder, home, config } = options
   const port = await freePort()
@@ -30,7 +31,9 @@ export async function startSingleProcess(options: SingleProcessOptions): Promise
   const child = spawn(HOOKTRAIL, [kind, '-c', file], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, HOOKTRAIL_HOME: home, HOOKTRAIL_LOG: 'warn' },
+    detached: true,
   })
+  endWithTests(child)
   let talk = ''
   child.stderr.on('data', (chunk: Buffer) => {
     talk += chunk.toString()
