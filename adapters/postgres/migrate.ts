@@ -23,15 +23,17 @@ export interface MigrationResult {
   readonly version: number
 }
 
+/** 0 is no limit, as with statement_timeout. */
+const UNBOUNDED = { answerMsMax: 0 }
 /** One lock number for all of hooktrail's migrations. */
 const MIGRATION_LOCK = 7_301_542_001n
 
 export async function migrate(database: Database, folder: string = sqlFolder()): Promise<MigrationResult> {
   const migrations = await readMigrations(folder)
   const applied: string[] = []
+  // A file may move many rows: here, and only here, a statement may take its time.
   await database.transaction(async (transaction) => {
     applied.length = 0
-    // The file may move many rows: here, and only here, a statement may take its time.
     await transaction.query('SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0')
     await transaction.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK.toString()])
     await transaction.query(
@@ -49,7 +51,7 @@ export async function migrate(database: Database, folder: string = sqlFolder()):
       ])
       applied.push(migration.name)
     }
-  })
+  }, UNBOUNDED)
   return { applied, version: migrations.at(-1)?.version ?? 0 }
 }
 

@@ -11,11 +11,17 @@ import { copyOut, parseRows, type CopiedRow } from './copy-rows.ts'
 import { isRepeatable, mapDatabaseError } from './database-error.ts'
 import { resultTypes } from './sql.ts'
 
-/** A statement whose answer is waited for a bounded time. With a name it is prepared once a connection. */
+/** With a name it is prepared once a connection; `answerMsMax` as in DatabaseOptions. */
 export interface Statement {
   readonly name?: string
   readonly text: string
-  /** How long an answer is waited for before the connection counts as dead; default ANSWER_MS_MAX. */
+  readonly answerMsMax?: number
+}
+
+export interface TransactionOptions {
+  /** Ends it by closing its connection, which rejects the query that runs; Postgres notices within a second. */
+  readonly signal?: AbortSignal
+  /** Of each of its statements: raised by whoever raises the server's statement_timeout. */
   readonly answerMsMax?: number
 }
 
@@ -36,11 +42,8 @@ export interface Connection extends Queryable, AsyncDisposable {
 export interface Database extends Queryable, AsyncDisposable {
   readonly schema: string
   readonly processId: string | null
-  /**
-   * Runs in one transaction; deadlocks and serialization failures are run again, at most ATTEMPTS_MAX times in all.
-   * `signal` ends it by closing its connection, which rejects the query that runs; Postgres notices within a second.
-   */
-  transaction<T>(run: (transaction: Queryable) => Promise<T>, signal?: AbortSignal): Promise<T>
+  /** Runs in one transaction; deadlocks and serialization failures are run again, at most ATTEMPTS_MAX times in all. */
+  transaction<T>(run: (transaction: Queryable) => Promise<T>, options?: TransactionOptions): Promise<T>
   /** The rows of a set-returning function called with numbers, their fields as the bytes of the binary format. */
   copyRows(name: string, values: readonly (number | bigint)[]): Promise<readonly CopiedRow[]>
   connect(onNotification?: (channel: string, payload: string) => void): Promise<Connection>
@@ -57,6 +60,8 @@ export interface DatabaseOptions {
   readonly processId?: string
   /** Of the server's processes behind this pool, 1 to 19; only where the server runs on this machine, started by us. */
   readonly niceness?: number
+  /** How long an answer is waited for before the connection counts as dead; default ANSWER_MS_MAX. */
+  readonly answerMsMax?: number
 }
 
 const ATTEMPTS_MAX = 5
@@ -66,9 +71,6 @@ const LOCK_TIMEOUT_MS = 10_000
 const STATEMENT_TIMEOUT_MS = 30_000
 /** The server gives up before; only a connection that went silent takes longer. */
 const ANSWER_MS_MAX = STATEMENT_TIMEOUT_MS + 5_000
-const BEGIN: Statement = { text: 'BEGIN' }
-const COMMIT: Statement = { text: 'COMMIT' }
-const ROLLBACK: Statement = { text: 'ROLLBACK' }
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
 
 export function openDatabase(options: DatabaseOptions): Database {
@@ -80,7 +82,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   pool.on('error', (error) => {
     options.logger.debug({ reason: error.message }, 'an idle database connection ended')
   })
-  const { niceness, logger } = options
+  const { niceness, logger, answerMsMax = ANSWER_MS_MAX } = options
   if (niceness !== undefined)
     pool.on('connect', (client) => {
       lowerPriority(client, niceness, logger)
@@ -89,10 +91,10 @@ export function openDatabase(options: DatabaseOptions): Database {
   return {
     schema,
     processId: options.processId ?? null,
-    query: (statement, values) => queryOn(pool, statement, values),
-    transaction: (run, signal) => runTransaction(pool, run, signal),
-    copyRows: (name, values) => copyFrom(pool, name, values),
-    connect: (onNotification) => openConnection(config, onNotification),
+    ...queryable(pool, answerMsMax),
+    transaction: (run, options) => runTransaction(pool, run, { answerMsMax, ...options }),
+    copyRows: (name, values) => copyFrom(pool, { name, values, answerMsMax }),
+    connect: (onNotification) => openConnection(config, answerMsMax, onNotification),
     [Symbol.asyncDispose]: () => (ended ??= pool.end()),
   }
 }
@@ -139,36 +141,45 @@ function sessionConfig({ url, applicationName }: DatabaseOptions, schema: string
   }
 }
 
-async function queryOn<Row extends QueryResultRow>(
-  target: Pick<Client, 'query'> | Pick<Pool, 'query'>,
-  statement: string | Statement,
-  values: readonly unknown[] = [],
-): Promise<readonly Row[]> {
-  const { name, text, answerMsMax }: Statement =
-    typeof statement === 'string' ? { text: statement } : { answerMsMax: ANSWER_MS_MAX, ...statement }
-  const config = {
-    text,
-    // Without values the driver uses the simple protocol, which allows several statements in one text.
-    ...(values.length === 0 ? {} : { values: [...values] }),
-    ...(name === undefined ? {} : { name }),
-    // The pool closes the connection of a query that failed; the driver itself would go on waiting.
-    ...(answerMsMax === undefined ? {} : { query_timeout: answerMsMax }),
-  }
-  try {
-    return (await target.query<Row>(config)).rows
-  } catch (error) {
-    throw mapDatabaseError(error)
+/** Each statement bounded by `answerMsMax` or its own. */
+function queryable(target: Pick<Client, 'query'> | Pick<Pool, 'query'>, answerMsMax: number): Queryable {
+  return {
+    query: async <Row extends QueryResultRow>(
+      statement: string | Statement,
+      values: readonly unknown[] = [],
+    ) => {
+      const {
+        name,
+        text,
+        answerMsMax: own,
+      }: Statement = typeof statement === 'string' ? { text: statement } : statement
+      const config = {
+        text,
+        // Without values the driver uses the simple protocol, which allows several statements in one text.
+        ...(values.length === 0 ? {} : { values: [...values] }),
+        ...(name === undefined ? {} : { name }),
+        // The pool closes the connection of a query that failed; the driver itself would go on waiting.
+        query_timeout: own ?? answerMsMax,
+      }
+      try {
+        return (await target.query<Row>(config)).rows
+      } catch (error) {
+        throw mapDatabaseError(error)
+      }
+    },
   }
 }
+
+type BoundedOptions = TransactionOptions & { readonly answerMsMax: number }
 
 async function runTransaction<T>(
   pool: Pool,
   run: (transaction: Queryable) => Promise<T>,
-  signal?: AbortSignal,
+  options: BoundedOptions,
 ): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await runOnce(pool, run, signal)
+      return await runOnce(pool, run, options)
     } catch (error) {
       if (!isRepeatable(error) || attempt === ATTEMPTS_MAX) throw error
     }
@@ -178,21 +189,21 @@ async function runTransaction<T>(
 function runOnce<T>(
   pool: Pool,
   run: (transaction: Queryable) => Promise<T>,
-  signal?: AbortSignal,
+  { signal, answerMsMax }: BoundedOptions,
 ): Promise<T> {
   return withClient(pool, async (client, discard) => {
-    const transaction: Queryable = { query: (statement, values) => queryOn(client, statement, values) }
+    const transaction = queryable(client, answerMsMax)
     signal?.addEventListener('abort', discard, { once: true })
     try {
       if (signal?.aborted === true) discard()
-      await transaction.query(BEGIN)
+      await transaction.query('BEGIN')
       const result = await run(transaction)
-      await transaction.query(COMMIT)
+      await transaction.query('COMMIT')
       return result
     } catch (error) {
       // One that did not answer would not answer to this either: closed, it is rolled back by the server.
       if (isHooktrailError(error, 'STORE_UNAVAILABLE')) discard()
-      else await transaction.query(ROLLBACK).catch(discard)
+      else await transaction.query('ROLLBACK').catch(discard)
       throw error
     } finally {
       signal?.removeEventListener('abort', discard)
@@ -200,13 +211,15 @@ function runOnce<T>(
   })
 }
 
-function copyFrom(
-  pool: Pool,
-  name: string,
-  values: readonly (number | bigint)[],
-): Promise<readonly CopiedRow[]> {
+interface Copy {
+  readonly name: string
+  readonly values: readonly (number | bigint)[]
+  readonly answerMsMax: number
+}
+
+function copyFrom(pool: Pool, { name, values, answerMsMax }: Copy): Promise<readonly CopiedRow[]> {
   return withClient(pool, async (client, discard) => {
-    const silence = setTimeout(discard, ANSWER_MS_MAX)
+    const silence = setTimeout(discard, answerMsMax)
     const copied = await copyOut(client, name, values)
       .catch((error: unknown) => {
         discard()
@@ -247,6 +260,7 @@ async function withClient<T>(
 
 async function openConnection(
   config: ClientConfig,
+  answerMsMax: number,
   onNotification?: (channel: string, payload: string) => void,
 ): Promise<Connection> {
   const client = new Client(config)
@@ -268,7 +282,7 @@ async function openConnection(
   }
   return {
     closed: closed.promise,
-    query: (statement, values) => queryOn(client, statement, values),
+    ...queryable(client, answerMsMax),
     [Symbol.asyncDispose]: async () => {
       await client.end().catch(() => undefined)
       closed.resolve()

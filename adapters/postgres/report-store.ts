@@ -18,6 +18,8 @@ import { BY_SOURCE, BY_STEP, byHandler, partitions } from './report-sums.ts'
 const TABLES = ['events', 'jobs', 'jobs_done', 'jobs_dead', 'attempts', 'plan_steps', 'log_records'] as const
 /** Whoever asks gives up by then. */
 const STATEMENT_TIMEOUT_MS = 120_000
+/** The server gives up before; only a connection that went silent takes longer. */
+const ANSWER_MARGIN_MS = 5_000
 /** Whoever asks has given up by then, and asks again. */
 const STANDINGS_TIMEOUT_MS = 3_000
 /** Of the log's answer for those; without it the rest is told. */
@@ -64,10 +66,13 @@ export type ReadLogEnds = (() => Promise<readonly LogEnd[]>) | null
 export function createReportStore(database: Database, readLogEnds: ReadLogEnds): ReportStore {
   return {
     sums: (window, signal) =>
-      database.transaction((transaction) => readSums(transaction, window, readLogEnds), signal),
+      database.transaction((transaction) => readSums(transaction, window, readLogEnds), {
+        signal,
+        answerMsMax: STATEMENT_TIMEOUT_MS + ANSWER_MARGIN_MS,
+      }),
     standings: async (signal) => {
       const logEnds = readLogEnds === null ? null : await endsSoon(readLogEnds)
-      return database.transaction((transaction) => readStandings(transaction, logEnds), signal)
+      return database.transaction((transaction) => readStandings(transaction, logEnds), { signal })
     },
   }
 }

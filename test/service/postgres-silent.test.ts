@@ -1,32 +1,67 @@
 /** A connection that went silent, as after a failover that closes nothing: it is given up, and the next one serves. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { openDatabase } from '../../adapters/postgres/pool.ts'
+import { openDatabase, type Database } from '../../adapters/postgres/pool.ts'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import { createTestDatabase, silentLogger } from '../support/postgres.ts'
 
-const PID = { name: 'silent_pid', text: 'SELECT pg_backend_pid() AS pid', answerMsMax: 500 }
+const PID = { name: 'silent_pid', text: 'SELECT pg_backend_pid() AS pid' }
+const LONGER_MS = 600_000
 
-test('a statement without an answer is given up with its connection, which nobody gets again', async () => {
+interface Silence {
+  /** The only connection of the pool, stopped when `work` begins. */
+  readonly work: (pool: Database) => Promise<unknown>
+  /** Of the pool: what `work` must do with, unless it says otherwise itself. */
+  readonly answerMsMax: number
+}
+
+async function assertGivenUp({ work, answerMsMax }: Silence): Promise<void> {
   await using database = await createTestDatabase()
-  const { url } = database
-  await using pool = openDatabase({ url, connectionsMax: 1, applicationName: 'test', logger: silentLogger })
+  const options = { url: database.url, connectionsMax: 1, applicationName: 'test', logger: silentLogger }
+  await using pool = openDatabase({ ...options, answerMsMax })
   const [before] = await pool.query<{ pid: number }>(PID)
   assert.ok(before !== undefined)
   process.kill(before.pid, 'SIGSTOP')
   try {
-    await assert.rejects(pool.query(PID), (error) => isHooktrailError(error, 'STORE_UNAVAILABLE'))
+    await assert.rejects(work(pool), (error) => isHooktrailError(error, 'STORE_UNAVAILABLE'))
     const [after] = await pool.query<{ pid: number }>(PID)
     assert.notEqual(after?.pid, before.pid)
   } finally {
     process.kill(before.pid, 'SIGCONT')
   }
+}
+
+test('a statement without an answer is given up with its connection, which nobody gets again', async () => {
+  await assertGivenUp({ answerMsMax: 500, work: (pool) => pool.query('SELECT 1') })
+})
+
+test('a statement may have a limit of its own', async () => {
+  await assertGivenUp({
+    answerMsMax: LONGER_MS,
+    work: (pool) => pool.query({ ...PID, answerMsMax: 500 }),
+  })
+})
+
+test('a transaction that cannot begin is given up', async () => {
+  await assertGivenUp({ answerMsMax: 500, work: (pool) => pool.transaction(() => Promise.resolve()) })
+})
+
+test('a transaction may have a limit of its own', async () => {
+  await assertGivenUp({
+    answerMsMax: LONGER_MS,
+    work: (pool) => pool.transaction(() => Promise.resolve(), { answerMsMax: 500 }),
+  })
+})
+
+test('rows that are copied out and do not come are given up', async () => {
+  await assertGivenUp({ answerMsMax: 500, work: (pool) => pool.copyRows('generate_series', [1, 3]) })
 })
 
 test('a transaction whose connection goes silent ends without waiting for its rollback', async () => {
   await using database = await createTestDatabase()
   const { url } = database
-  await using pool = openDatabase({ url, connectionsMax: 1, applicationName: 'test', logger: silentLogger })
+  const options = { url, connectionsMax: 1, applicationName: 'test', logger: silentLogger }
+  await using pool = openDatabase({ ...options, answerMsMax: 500 })
   let stopped = 0
   try {
     const transaction = pool.transaction(async (connection) => {
