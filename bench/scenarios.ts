@@ -23,6 +23,10 @@ export interface ScenarioOptions {
 }
 
 const CONCURRENCY = 64
+const QUIET_WINDOW_MS = 1_000
+/** Of one core. */
+const QUIET_SHARE = 0.1
+const QUIET_MS_MAX = 120_000
 
 /** Joins the time an event was sent with the time it arrived at the sink, whichever is known first. */
 class Latencies {
@@ -113,6 +117,22 @@ async function settle(bench: Bench): Promise<void> {
   await bench.sink.until(bench.acked)
 }
 
+/** Waits until nothing is left to do of the stage before, the archive's part included: stages must not pay for others. */
+async function quiet(bench: Bench): Promise<void> {
+  const giveUpAt = performance.now() + QUIET_MS_MAX
+  const cpuMs = (): number => {
+    const { node, postgres } = bench.installation.usage()
+    return node.cpuMs + postgres.cpuMs
+  }
+  for (let before = cpuMs(); ; ) {
+    await delay(QUIET_WINDOW_MS)
+    const now = cpuMs()
+    if (now - before < QUIET_WINDOW_MS * QUIET_SHARE) return
+    if (performance.now() > giveUpAt) throw new Error('hooktrail did not come to rest after a stage')
+    before = now
+  }
+}
+
 async function idle(bench: Bench): Promise<readonly Figure[]> {
   bench.options.onStage('idle')
   await delay(2000)
@@ -129,6 +149,7 @@ async function idle(bench: Bench): Promise<readonly Figure[]> {
 
 async function lowRate(bench: Bench): Promise<readonly Figure[]> {
   bench.options.onStage('200 events a second')
+  await quiet(bench)
   bench.latencies.take()
   await load(bench, { connections: 32, requestsMax: Infinity, ratePerSecond: 200 })
   await settle(bench)
@@ -141,6 +162,7 @@ async function lowRate(bench: Bench): Promise<readonly Figure[]> {
 
 async function ingest(bench: Bench, connections: number): Promise<readonly Figure[]> {
   bench.options.onStage(`ingest over ${connections} connections`)
+  await quiet(bench)
   const before = bench.installation.usage()
   const result = await load(bench, { connections, requestsMax: Infinity, ratePerSecond: null })
   const lagAtEnd = bench.acked - bench.sink.delivered()
@@ -171,6 +193,7 @@ async function ingest(bench: Bench, connections: number): Promise<readonly Figur
 async function steady(bench: Bench): Promise<readonly Figure[]> {
   const { steadyPerSecond } = bench.options
   bench.options.onStage(`${steadyPerSecond} events a second`)
+  await quiet(bench)
   bench.latencies.take()
   const startedAtMs = performance.now()
   const before = bench.sink.delivered()
@@ -193,6 +216,7 @@ async function drain(bench: Bench): Promise<readonly Figure[]> {
     await load(bench, { connections: 32, requestsMax: bench.options.backlog / 4, ratePerSecond: null })
   }
   const backlog = bench.acked - bench.sink.delivered()
+  await quiet(bench)
   const before = bench.installation.usage()
   const startedAtMs = performance.now()
   bench.sink.release()
