@@ -5,20 +5,15 @@
  */
 import { parseManifest } from '../core/archive/documents.ts'
 import { isManifestKey } from '../core/archive/keys.ts'
-import type { GapReason, Manifest } from '../core/archive/manifest.ts'
+import type { Manifest } from '../core/archive/manifest.ts'
 import { readNoteUnverified } from '../core/archive/signed-note.ts'
+import { isLoss, type GapReason } from '../core/gap-reason.ts'
 import type { ArchiveStore } from '../core/ports/archive-store.ts'
 
 const MANIFEST_BYTES_MAX = 16 * 1024 * 1024
 /** Sorts behind every offset: where the next partition's manifests begin. */
 const BEYOND = '~'
 const LOSSES_MAX = 100
-const LOSS_REASONS: ReadonlySet<GapReason> = new Set([
-  'hole',
-  'retention-loss',
-  'topic-deleted',
-  'log-travelled-back',
-])
 
 export interface ArchiveLoss {
   readonly topic: string
@@ -74,7 +69,7 @@ export class ArchiveChains {
     chain.next = BigInt(manifest.next)
     chain.records += BigInt(manifest.records)
     this.#chains.set(prefix, { chain, lastKey: key })
-    const gaps = manifest.gaps.filter(({ reason }) => LOSS_REASONS.has(reason))
+    const gaps = manifest.gaps.filter(({ reason }) => isLoss(reason))
     for (const gap of gaps)
       if (this.#losses.length < LOSSES_MAX) this.#losses.push({ topic, partition, ...gap })
   }

@@ -12,10 +12,11 @@ import { MerkleStack } from '../core/archive/merkle.ts'
 import { decodeRow } from '../core/archive/row.ts'
 import { HooktrailError, isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { LogRecord, TopicPartition } from '../core/ports/event-log.ts'
+import { rawBytesOf } from '../core/record/raw-bytes.ts'
 import type { ArchiverContext } from './archiver-context.ts'
 import { entriesOf, readBatch, type LogEntry } from './log-reader.ts'
 import { addGap, type Segment } from './segment.ts'
-import { greatest, least, rawBytesOf } from './segment-buffer.ts'
+import { greatest, least } from './segment-buffer.ts'
 
 /** Adoption is one bounded read; the process's end waits for it. */
 const NEVER = new AbortController().signal

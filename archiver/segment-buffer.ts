@@ -9,6 +9,7 @@ import type { ManifestGap, SegmentFormat } from '../core/archive/manifest.ts'
 import { MerkleStack } from '../core/archive/merkle.ts'
 import { encodeRow } from '../core/archive/row.ts'
 import type { LogRecord, OffsetGap, TopicPartition } from '../core/ports/event-log.ts'
+import { rawBytesOf } from '../core/record/raw-bytes.ts'
 import { addGap, type SealedSegment } from './segment.ts'
 import { SpoolFile } from './spool-file.ts'
 
@@ -117,12 +118,6 @@ export class SegmentBuffer {
   async dispose(): Promise<void> {
     await this.#spool.dispose()
   }
-}
-
-export function rawBytesOf({ key, value, headers }: LogRecord): number {
-  let bytes = (key?.length ?? 0) + (value?.length ?? 0)
-  for (const header of headers) bytes += Buffer.byteLength(header.name) + (header.value?.length ?? 0)
-  return bytes
 }
 
 export function least(before: bigint | null, value: bigint): bigint {

@@ -34,10 +34,7 @@ export interface SealedSegment extends Segment {
 }
 
 /** Adds a gap, joined to the one before where both touch and have one reason. */
-export function addGap(
-  gaps: ManifestGap[],
-  { from, to, reason }: Omit<OffsetGap, 'reason'> & Pick<ManifestGap, 'reason'>,
-): void {
+export function addGap(gaps: ManifestGap[], { from, to, reason }: OffsetGap): void {
   const before = gaps.at(-1)
   if (before !== undefined && before.reason === reason && BigInt(before.to) + 1n === from) {
     gaps[gaps.length - 1] = { ...before, to: String(to) }

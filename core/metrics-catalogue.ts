@@ -38,6 +38,7 @@ export const metricsCatalogue: Readonly<Record<string, MetricSpec>> = {
   handler_lag_seconds: gauge('Age of the oldest record that is not planned for the handler', 'handler'),
   attempts_unknown_total: counter('Attempts whose outcome is unknown'),
   outbox_lag_records: gauge('Rows of the outbox that are not on the log', 'kind'),
+  offsets_lost_total: counter('Offsets that were planned as lost: under a signed loss, or a hole', 'source'),
   archive_lag_records: gauge('Offsets in the log that no manifest covers', 'topic'),
   archive_lag_seconds: gauge('Age of the oldest record that no manifest covers', 'topic'),
   archive_bytes_total: counter('Bytes of data objects written'),

@@ -85,7 +85,7 @@ export class PartitionReader {
       if (fetched.version < FETCH_BY_ID_FROM) await this.#cluster.confirm(at)
       const { lastStable, logStart } = fetched
       const { records, gaps, next } = classifyBatches(fetched, request)
-      return { records, gaps, next, logStart, highWatermark: lastStable }
+      return { tier: 'log', records, gaps, next, logStart, highWatermark: lastStable }
     } catch (error) {
       if (!brokerErrorsOf(error).includes(OUT_OF_RANGE)) throw error
       throw new HooktrailError(

@@ -34,7 +34,7 @@ export async function readOnce(
   const records = rows.map(toRecord)
   const gaps = holes(records, from)
   const last = records.at(-1)
-  return { records, gaps, next: last === undefined ? from : last.offset + 1n, ...bounds }
+  return { tier: 'log', records, gaps, next: last === undefined ? from : last.offset + 1n, ...bounds }
 }
 
 export async function readBounds(

@@ -13,7 +13,7 @@ const LINE_BYTES_MAX = 256 * 1024 * 1024
 const NEWLINE = 0x0a
 
 export interface RowSource {
-  readonly bytes: AsyncIterable<Uint8Array>
+  readonly bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>
   readonly format: SegmentFormat
   readonly onBytes?: (bytes: Uint8Array) => void
   /** One row without its newline. A thrown error ends the stream. */

@@ -4,6 +4,8 @@
  * Field names on the wire are exactly these.
  */
 
+import type { GapReason } from '../gap-reason.ts'
+
 export const FORMAT_VERSION = 1
 
 export type SegmentFormat = 'jsonl.zst' | 'jsonl.gz' | 'parquet'
@@ -27,9 +29,6 @@ export interface Cadence {
   readonly active_seconds: number
   readonly idle_seconds: number
 }
-
-export type GapReason =
-  'control' | 'aborted' | 'compacted' | 'hole' | 'retention-loss' | 'topic-deleted' | 'log-travelled-back'
 
 export interface ManifestGap {
   readonly from: string

@@ -176,7 +176,7 @@ export const sectionSchemas = {
       .prefault('hooktrail')
       .describe('first part of topic names'),
     partitions: whole(1, 64).prefault(3).describe('partitions of each source'),
-    retention: duration(60_000, 10 * YEAR_MS, 'from 1m to 10y')
+    retention: duration(1_000, 10 * YEAR_MS, 'from 1s to 10y')
       .prefault('7d')
       .describe('how long archived events stay in the log'),
     disk: diskSchema.prefault({}),

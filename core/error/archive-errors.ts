@@ -14,7 +14,7 @@ export const archiveErrors = {
   ARCHIVE_STORE_UNAVAILABLE: {
     what: 'the archive store did not answer as it should',
     events:
-      'events stay in the log until the store answers again; whether the last write landed is read back',
+      'events stay in the log until the store answers again, and what only the archive holds waits for it; whether the last write landed is read back',
     fix: 'hooktrail archive status',
     read: 'docs/operations.md',
   },
@@ -77,6 +77,27 @@ export const archiveErrors = {
     events: 'the events of this object cannot be read from here',
     fix: 'hooktrail archive verify --key FILE.pub',
     read,
+  },
+  ARCHIVE_SEGMENT_ALTERED: {
+    what: 'a segment of the archive is not what its signed manifest says: it was changed or removed',
+    events:
+      'none of its events is delivered or shown from here; handlers that need them wait, all others go on, and nothing is skipped',
+    fix: 'hooktrail archive verify --key FILE.pub names what was changed; put the object back from a copy, and reading goes on by itself',
+    read: 'docs/operations.md',
+  },
+  ARCHIVE_RANGE_MISSING: {
+    what: 'the log was cut behind this offset, and the archive does not hold it, or not yet',
+    events:
+      'handlers that stand there wait; once the archiver has signed the range as archived or lost they go on by themselves',
+    fix: 'hooktrail archive status; start an archiver where none runs',
+    read: 'docs/operations.md',
+  },
+  ARCHIVE_READER_MISSING: {
+    what: 'this process would have to read the archive and cannot: it sees none, or lacks its public key',
+    events:
+      'what the log has forgotten is neither planned nor delivered by this process; nothing is lost, and what is in the log goes on',
+    fix: 'give the process the same archive.* settings as the archiver has, with archive.signing_key, or keys/archive.pub in its $HOOKTRAIL_HOME',
+    read: 'docs/sizes.md',
   },
   ARCHIVE_NOT_FOUND: {
     what: 'there is no archive here',

@@ -3,6 +3,7 @@
  * Two halves, because verdicts on duplicates are only known inside the transaction: `claims` goes in, `decide` is
  * called with what the store locked. Counts are gapless: every offset of [first, next) is counted once per handler (I3).
  */
+import { isLoss } from '../gap-reason.ts'
 import type { LogRecord, OffsetGap, TopicPartition } from '../ports/event-log.ts'
 import { INDEX_HANDLER, type DedupClaim, type LockedStep, type StepDecision } from '../ports/job-store.ts'
 import { decodeEvent } from '../record/decode-event.ts'
@@ -75,7 +76,7 @@ function gapCounts(gaps: readonly OffsetGap[]): { skipped: number; lost: number 
   const counts = { skipped: 0, lost: 0 }
   for (const { from, to, reason } of gaps) {
     const length = Number(to - from + 1n)
-    if (reason === 'hole') counts.lost += length
+    if (isLoss(reason)) counts.lost += length
     else counts.skipped += length
   }
   return counts

@@ -10,6 +10,8 @@
  * - A topic that was deleted and created again has another topic id; no method mixes the two.
  */
 
+import type { GapReason } from '../gap-reason.ts'
+
 /** 32 lower-case hex digits (the topic's UUID without dashes); never all zero. */
 export type TopicId = string
 
@@ -74,7 +76,8 @@ export interface OffsetGap {
   /** First and last offset without a record, both inclusive. */
   readonly from: bigint
   readonly to: bigint
-  readonly reason: 'control' | 'aborted' | 'compacted' | 'hole'
+  /** The log itself knows the first four; the signed losses come from the archive. */
+  readonly reason: GapReason
 }
 
 export interface ReadRequest extends TopicPartition {
@@ -83,12 +86,19 @@ export interface ReadRequest extends TopicPartition {
   readonly recordsMax: number
   /** Soft bound on keys + values + headers: at least one record is returned however large it is. */
   readonly bytesMax: number
-  /** How long to wait for a first record; 0 returns at once. An abort resolves with what is there. */
+  /**
+   * How long to wait for a first record; 0 returns at once. An abort resolves with what is there. What lies in the
+   * archive may take longer to come: it is fetched behind an answer without records, for whoever asks again.
+   */
   readonly waitMsMax: number
   readonly signal?: AbortSignal
 }
 
+/** Where what was read came from. */
+export type Tier = 'log' | 'archive'
+
 export interface ReadResult {
+  readonly tier: Tier
   readonly records: readonly LogRecord[]
   readonly gaps: readonly OffsetGap[]
   /** Where to read on: every offset in [from, next) is a record or lies in a gap. Equals `from` when nothing came. */
@@ -125,7 +135,8 @@ export interface EventLog {
   append(records: readonly AppendRecord[]): Promise<readonly LogPosition[]>
 
   /**
-   * Reads one partition from an offset on; never skips, never returns another topic id's records.
+   * Reads one partition from an offset on; never skips, never returns another topic id's records. What the log has
+   * forgotten is read where log and archive are one (core/archive/range/union-log.ts), which adds its errors.
    * @throws LOG_OFFSET_OUT_OF_RANGE (details: from, logStart, highWatermark), LOG_TOPIC_REPLACED, LOG_UNAVAILABLE
    */
   read(request: ReadRequest): Promise<ReadResult>

@@ -277,12 +277,13 @@ export interface MaintenanceStore {
   rememberHeartbeat(heartbeat: RememberedHeartbeat): Promise<void>
   /**
    * Makes slices ahead and drops old ones that are relayed, under an advisory lock; attempts stay while a job of theirs
-   * is open or dead. Forgets keys that were seen first more than `firstSeenMs` ago. Returns names of slices dropped.
+   * is open or dead. Forgets keys that were seen first more than `firstSeenMs` ago; null: none now, somebody who is
+   * behind may still ask for them. Returns names of slices dropped.
    */
   maintainSlices(retention: {
     doneHours: number
     deadHours: number
-    firstSeenMs: number
+    firstSeenMs: number | null
   }): Promise<readonly string[]>
 }
 

@@ -28,7 +28,7 @@ export function createMaintenanceStore(database: Database, logger: Logger): Main
     },
     maintainSlices: async (retention) => {
       const dropped = await maintainSlices(database, retention)
-      await purgeFirstSeen(database, retention.firstSeenMs)
+      if (retention.firstSeenMs !== null) await purgeFirstSeen(database, retention.firstSeenMs)
       await reportStrays(database, logger)
       return dropped
     },

@@ -2,23 +2,16 @@
  * The chain of manifests of every partition, in the order of their keys, which is the order of offsets: signed, each
  * beginning where the one before ended and naming its hash. The data of each is checked on the way.
  */
+import { isLoss } from '../../gap-reason.ts'
 import { parseManifest } from '../documents.ts'
 import { dataKeyParts, isManifestKey, keyOfManifest } from '../keys.ts'
-import type { GapReason, Manifest } from '../manifest.ts'
+import type { Manifest } from '../manifest.ts'
 import { EMPTY_ROOT } from '../merkle.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { partitionName, type ChainEnd, type ChainHead, type PartitionTable } from './partition-table.ts'
 import { NOTE_BYTES_MAX, openVerified } from './read-note.ts'
 import type { VerifyContext } from './verify-context.ts'
 import { verifyData } from './verify-data.ts'
-
-/** Gaps that mean lost events; the others are the log's own housekeeping. */
-const LOSSES: ReadonlySet<GapReason> = new Set<GapReason>([
-  'hole',
-  'retention-loss',
-  'topic-deleted',
-  'log-travelled-back',
-])
 
 export interface SegmentsRequest {
   readonly table: PartitionTable
@@ -130,7 +123,7 @@ class SegmentPass {
 
   async #verifyContent(key: string, manifest: Manifest): Promise<void> {
     const { findings, level } = this.#context
-    for (const gap of manifest.gaps.filter(({ reason }) => LOSSES.has(reason))) {
+    for (const gap of manifest.gaps.filter(({ reason }) => isLoss(reason))) {
       const text = `offsets ${gap.from} to ${gap.to} are declared lost: ${gap.reason}`
       findings.add({ code: 'gap-declared', severity: 'loss', object: key, offset: gap.from, text })
     }

@@ -1,0 +1,159 @@
+/**
+ * The archive as a range of the log: from an offset on, to the end of its segment. Segments are found, fetched and
+ * verified behind the caller, one after the other and each once for all who ask, so that nobody waits longer than he
+ * says: what is not there yet is an answer without records, and what failed is thrown at whoever asks next. What was
+ * read is kept, bounded in bytes, the least recently used goes first.
+ */
+import { Batcher } from '../../batcher.ts'
+import type { Clock } from '../../clock.ts'
+import { HooktrailError } from '../../error/hooktrail-error.ts'
+import type { LogBounds, ReadRequest, ReadResult, TopicPartition } from '../../ports/event-log.ts'
+import { findSegment, type ArchiveSource } from './find-segment.ts'
+import { SegmentRows } from './segment-rows.ts'
+
+/** Compressed: about eight segments of `archive.roll.bytes` as it is by default. The newest always stays. */
+export const SEGMENTS_BYTES_MAX = 64 * 1024 * 1024
+/** Small ones cost a look each when somebody asks. */
+const SEGMENTS_MAX = 256
+/** One segment is verified at a time: it takes a core for as long as it lasts. */
+const LOADS_AT_ONCE = 1
+const LOADS_WAITING_MAX = 1_000
+/** Of loads that nobody has asked about since. */
+const FAILURES_MAX = 1_000
+
+export interface ArchiveRangeOptions {
+  /** Asked only when something is to be read; again after it rejected. */
+  readonly openSource: () => Promise<ArchiveSource>
+  readonly clock: Clock
+  readonly bytesMax?: number
+}
+
+export class ArchiveRange implements Disposable {
+  readonly #options: ArchiveRangeOptions
+  readonly #closing = new AbortController()
+  /** By partition, least recently used first. */
+  #segments: readonly { readonly name: string; readonly rows: SegmentRows }[] = []
+  readonly #loads = new Map<string, Promise<void>>()
+  readonly #failures = new Map<string, unknown>()
+  readonly #turns: Batcher<() => Promise<void>, null>
+
+  constructor(options: ArchiveRangeOptions) {
+    this.#options = options
+    this.#turns = new Batcher({
+      run: async (works) => {
+        for (const work of works) await work()
+        return works.map(() => null)
+      },
+      itemsMax: 1,
+      inFlightMax: LOADS_AT_ONCE,
+      pendingMax: LOADS_WAITING_MAX,
+    })
+  }
+
+  /**
+   * As EventLog.read, without records where they have not come within `waitMsMax`.
+   * @param bounds of the log; null: there is no such topic any more, and how far its chain goes is only seen by reading on
+   * @throws ARCHIVE_RANGE_MISSING, ARCHIVE_READER_MISSING, ARCHIVE_SEGMENT_ALTERED, ARCHIVE_NOTE_INVALID, and what the
+   * store throws
+   */
+  async read(request: ReadRequest, bounds: LogBounds | null): Promise<ReadResult> {
+    const rows = this.#held(request) ?? (await this.#fetch(request))
+    if (rows === null) {
+      const none = bounds ?? { logStart: request.from, highWatermark: request.from }
+      return { tier: 'archive', records: [], gaps: [], next: request.from, ...none }
+    }
+    const end = rows.highWatermark > rows.next ? rows.highWatermark : rows.next
+    return {
+      tier: 'archive',
+      ...(await rows.read(request)),
+      ...(bounds ?? { logStart: end, highWatermark: end }),
+    }
+  }
+
+  /** What is under way is given up. */
+  [Symbol.dispose](): void {
+    this.#closing.abort()
+  }
+
+  #held({ from, ...at }: ReadRequest): SegmentRows | null {
+    const name = nameOf(at)
+    const found = this.#segments.find((each) => each.name === name && each.rows.covers(from))
+    if (found === undefined) return null
+    this.#segments = [...this.#segments.filter((each) => each !== found), found]
+    return found.rows
+  }
+
+  async #fetch(request: ReadRequest): Promise<SegmentRows | null> {
+    const key = `${nameOf(request)}/${request.from}`
+    this.#throwFailure(key)
+    const load = this.#loads.get(key) ?? this.#begin(key, request)
+    await this.#within(request, load)
+    this.#throwFailure(key)
+    return this.#held(request)
+  }
+
+  #throwFailure(key: string): void {
+    const failure = this.#failures.get(key)
+    if (failure === undefined) return
+    this.#failures.delete(key)
+    throw failure
+  }
+
+  /** Never rejects: how it ended is found in the segments or in the failures. */
+  #begin(key: string, request: ReadRequest): Promise<void> {
+    const turn = this.#takeTurn(() => this.#load(request))
+    const load = turn
+      .catch((error: unknown) => {
+        this.#fail(key, error)
+      })
+      .finally(() => this.#loads.delete(key))
+    this.#loads.set(key, load)
+    return load
+  }
+
+  async #takeTurn(work: () => Promise<void>): Promise<void> {
+    if (this.#turns.pending >= LOADS_WAITING_MAX)
+      throw new HooktrailError('ARCHIVE_STORE_UNAVAILABLE', { reason: 'too many reads wait for it already' })
+    await this.#turns.push(work)
+  }
+
+  #fail(key: string, error: unknown): void {
+    this.#failures.set(key, error)
+    for (const oldest of this.#failures.keys()) {
+      if (this.#failures.size <= FAILURES_MAX) break
+      this.#failures.delete(oldest)
+    }
+  }
+
+  async #load({ topic, topicId, partition, from }: ReadRequest): Promise<void> {
+    const { signal } = this.#closing
+    const at = { topic, topicId, partition }
+    // While it waited for its turn, another offset's load may have brought the segment.
+    if (this.#segments.some(({ name, rows }) => name === nameOf(at) && rows.covers(from))) return
+    const source = await this.#options.openSource()
+    const found = await findSegment(source, at, from)
+    if (found === null) throw new HooktrailError('ARCHIVE_RANGE_MISSING', { ...at, from: String(from) })
+    this.#keep(nameOf(at), await SegmentRows.load(source, found, signal))
+  }
+
+  #keep(name: string, rows: SegmentRows): void {
+    const bytesMax = this.#options.bytesMax ?? SEGMENTS_BYTES_MAX
+    const kept = [...this.#segments, { name, rows }]
+    let bytes = kept.reduce((sum, each) => sum + each.rows.bytes, 0)
+    while (kept.length > 1 && (bytes > bytesMax || kept.length > SEGMENTS_MAX))
+      bytes -= kept.shift()?.rows.bytes ?? 0
+    this.#segments = kept
+  }
+
+  async #within({ waitMsMax, signal }: ReadRequest, load: Promise<void>): Promise<void> {
+    if (waitMsMax <= 0) return
+    const loaded = new AbortController()
+    const signals = signal === undefined ? [loaded.signal] : [signal, loaded.signal]
+    await Promise.race([load, this.#options.clock.sleep(waitMsMax, AbortSignal.any(signals))])
+    loaded.abort()
+  }
+}
+
+function nameOf({ topicId, partition }: Pick<TopicPartition, 'topicId' | 'partition'>): string {
+  return `${topicId}/${partition}`
+}

@@ -1,0 +1,107 @@
+/**
+ * Log and archive as one: what the log has forgotten is read from the archive's segments, byte for byte the same, with
+ * the gaps that were signed. The log is asked first, always: only where it was cut behind the offset, or its topic is no
+ * longer there, is the archive asked. So nobody who stands in the log waits for the archive, or needs one.
+ */
+import { HooktrailError, isHooktrailError } from '../../error/hooktrail-error.ts'
+import type {
+  AppendRecord,
+  EventLog,
+  LogBounds,
+  LogPosition,
+  ReadRequest,
+  ReadResult,
+  Topic,
+  TopicPartition,
+  TopicSpec,
+} from '../../ports/event-log.ts'
+import type { ArchiveRange } from './archive-range.ts'
+
+export class UnionLog implements EventLog {
+  readonly #log: EventLog
+  readonly #archive: Pick<ArchiveRange, 'read'>
+
+  constructor(log: EventLog, archive: Pick<ArchiveRange, 'read'>) {
+    this.#log = log
+    this.#archive = archive
+  }
+
+  get driver(): EventLog['driver'] {
+    return this.#log.driver
+  }
+
+  /**
+   * A read ends where its tier does; the next goes on in the other.
+   * @throws what the log throws; ARCHIVE_RANGE_MISSING (details: logStart) where neither holds the offset; where only the
+   * archive can, ARCHIVE_READER_MISSING, ARCHIVE_SEGMENT_ALTERED, ARCHIVE_NOTE_INVALID, ARCHIVE_STORE_UNAVAILABLE, …
+   */
+  async read(request: ReadRequest): Promise<ReadResult> {
+    try {
+      return await this.#log.read(request)
+    } catch (error) {
+      if (isHooktrailError(error, 'LOG_TOPIC_REPLACED')) return this.#readReplaced(request, error)
+      const bounds = boundsIn(error)
+      if (bounds === null || request.from >= bounds.logStart) throw error
+      return this.#readBefore(request, bounds)
+    }
+  }
+
+  ensureTopics(specs: readonly TopicSpec[]): Promise<readonly Topic[]> {
+    return this.#log.ensureTopics(specs)
+  }
+
+  topics(): Promise<readonly Topic[]> {
+    return this.#log.topics()
+  }
+
+  append(records: readonly AppendRecord[]): Promise<readonly LogPosition[]> {
+    return this.#log.append(records)
+  }
+
+  bounds(partition: TopicPartition): Promise<LogBounds> {
+    return this.#log.bounds(partition)
+  }
+
+  offsetAt(partition: TopicPartition, timestampMs: bigint): Promise<bigint> {
+    return this.#log.offsetAt(partition, timestampMs)
+  }
+
+  truncate(partition: TopicPartition, before: bigint): Promise<void> {
+    return this.#log.truncate(partition, before)
+  }
+
+  diskUsage(): ReturnType<EventLog['diskUsage']> {
+    return this.#log.diskUsage()
+  }
+
+  async #readBefore(request: ReadRequest, bounds: LogBounds): Promise<ReadResult> {
+    try {
+      return await this.#archive.read(request, bounds)
+    } catch (error) {
+      if (!isHooktrailError(error)) throw error
+      throw new HooktrailError(error.code, { ...error.details, logStart: String(bounds.logStart) }, error)
+    }
+  }
+
+  /** What the archive has of the topic of that id; behind its end the log's own word stands. */
+  async #readReplaced(request: ReadRequest, replaced: HooktrailError): Promise<ReadResult> {
+    try {
+      return await this.#archive.read(request, null)
+    } catch (error) {
+      if (
+        isHooktrailError(error, 'ARCHIVE_RANGE_MISSING') ||
+        isHooktrailError(error, 'ARCHIVE_READER_MISSING')
+      )
+        throw replaced
+      throw error
+    }
+  }
+}
+
+function boundsIn(error: unknown): LogBounds | null {
+  if (!isHooktrailError(error, 'LOG_OFFSET_OUT_OF_RANGE')) return null
+  const { logStart, highWatermark } = error.details
+  return typeof logStart === 'bigint' && typeof highWatermark === 'bigint'
+    ? { logStart, highWatermark }
+    : null
+}
