@@ -12,7 +12,7 @@ import type { Metrics } from '../core/ports/metrics.ts'
 export interface ArchiverDeps {
   readonly log: EventLog
   readonly archive: ArchiveStore
-  /** Null where this process has none: leases and the cut are left out. */
+  /** Null where this process has none: leases are left out. */
   readonly store: JobStore | null
   readonly signer: NoteSigner
   /** Keys whose notes are believed; the signer's own key is among them. */

@@ -1,6 +1,6 @@
 /**
  * The archiver: every topic of the log goes into the archive, one signed chain a partition, under signed heartbeats;
- * then the log may forget. Needs the log and the archive; the job store only spreads the work and holds back the cut.
+ * then the log may forget. Needs the log and the archive; the job store only spreads the work.
  * Bounded steps, three short loops around them; everything that is true lies in the archive, so a restart only reads.
  */
 import { mkdir, rm } from 'node:fs/promises'
@@ -22,7 +22,7 @@ import { haltsPartition } from './writer-fault.ts'
 import { messageOf } from '../core/error/message-of.ts'
 
 const TOPICS_MS = 5_000
-const CUT_MS = 60_000
+const CUT_MS_MAX = 60_000
 /** An idle archiver looks for new records this often; a busy one gathers them this long. */
 const POLL_MS_MIN = 1_000
 const POLL_MS_MAX = 2_000
@@ -116,10 +116,10 @@ export class Archiver {
 
   async cutStep(): Promise<number> {
     await this.rememberArchive()
-    const { topicPrefix, retentionMs } = this.#config.log
+    const { retentionMs } = this.#config.log
     const topics = await this.#freshTopics()
     const halted = this.#partitions.halted()
-    return cutStep(this.#context, { topics, chain: this.#chain, topicPrefix, retentionMs, halted })
+    return cutStep(this.#context, { topics, chain: this.#chain, retentionMs, halted })
   }
 
   /** Commits what is buffered and signs it. */
@@ -142,7 +142,7 @@ export class Archiver {
       }),
       this.#run(signal, async () => {
         await this.cutStep()
-        return CUT_MS
+        return Math.min(CUT_MS_MAX, this.#config.log.retentionMs)
       }),
     ]
     const done = Promise.all(

@@ -17,7 +17,6 @@ import {
   archiveAll,
   openStage,
   partitionOf,
-  PREFIX,
   stepUntilIdle,
   type ArchiverStage,
 } from '../support/archiver-stage.ts'
@@ -178,7 +177,6 @@ test('a log that was put back halts the partition, before and after it has grown
     await cutStep(back.context, {
       topics: [topic],
       chain: back.chain,
-      topicPrefix: PREFIX,
       retentionMs: 0,
       halted,
     })
