@@ -26,10 +26,11 @@ import { attemptJson, eventJson, handlerJson, jobJson } from './views.ts'
 export interface ApiDeps {
   readonly config: Config
   readonly clock: Clock
+  /** Log and archive as one. */
   readonly log: EventLog
   readonly store: JobStore
   readonly report: ReportStore
-  /** Null while there is no archive that this process can read. */
+  /** For the report. Null while there is no archive that this process can read. */
   readonly openArchive: () => Promise<ArchiveStore | null>
   readonly logger: Logger
   readonly apiToken: string
@@ -54,8 +55,8 @@ export const apiRoutes: Routes = (app, deps, registered) => {
   registered()
 }
 
-const eventRoutes: Routes = (app, { config, store, log, openArchive }) => {
-  const payloads = { log, openArchive }
+const eventRoutes: Routes = (app, { config, store, log }) => {
+  const payloads = { log }
   const find = async (params: unknown): Promise<EventView> =>
     found(await store.getEvent(query.parse(query.idParams, params).id))
   const jobsOf = async (eventId: string) =>
@@ -150,7 +151,7 @@ const otherRoutes: Routes = (app, { config, clock, store, log, report, openArchi
   app.get('/export/events', (request, reply) => {
     const { since, until, source, limit: max } = query.parse(query.exportQuery, request.query)
     const filter = defined({ source, sinceMs: since, untilMs: until, max })
-    const lines = exportLines({ log, store, openArchive }, filter)
+    const lines = exportLines({ log, store }, filter)
     // One string ahead: each holds thousands of lines.
     return reply.type('application/x-ndjson').send(Readable.from(lines, { highWaterMark: 1 }))
   })

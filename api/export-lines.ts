@@ -5,7 +5,7 @@
  */
 import { isUtf8 } from 'node:buffer'
 import type { EventFilter, EventView, OperatorStore } from '../core/ports/job-store.ts'
-import { PayloadReader, type PayloadSources } from './read-payload.ts'
+import { readRecords, type PayloadSources } from './read-payload.ts'
 import { isoOf } from './views.ts'
 
 const PAGE = 1_000
@@ -21,7 +21,6 @@ export async function* exportLines(
   filter: Omit<EventFilter, 'limit' | 'cursor'> & { readonly max?: number | undefined },
 ): AsyncGenerator<string> {
   const { max, ...rest } = filter
-  const reader = new PayloadReader(deps)
   let left = max ?? Infinity
   let missing = 0
   let cursor: string | null = null
@@ -29,7 +28,7 @@ export async function* exportLines(
     const paging = cursor === null ? {} : { cursor }
     const page = await deps.store.listEvents({ ...rest, ...paging, limit: Math.min(PAGE, left) })
     for (const events of chunksOf(page.items)) {
-      const found = await reader.read(events)
+      const found = await readRecords(deps, events)
       missing += events.filter(({ eventId }) => !found.has(eventId)).length
       yield events
         .map((event) => {

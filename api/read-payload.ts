@@ -1,28 +1,28 @@
 /**
- * Records of events, read at their pointers: from the log in ranges, and from the archive what the log has forgotten.
- * The topic id is part of the pointer, so no other topic's bytes appear.
+ * Records of events, read at their pointers in ranges, from log and archive as one. The topic id is part of the pointer,
+ * so no other topic's bytes appear; what the archive holds was verified before it comes here.
  */
 import { HooktrailError, isHooktrailError } from '../core/error/hooktrail-error.ts'
-import type { ArchiveStore } from '../core/ports/archive-store.ts'
-import type { EventLog, LogRecord, TopicPartition } from '../core/ports/event-log.ts'
+import type { EventLog, LogRecord, Tier, TopicPartition } from '../core/ports/event-log.ts'
 import type { EventView } from '../core/ports/job-store.ts'
 import { decodeEvent } from '../core/record/decode-event.ts'
 import type { EventRecord } from '../core/record/event-record.ts'
-import { ArchiveRecords } from './archive-records.ts'
 
 const READ_BYTES_MAX = 8 * 1024 * 1024
 /** A gap of unwanted records that is cheaper to read over than to begin a new read. */
 const GAP_MAX = 64n
+/** For a segment of the archive to come; what the log holds comes at once. */
+const WAIT_MS_MAX = 20_000
 
 export interface PayloadSources {
-  readonly log: EventLog
-  readonly openArchive: () => Promise<ArchiveStore | null>
+  /** Log and archive as one. */
+  readonly log: Pick<EventLog, 'read'>
 }
 
 export interface FoundRecord {
   readonly record: LogRecord
   readonly at: TopicPartition
-  readonly tier: 'log' | 'archive'
+  readonly tier: Tier
 }
 
 interface Group {
@@ -30,52 +30,34 @@ interface Group {
   readonly events: EventView[]
 }
 
-/** One for each request: what it has read of the archive is kept for the next call. */
-export class PayloadReader {
-  readonly #sources: PayloadSources
-  #archive: Promise<ArchiveRecords | null> | null = null
+type FoundOffsets = Map<bigint, Omit<FoundRecord, 'at'>>
 
-  constructor(sources: PayloadSources) {
-    this.#sources = sources
-  }
-
-  /** By event id; without those that neither log nor archive holds. */
-  async read(events: readonly EventView[]): Promise<ReadonlyMap<string, FoundRecord>> {
-    const found = new Map<string, FoundRecord>()
-    await Promise.all(groupsOf(events).map((group) => this.#readGroup(group, found)))
-    return found
-  }
-
-  async #readGroup({ at, events }: Group, found: Map<string, FoundRecord>): Promise<void> {
-    const offsets = [...new Set(events.map(({ offset }) => offset))].sort((a, b) => (a < b ? -1 : 1))
-    const fromLog = await readRanges(this.#sources.log, at, offsets)
-    const missing = offsets.filter((offset) => !fromLog.has(offset))
-    const archive = missing.length === 0 ? null : await this.#archiveRecords()
-    const archived = archive === null ? null : await archive.read(at, missing)
-    for (const { eventId, offset } of events) {
-      const logged = fromLog.get(offset)
-      const record = logged ?? archived?.get(offset)
-      if (record !== undefined)
-        found.set(eventId, { record, at, tier: logged === undefined ? 'archive' : 'log' })
+/** By event id; without those that neither log nor archive holds. @throws LOG_UNAVAILABLE, ARCHIVE_STORE_UNAVAILABLE, … */
+export async function readRecords(
+  { log }: PayloadSources,
+  events: readonly EventView[],
+): Promise<ReadonlyMap<string, FoundRecord>> {
+  const found = new Map<string, FoundRecord>()
+  const readGroup = async (group: Group): Promise<void> => {
+    const offsets = [...new Set(group.events.map(({ offset }) => offset))].sort((a, b) => (a < b ? -1 : 1))
+    const records = await readRanges(log, group.at, offsets)
+    for (const { eventId, offset } of group.events) {
+      const record = records.get(offset)
+      if (record !== undefined) found.set(eventId, { ...record, at: group.at })
     }
   }
-
-  #archiveRecords(): Promise<ArchiveRecords | null> {
-    this.#archive ??= this.#sources
-      .openArchive()
-      .then((store) => (store === null ? null : new ArchiveRecords(store)))
-    return this.#archive
-  }
+  await Promise.all(groupsOf(events).map(readGroup))
+  return found
 }
 
 export interface FoundEvent {
   readonly event: EventRecord
-  readonly tier: 'log' | 'archive'
+  readonly tier: Tier
 }
 
 /** Null when neither log nor archive holds it. */
 export async function readEvent(sources: PayloadSources, view: EventView): Promise<FoundEvent | null> {
-  const found = (await new PayloadReader(sources).read([view])).get(view.eventId)
+  const found = (await readRecords(sources, [view])).get(view.eventId)
   return found === undefined ? null : { event: decodeEvent(found.record, found.at), tier: found.tier }
 }
 
@@ -99,11 +81,11 @@ function groupsOf(events: readonly EventView[]): readonly Group[] {
 }
 
 async function readRanges(
-  log: EventLog,
+  log: PayloadSources['log'],
   at: TopicPartition,
   offsets: readonly bigint[],
-): Promise<ReadonlyMap<bigint, LogRecord>> {
-  const found = new Map<bigint, LogRecord>()
+): Promise<FoundOffsets> {
+  const found: FoundOffsets = new Map()
   for (let index = 0; index < offsets.length;) {
     const from = offsets[index] ?? 0n
     const to = offsets[rangeEnd(offsets, index)] ?? from
@@ -120,21 +102,34 @@ function rangeEnd(offsets: readonly bigint[], start: number): number {
   return end
 }
 
-/** Where to go on: behind what came, or behind the range when the log has nothing there. */
-async function readRange(
-  log: EventLog,
-  { at, from, to }: { at: TopicPartition; from: bigint; to: bigint },
-  found: Map<bigint, LogRecord>,
-): Promise<bigint> {
-  const recordsMax = Number(to - from) + 1
+interface Range {
+  readonly at: TopicPartition
+  readonly from: bigint
+  readonly to: bigint
+}
+
+/** Where to go on: behind what came, or behind what nobody holds. */
+async function readRange(log: PayloadSources['log'], range: Range, found: FoundOffsets): Promise<bigint> {
+  const { at, from, to } = range
+  const bounds = { recordsMax: Number(to - from) + 1, bytesMax: READ_BYTES_MAX, waitMsMax: WAIT_MS_MAX }
   try {
-    const read = await log.read({ ...at, from, recordsMax, bytesMax: READ_BYTES_MAX, waitMsMax: 0 })
-    for (const record of read.records) found.set(record.offset, record)
-    return read.next > from ? read.next : to + 1n
+    const { tier, records, next } = await log.read({ ...at, from, ...bounds })
+    for (const record of records) found.set(record.offset, { record, tier })
+    if (next > from) return next
+    if (tier === 'log') return to + 1n
   } catch (error) {
-    if (isHooktrailError(error, 'LOG_TOPIC_REPLACED')) return to + 1n
-    if (!isHooktrailError(error, 'LOG_OFFSET_OUT_OF_RANGE')) throw error
-    const { logStart } = error.details
-    return typeof logStart === 'bigint' && logStart > from ? logStart : to + 1n
+    return behindMissing(error, range)
   }
+  throw new HooktrailError('ARCHIVE_STORE_UNAVAILABLE', { reason: `nothing came within ${WAIT_MS_MAX} ms` })
+}
+
+/** What neither log nor archive holds is missing, and no fault of the reader. */
+function behindMissing(error: unknown, { from, to }: Range): bigint {
+  if (isHooktrailError(error, 'LOG_TOPIC_REPLACED') || isHooktrailError(error, 'LOG_OFFSET_OUT_OF_RANGE'))
+    return to + 1n
+  if (!isHooktrailError(error, 'ARCHIVE_RANGE_MISSING') && !isHooktrailError(error, 'ARCHIVE_READER_MISSING'))
+    throw error
+  const { logStart } = error.details
+  const next = typeof logStart === 'string' ? BigInt(logStart) : to + 1n
+  return next > from && next <= to ? next : to + 1n
 }

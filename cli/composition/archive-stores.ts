@@ -1,13 +1,19 @@
 /**
- * The archive that the configuration names, a folder or a bucket: for the archiver, which may make it, and for the API,
- * which only reads and opens it when it is asked, since an archiver may make it later. The client of S3 is loaded only
- * where it is used.
+ * The archive that the configuration names, a folder or a bucket: for the archiver, which may make it, and for dispatcher
+ * and API, which only read and open it when they need it, since an archiver may make it later. The client of S3 is loaded
+ * only where it is used.
  */
 import { join } from 'node:path'
 import { openDirectoryForReading, openDirectoryStore } from '../../adapters/directory/directory-store.ts'
 import type { S3StoreOptions } from '../../adapters/s3/s3-store.ts'
+import { archivePublicKeyPath, archiveSignerOf, readPublicKeys } from '../../adapters/system/key-files.ts'
+import { ArchiveRange } from '../../core/archive/range/archive-range.ts'
+import type { ArchiveSource } from '../../core/archive/range/find-segment.ts'
+import { UnionLog } from '../../core/archive/range/union-log.ts'
+import { parseVerifierKey, type NoteVerifier } from '../../core/archive/signed-note.ts'
 import type { S3Config } from '../../core/config/config.ts'
-import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
+import { archiveLocation } from '../../core/config/warn-config.ts'
+import { HooktrailError, isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { ArchiveStore } from '../../core/ports/archive-store.ts'
 import type { Context } from './context.ts'
 
@@ -36,6 +42,35 @@ export function archiveReader(
     const { openS3ForReading } = await import('../../adapters/s3/s3-store.ts')
     bucket ??= await unlessAbsent(openS3ForReading(s3Options(context, s3)).then((store) => opened.use(store)))
     return bucket
+  }
+}
+
+/** The log, and behind its start the archive, which is opened by the first read that needs it. */
+export function openUnion(
+  context: Context,
+  opened: AsyncDisposableStack,
+  openArchive = archiveReader(context, opened),
+): UnionLog {
+  const openSource = async (): Promise<ArchiveSource> => {
+    const keys = await archiveKeys(context)
+    const store = await openArchive()
+    if (store !== null) return { store, keys }
+    const location = archiveLocation(context.config.archive, folderOf(context))
+    throw new HooktrailError('ARCHIVE_READER_MISSING', { reason: `there is no archive at ${location}` })
+  }
+  return new UnionLog(context.log, opened.use(new ArchiveRange({ openSource, clock: context.clock })))
+}
+
+/** Whose notes are believed: the key of the setting, or the one that the archiver keeps in the home. @throws ARCHIVE_READER_MISSING */
+export async function archiveKeys({ config, home }: Context): Promise<readonly NoteVerifier[]> {
+  const { signingKey } = config.archive
+  if (signingKey !== null) return [parseVerifierKey(archiveSignerOf(signingKey, 'archive.signing_key').vkey)]
+  const file = archivePublicKeyPath(home)
+  try {
+    return await readPublicKeys(file)
+  } catch (error) {
+    const reason = `neither archive.signing_key nor ${file}`
+    throw new HooktrailError('ARCHIVE_READER_MISSING', { reason }, error)
   }
 }
 

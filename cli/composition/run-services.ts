@@ -6,7 +6,7 @@ import { createReportStore, type ReadLogEnds } from '../../adapters/postgres/rep
 import { apiRoutes } from '../../api/api-routes.ts'
 import { healthRoutes, type ServicesReport } from '../../api/health-routes.ts'
 import { startIngress, type Ingress } from '../../ingress/ingress-service.ts'
-import { archiveReader } from './archive-stores.ts'
+import { archiveReader, openUnion } from './archive-stores.ts'
 import type { Context } from './context.ts'
 import { Listeners, type Addresses } from './listeners.ts'
 import { ServicesThread } from './services-thread.ts'
@@ -81,7 +81,10 @@ async function register({ open, admin }: Listeners, context: Context, parts: Par
     ready: () => !isStopping() && (ingress?.ready() ?? services.isPrepared),
     services: () => reportOf(context, parts),
   })
-  if (names.has('api')) await admin.register(apiRoutes, { ...deps, prefix: '/api' })
+  if (names.has('api')) {
+    const log = openUnion(context, opened, openArchive)
+    await admin.register(apiRoutes, { ...deps, log, prefix: '/api' })
+  }
   if (ingress !== null) await open.register(ingress.routes)
 }
 

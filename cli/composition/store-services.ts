@@ -9,7 +9,7 @@ import type { EventLog } from '../../core/ports/event-log.ts'
 import type { StoreIdentity } from '../../core/ports/job-store.ts'
 import type { Service } from '../../core/service.ts'
 import { startDispatcher } from '../../dispatcher/start-dispatcher.ts'
-import { openArchiveStore } from './archive-stores.ts'
+import { archiveKeys, openArchiveStore, openUnion } from './archive-stores.ts'
 import type { Context } from './context.ts'
 import { openArchiver } from './open-archiver.ts'
 import { openQueue } from './open-queue.ts'
@@ -89,12 +89,22 @@ export class StoreServices implements AsyncDisposable {
     if (this.#context.config.archive.s3 === null) await archiving
     else archiving.catch(this.#options.onFailed)
     if (this.#options.names.includes('dispatcher') && !signal.aborted) {
+      await this.#warnWithoutKey()
       const queue = this.#stack.use(await openQueue(this.#context, identity.storeId))
+      const log = openUnion(this.#context, this.#stack)
       this.#dispatcher = this.#keep(
-        await startDispatcher(this.#context.config, { ...this.#context, queue, demand }),
+        await startDispatcher(this.#context.config, { ...this.#context, log, queue, demand }),
       )
     }
     this.#isPrepared = true
+  }
+
+  /** Said before it is missed. The archiver of the same process makes its key when it begins. */
+  async #warnWithoutKey(): Promise<void> {
+    if (this.#options.names.includes('archiver')) return
+    await archiveKeys(this.#context).catch((error: unknown) => {
+      this.#context.logger.warn({ err: error }, 'backlogs behind the start of the log cannot be read here')
+    })
   }
 
   async #beginArchiver({ archiveId }: StoreIdentity, demand: Demand): Promise<void> {

@@ -21,8 +21,12 @@ import { HeartbeatChain } from '../../archiver/heartbeat-chain.ts'
 import { HeartbeatWriter } from '../../archiver/heartbeat-writer.ts'
 import { PartitionWriter } from '../../archiver/partition-writer.ts'
 import { makeSigner, parseVerifierKey } from '../../core/archive/signed-note.ts'
+import { ArchiveRange } from '../../core/archive/range/archive-range.ts'
+import type { ArchiveSource } from '../../core/archive/range/find-segment.ts'
+import { UnionLog } from '../../core/archive/range/union-log.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Config } from '../../core/config/config.ts'
+import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { ArchiveStore } from '../../core/ports/archive-store.ts'
 import { archiveAll } from './archiver-stage.ts'
 import { openDispatcherStage, type DispatcherStage, type StageOptions } from './dispatcher-stage.ts'
@@ -75,8 +79,17 @@ export async function openApiStage(
   }
   const app = createServer(config.server)
   let hasArchive = false
+  const openSource = (): Promise<ArchiveSource> =>
+    hasArchive
+      ? Promise.resolve({ store: archive, keys: [parseVerifierKey(signer.vkey)] })
+      : Promise.reject(new HooktrailError('ARCHIVE_READER_MISSING'))
+  const openRange = (): ArchiveRange => new ArchiveRange({ openSource, clock: systemClock })
+  const log = new UnionLog(stage.log, {
+    // What was read before the archive was hidden is not remembered.
+    read: (request, bounds) => openRange().read(request, bounds),
+  })
   const deps = {
-    ...{ config, log: stage.log, store: stage.store, apiToken: TOKEN, ...common },
+    ...{ config, log, store: stage.store, apiToken: TOKEN, ...common },
     report: createReportStore(stage.database, null),
     openArchive: () => Promise.resolve(hasArchive ? archive : null),
   }
@@ -119,13 +132,12 @@ export async function openApiStage(
   return opened
 }
 
-const { privateKey } = generateKeyPairSync('ed25519')
+const signer = makeSigner(generateKeyPairSync('ed25519').privateKey, 'hooktrail-archive')
 
 async function archiveEverything(
   stage: DispatcherStage,
   { archive, folder }: { archive: ArchiveStore; folder: string },
 ): Promise<void> {
-  const signer = makeSigner(privateKey, 'hooktrail-archive')
   const opening = {
     ...{ log: stage.log, archive, store: null, signer, verifiers: [parseVerifierKey(signer.vkey)] },
     ...{ clock: systemClock, logger: silentLogger, spoolDirectory: folder, instance: 'test' },
