@@ -16,6 +16,7 @@ import { createBodyDigest, createDigestKey } from '../core/record/keyed-digest.t
 import { auditTopic, deliveriesTopic, eventTopic, topicSpecs } from '../core/topics.ts'
 import { Backlog } from './backlog.ts'
 import { FailingHandlers } from './failing-handlers.ts'
+import { firstSeenMs } from './first-sights.ts'
 import { HandlerLags } from './handler-lags.ts'
 import { HandlerRunner } from './handler-runner.ts'
 import { JobDelivery } from './job-delivery.ts'
@@ -34,6 +35,7 @@ import { reapRun, slicesStep } from './upkeep.ts'
 import type { WaitList } from './wait-list.ts'
 
 export interface DispatcherDeps {
+  /** Log and archive as one: backlogs and payloads outlive the log's retention. */
   readonly log: EventLog
   readonly store: JobStore
   readonly queue: JobQueue
@@ -92,7 +94,13 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
   const { queue } = deps
   const pump = queue.driver === 'redis' ? new Pump({ ...deps, queue, handlers: config.handlers }) : null
   const windowMs = Math.max(0, ...config.sources.map(({ dedup }) => dedup.windowMs))
-  const upkeep = { ...deps, worker: config.worker, firstSeenMs: config.log.retentionMs + windowMs }
+  const sights = {
+    ...deps,
+    topics: config.sources.map((source) => topicOf(parts, source)),
+    handlers: config.handlers.map(({ name }) => name),
+    ...{ retentionMs: config.log.retentionMs, windowMs },
+  }
+  const upkeep = { ...deps, worker: config.worker, firstSeenMs: () => firstSeenMs(sights) }
   return {
     planners,
     runners,

@@ -48,8 +48,9 @@ export function backoffMs(failures: number): number {
 }
 
 export function reasonOf(error: unknown): string {
-  if (error instanceof HooktrailError) return `${error.code}: ${error.message}`
-  return messageOf(error)
+  if (!(error instanceof HooktrailError)) return messageOf(error)
+  const { reason } = error.details
+  return `${error.code}: ${error.message}${typeof reason === 'string' ? ` (${reason})` : ''}`
 }
 
 function noteFailure(name: string, error: unknown, context: LoopContext & { failures: number }): void {

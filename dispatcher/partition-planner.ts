@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict'
 import type { Clock } from '../core/clock.ts'
 import type { SourceConfig } from '../core/config/config.ts'
-import { isHooktrailError } from '../core/error/hooktrail-error.ts'
+import { isHooktrailError, type HooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Logger } from '../core/log.ts'
 import type { EventLog, ReadResult, TopicPartition } from '../core/ports/event-log.ts'
 import type { JobQueue } from '../core/ports/job-queue.ts'
@@ -22,6 +22,7 @@ import { LEASE_RETRY_MS, type Lease } from './lease.ts'
 import { Pace } from './pace.ts'
 import type { PayloadCache } from './payload-cache.ts'
 import { PlanQuarantine } from './plan-quarantine.ts'
+import { StuckHandlers } from './stuck-handlers.ts'
 import type { WaitList } from './wait-list.ts'
 
 export const STEP_RECORDS_MAX = 500
@@ -35,8 +36,6 @@ const STEP_PAUSE_MS_MAX = 100
 const HELD_WAIT_MS = 50
 /** Positions are kept in memory between steps and read again after this long, or when a commit disagrees. */
 const POSITIONS_KEPT_MS = 1_000
-/** A handler whose next event the log no longer holds is tried again this often. */
-const STUCK_RETRY_MS = 30_000
 
 export interface PlannerOptions {
   readonly at: TopicPartition
@@ -45,6 +44,7 @@ export interface PlannerOptions {
   readonly eventTtlMs: number | null
   readonly generation: string
   readonly bodyDigest: (body: Buffer) => Buffer
+  /** Log and archive as one: a backlog goes on where the log was cut. */
   readonly log: Pick<EventLog, 'read'>
   readonly store: Pick<JobStore, 'positions' | 'commitStep' | 'ping'>
   readonly queue: Pick<JobQueue, 'offer'>
@@ -64,7 +64,7 @@ export class PartitionPlanner {
   readonly name: string
   readonly #options: PlannerOptions
   readonly #quarantine: PlanQuarantine
-  readonly #stuckUntil = new Map<string, number>()
+  readonly #stuck: StuckHandlers
   readonly #pace = new Pace({
     quietPerSecond: QUIET_RECORDS_PER_SECOND,
     enough: STEP_RECORDS_ENOUGH,
@@ -79,6 +79,7 @@ export class PartitionPlanner {
     this.#options = options
     this.name = `plan ${options.at.topic}/${options.at.partition}`
     this.#quarantine = new PlanQuarantine(options.store)
+    this.#stuck = new StuckHandlers({ ...options, name: this.name })
   }
 
   async run(signal: AbortSignal): Promise<number> {
@@ -97,7 +98,8 @@ export class PartitionPlanner {
     })
     const choice = catchUp !== null && this.#lastKind === 'index' ? catchUp : index
     this.#lastKind = choice.kind
-    let waitMs = this.#options.backlog.anyHeld ? Math.min(HELD_WAIT_MS, tailWaitMs) : tailWaitMs
+    let waitMs = Math.min(tailWaitMs, this.#stuck.retryMs())
+    if (this.#options.backlog.anyHeld) waitMs = Math.min(HELD_WAIT_MS, waitMs)
     if (catchUp !== null) waitMs = 0
     const result = await this.#take(choice, waitMs, signal)
     // Nothing new for the index, but somebody is behind: that one is next.
@@ -128,9 +130,7 @@ export class PartitionPlanner {
   }
 
   #admits(handler: string): boolean {
-    const stuckUntil = this.#stuckUntil.get(handler)
-    if (stuckUntil !== undefined && this.#options.clock.monotonic() < stuckUntil) return false
-    return this.#options.backlog.admits(handler, STEP_RECORDS_MAX)
+    return !this.#stuck.has(handler) && this.#options.backlog.admits(handler, STEP_RECORDS_MAX)
   }
 
   async #take(choice: StepChoice, waitMs: number, signal: AbortSignal): Promise<PlannerStep> {
@@ -165,11 +165,13 @@ export class PartitionPlanner {
         signal,
       })
       this.#measureLag(choice, result)
-      for (const handler of choice.handlers) this.#unstick(handler)
+      if (result.next === choice.first && result.tier === 'archive') this.#stuck.await(choice.handlers)
+      else this.#stuck.goOn(choice.handlers)
       return endAt(result, choice.until)
     } catch (error) {
-      if (choice.kind === 'index' || !isHooktrailError(error, 'LOG_OFFSET_OUT_OF_RANGE')) throw error
-      for (const handler of choice.handlers) this.#stick(handler, choice.first)
+      // Who stands in the log is planned on: only these wait for the archive.
+      if (choice.kind === 'index' || !isOfArchive(error)) throw error
+      this.#stuck.fail(choice.handlers, choice.first, error)
       return null
     }
   }
@@ -225,6 +227,7 @@ export class PartitionPlanner {
     const { at, backlog, payloads, source, logger, metrics } = this.#options
     for (const { handler, counts } of decision.steps) {
       this.#positions?.set(handler, next)
+      if (counts.lost > 0) this.#noteLoss(handler, counts.lost, next)
       if (counts.errors > 0) logger.warn(deadFields(handler, decision), 'jobs are dead at planning')
       backlog.planned(handler, counts.planned)
       if (handler === INDEX_HANDLER && counts.duplicate > 0)
@@ -259,16 +262,16 @@ export class PartitionPlanner {
       if (handler !== INDEX_HANDLER) this.#options.lags.note(handler, this.#options.at.partition, lag)
   }
 
-  #stick(handler: string, position: bigint): void {
-    const { clock, logger, waits, at } = this.#options
-    this.#stuckUntil.set(handler, clock.monotonic() + STUCK_RETRY_MS)
-    const place = { handler, topic: at.topic, partition: at.partition, position: String(position) }
-    logger.error(place, 'the next event of the handler is no longer in the log, only in the archive')
-    waits.set(`${this.name} for ${handler}`, `offset ${position} is before the start of the log`)
-  }
-
-  #unstick(handler: string): void {
-    if (this.#stuckUntil.delete(handler)) this.#options.waits.clear(`${this.name} for ${handler}`)
+  /** Counted once, by the index; handlers that come by later say it for themselves. */
+  #noteLoss(handler: string, lost: number, next: bigint): void {
+    const { at, source, logger, metrics } = this.#options
+    const isIndex = handler === INDEX_HANDLER
+    if (isIndex) metrics.count('offsets_lost_total', { source: source.name }, lost)
+    const place = { topic: at.topic, partition: at.partition, before: String(next) }
+    logger.error(
+      { ...place, handler: isIndex ? null : handler, lost },
+      'offsets are lost: neither log nor archive holds what was there, and the archive says so',
+    )
   }
 }
 
@@ -278,6 +281,13 @@ function deadFields(handler: string, { jobs }: StepDecision): Record<string, unk
   const [first] = dead
   const { errorClass, errorDetail, eventId } = first ?? {}
   return { handler, jobs: dead.length, error: errorClass, detail: errorDetail, event_id: eventId }
+}
+
+/** The log itself is there, and does not hold the offset any more; what failed is reading it elsewhere. */
+function isOfArchive(error: unknown): error is HooktrailError {
+  return (
+    isHooktrailError(error) && (error.code.startsWith('ARCHIVE_') || error.code === 'LOG_OFFSET_OUT_OF_RANGE')
+  )
 }
 
 /** Cuts what a read returned beyond `until`: the log counts records, and a gap may have made it go further. */

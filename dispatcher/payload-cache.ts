@@ -1,7 +1,7 @@
 /**
  * Decoded events by their place in the log: filled by planning in the same process, bounded in bytes, oldest batch
- * first out. A miss reads one small batch, once for all who miss it together. What comes out is checked against the
- * job's event id, and the log checks the topic id: never another event's bytes (I2).
+ * first out. A miss reads one small batch, once for all who miss it together, from the archive where the log was cut.
+ * What comes out is checked against the job's event id, and the log checks the topic id: never another event's bytes (I2).
  */
 import type { EventLog, TopicPartition } from '../core/ports/event-log.ts'
 import { decodeEvent } from '../core/record/decode-event.ts'
@@ -12,6 +12,8 @@ export const CACHE_BYTES_MAX = 16 * 1024 * 1024
 const EVENT_OVERHEAD_BYTES = 4_096
 const MISS_RECORDS_MAX = 64
 const MISS_BYTES_MAX = 1024 * 1024
+/** For what only the archive holds: the log has it at once. Well within a lease's margin. */
+const MISS_WAIT_MS_MAX = 10_000
 
 export interface EventPlace extends TopicPartition {
   readonly offset: bigint
@@ -64,7 +66,7 @@ export class PayloadCache {
     this.#evict()
   }
 
-  /** The event, or null when the log holds no such event there. Rejects as the log does. */
+  /** The event, or null when there is no such event, or the archive has not brought it yet. Rejects as the log does. */
   async get(place: EventPlace): Promise<EventRecord | null> {
     const cached = this.#find(place)
     if (cached !== null) return cached
@@ -99,7 +101,7 @@ export class PayloadCache {
   async #fetch(place: EventPlace): Promise<void> {
     const { topic, topicId, partition, offset } = place
     const at = { topic, topicId, partition }
-    const bounds = { recordsMax: MISS_RECORDS_MAX, bytesMax: MISS_BYTES_MAX, waitMsMax: 0 }
+    const bounds = { recordsMax: MISS_RECORDS_MAX, bytesMax: MISS_BYTES_MAX, waitMsMax: MISS_WAIT_MS_MAX }
     const { records } = await this.#log.read({ ...at, from: offset, ...bounds })
     this.put(
       at,

@@ -14,8 +14,8 @@ const SLICES_MS = 10 * 60 * 1000
 export interface UpkeepOptions {
   readonly store: Pick<JobStore, 'reapExpired' | 'maintainSlices'>
   readonly worker: WorkerConfig
-  /** What the log holds at most, plus the longest dedup window. */
-  readonly firstSeenMs: number
+  /** Age from which on no planning step can ask for a first sight of a key; null while that is not known. */
+  readonly firstSeenMs: () => Promise<number | null>
   readonly logger: Logger
   readonly metrics: Metrics
 }
@@ -41,7 +41,7 @@ export async function slicesStep({ store, worker, firstSeenMs, logger }: UpkeepO
   const dropped = await store.maintainSlices({
     doneHours: worker.retentionHours,
     deadHours: worker.deadRetentionHours,
-    firstSeenMs,
+    firstSeenMs: await firstSeenMs(),
   })
   if (dropped.length > 0) logger.info({ slices: dropped }, 'old slices dropped')
   return SLICES_MS
