@@ -3,6 +3,7 @@
  * start. Both take locks that appends wait for, so both give up after LOCK_TIMEOUT_MS and are tried again later.
  */
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
+import { sqlStateOf } from './database-error.ts'
 import type { Database, Queryable } from './pool.ts'
 
 export interface Slice {
@@ -16,6 +17,7 @@ const WIDTH_MS_MIN = 1_000
 const WIDTH_MS_MAX = 86_400_000
 const SLICES_AHEAD = 8
 const LOCK_TIMEOUT_MS = 200
+const UNDEFINED_TABLE = '42P01'
 /** One number for the maintenance of all logs in a database; the schema tells them apart. */
 const MAINTENANCE_LOCK = 7_301_542
 
@@ -93,24 +95,25 @@ async function closedSlices(database: Queryable): Promise<readonly Slice[]> {
   return (await listSlices(database)).filter(({ toMs }) => toMs <= Number(row?.now ?? 0n))
 }
 
+/** False also where another process dropped it meanwhile: several of them maintain the log. */
 async function dropIfDead(database: Database, { name }: Slice): Promise<boolean> {
-  if (await hasLiveRows(database, name)) return false
-  const dropped = await whenUnlocked(() =>
-    database.transaction(async (transaction) => {
-      await transaction.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`)
-      const [found] = await transaction.query<{ exists: boolean }>(
-        'SELECT to_regclass($1) IS NOT NULL AS exists',
-        [name],
-      )
-      if (found?.exists !== true) return false
-      // Waits for appends that took their timestamp before the slice's end; then it is looked at again.
-      await transaction.query(`LOCK TABLE ONLY log_records, ${name} IN ACCESS EXCLUSIVE MODE`)
-      if (await hasLiveRows(transaction, name)) return false
-      await transaction.query(`DROP TABLE ${name}`)
-      return true
-    }),
-  )
-  return dropped ?? false
+  try {
+    if (await hasLiveRows(database, name)) return false
+    const dropped = await whenUnlocked(() =>
+      database.transaction(async (transaction) => {
+        await transaction.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`)
+        // Waits for appends that took their timestamp before the slice's end; then it is looked at again.
+        await transaction.query(`LOCK TABLE ONLY log_records, ${name} IN ACCESS EXCLUSIVE MODE`)
+        if (await hasLiveRows(transaction, name)) return false
+        await transaction.query(`DROP TABLE ${name}`)
+        return true
+      }),
+    )
+    return dropped ?? false
+  } catch (error) {
+    if (sqlStateOf(error) === UNDEFINED_TABLE) return false
+    throw error
+  }
 }
 
 async function hasLiveRows(database: Queryable, name: string): Promise<boolean> {

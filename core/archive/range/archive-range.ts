@@ -34,7 +34,7 @@ export class ArchiveRange implements Disposable {
   /** By partition, least recently used first. */
   #segments: readonly { readonly name: string; readonly rows: SegmentRows }[] = []
   readonly #loads = new Map<string, Promise<void>>()
-  readonly #failures = new Map<string, unknown>()
+  readonly #failures = new Map<string, Error>()
   readonly #turns: Batcher<() => Promise<void>, null>
 
   constructor(options: ArchiveRangeOptions) {
@@ -118,7 +118,7 @@ export class ArchiveRange implements Disposable {
   }
 
   #fail(key: string, error: unknown): void {
-    this.#failures.set(key, error)
+    this.#failures.set(key, error instanceof Error ? error : new Error(String(error)))
     for (const oldest of this.#failures.keys()) {
       if (this.#failures.size <= FAILURES_MAX) break
       this.#failures.delete(oldest)

@@ -1,0 +1,190 @@
+/**
+ * A short log.retention, a bucket that is away for longer than that, and a handler that is off for all of it. Goal: log
+ * and archive are one for whoever reads, so that nothing is lost and everything arrives once. Method: a real `hooktrail
+ * start` on a real bucket that is killed and comes back; what arrived is told by the receiver, what is kept by verify.
+ */
+import assert from 'node:assert/strict'
+import { createHmac } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import {
+  eventually,
+  freePort,
+  runCli,
+  startInstallation,
+  type Installation,
+} from '../support/installation.ts'
+import { startReceiver, type Receiver } from '../support/receiver.ts'
+import { createLockedBucket, startOrReason, type S3Service } from '../support/services/s3-service.ts'
+import { startVersitygw } from '../support/services/versitygw.ts'
+
+const SECRET = 'a-secret-for-the-retention-test'
+const RETENTION_MS = 2_000
+const WAIT_MS = 60_000
+
+interface Place {
+  readonly trail: Installation
+  readonly receiver: Receiver
+  readonly s3: S3Service
+  readonly bucket: string
+}
+
+test('a bucket that is away and a handler that is off for longer than log.retention lose nothing and repeat nothing', async (t) => {
+  await using opened = new AsyncDisposableStack()
+  const folder = mkdtempSync(join(tmpdir(), 'hooktrail-retention-'))
+  opened.defer(() => {
+    rmSync(folder, { recursive: true, force: true })
+  })
+  const s3 = await startOrReason(() => startVersitygw({ folder: join(folder, 's3') }))
+  if (typeof s3 === 'string') {
+    t.skip(s3)
+    return
+  }
+  opened.use(s3)
+  const bucket = await createLockedBucket(s3)
+  const receiver = opened.use(await startReceiver())
+  const trail = opened.use(
+    await startInstallation({ folder, port: await freePort(), config: configOf({ s3, bucket, receiver }) }),
+  )
+  await exercise({ trail, receiver, s3, bucket }).catch((error: unknown) => {
+    throw new Error(trail.output(), { cause: error })
+  })
+  assert.equal(await trail.stop(), 0, trail.output())
+})
+
+async function exercise(place: Place): Promise<void> {
+  const { trail, receiver, s3 } = place
+  // The first answer turns the handler off; its job is dead.
+  receiver.script('/slow', (n) => (n === 0 ? 410 : 200))
+  const [first = ''] = await send(trail, 1, 'first')
+  await eventually('slow is disabled', WAIT_MS, async () =>
+    JSON.stringify(await trail.api('/api/handlers')).includes('"disabled"') ? true : null,
+  )
+  const early = await send(trail, 60, 'early')
+  await received(receiver, '/quick', [first, ...early])
+  await eventually('the log has forgotten all of it', WAIT_MS, async () =>
+    (await eventsInLog(trail)) === 0n ? true : null,
+  )
+
+  await s3.kill('SIGKILL')
+  const late = await send(trail, 40, 'late')
+  await received(receiver, '/quick', late)
+  const killedAt = performance.now()
+  await eventually('the bucket is away for longer than log.retention', WAIT_MS, () =>
+    Promise.resolve(performance.now() - killedAt > 2 * RETENTION_MS ? true : null),
+  )
+  const enabled = await trail.cli('handlers', 'enable', 'slow', '--reason', 'mended', '--url', trail.url)
+  assert.equal(enabled.code, 0, enabled.stderr)
+  await eventually('slow waits for the bucket, and says so', WAIT_MS, async () =>
+    JSON.stringify(await trail.api('/health')).includes('ARCHIVE_STORE_UNAVAILABLE') ? true : null,
+  )
+  const meanwhile = await send(trail, 5, 'meanwhile')
+  await received(receiver, '/quick', meanwhile)
+
+  await s3.restart()
+  const all = [first, ...early, ...late, ...meanwhile]
+  await received(receiver, '/slow', all)
+  await retriesOldJob(place, first)
+  for (const path of ['/quick', '/slow']) {
+    const ids = idsOf(receiver, path)
+    const extra = path === '/slow' ? [first] : []
+    assert.deepEqual(ids.toSorted(), [...all, ...extra].toSorted(), `${path} got each event once`)
+  }
+  await addsUp(place)
+}
+
+/** Dead for longer than the log remembers: its payload is in the archive alone. */
+async function retriesOldJob({ trail, receiver }: Place, eventId: string): Promise<void> {
+  await eventually('the log has forgotten it', WAIT_MS, async () =>
+    (await eventsInLog(trail)) === 0n ? true : null,
+  )
+  const event = (await trail.api(`/api/events/${eventId}`)) as { tier: string; payload: string }
+  assert.equal(event.tier, 'archive')
+  const seen = receiver.requests.length
+  const retried = await trail.cli(
+    'jobs',
+    'retry',
+    `${eventId}.slow`,
+    '--reason',
+    'mended',
+    '--url',
+    trail.url,
+  )
+  assert.equal(retried.code, 0, retried.stderr)
+  await eventually('the old job is delivered', WAIT_MS, () =>
+    Promise.resolve(receiver.requests.length > seen ? true : null),
+  )
+  assert.equal(receiver.requests.at(-1)?.body.toString(), event.payload)
+}
+
+async function addsUp({ trail, s3, bucket }: Place): Promise<void> {
+  let report = ''
+  await eventually('the report adds up', WAIT_MS, async () => {
+    const { code, stdout, stderr } = await trail.cli('report', '--url', trail.url)
+    report = stdout + stderr
+    return code === 0 ? true : null
+  }).catch((error: unknown) => {
+    throw new Error(report, { cause: error })
+  })
+  const env = {
+    ...{ ...process.env, AWS_ACCESS_KEY_ID: s3.reader.accessKey, AWS_SECRET_ACCESS_KEY: s3.reader.secretKey },
+    AWS_ENDPOINT_URL_S3: s3.endpoint,
+  }
+  const key = join(trail.home, 'keys', 'archive.pub')
+  const verified = await runCli(['archive', 'verify', `s3://${bucket}`, '--key', key], env)
+  assert.equal(verified.code, 0, verified.stdout + verified.stderr)
+}
+
+function configOf({ s3, bucket, receiver }: Omit<Place, 'trail'>): string {
+  const credentials = `{ access_key: ${s3.accessKey}, secret_key: ${s3.secretKey} }`
+  const archive = `{ driver: s3, bucket: ${bucket}, endpoint: '${s3.endpoint}', credentials: ${credentials}, roll: { age: 1s, records: 10 }, heartbeat: 1s }`
+  return `
+log: { retention: ${RETENTION_MS}ms, partitions: 2 }
+archive: ${archive}
+sources: { github: { verify: github, secrets: ['${SECRET}'] } }
+handlers:
+  quick: { source: github, url: '${receiver.url}/quick', allow_private: true }
+  slow: { source: github, url: '${receiver.url}/slow', allow_private: true }
+`
+}
+
+async function send({ url }: Installation, count: number, name: string): Promise<readonly string[]> {
+  const ids: string[] = []
+  for (let n = 0; n < count; n++) {
+    const body = `{"zen":"${name} ${n}"}`
+    const signature = `sha256=${createHmac('sha256', SECRET).update(body).digest('hex')}`
+    const headers = {
+      'x-hub-signature-256': signature,
+      'x-github-event': 'ping',
+      'x-github-delivery': `${name}-${n}`,
+    }
+    const response = await fetch(`${url}/webhooks/github`, { method: 'POST', body, headers })
+    assert.equal(response.status, 200)
+    ids.push(((await response.json()) as { event_id: string }).event_id)
+  }
+  return ids
+}
+
+async function eventsInLog(trail: Installation): Promise<bigint> {
+  const { partitions } = (await trail.api('/api/report')) as {
+    partitions: readonly { topic: string; log_start: string; log_end: string }[]
+  }
+  return partitions
+    .filter(({ topic }) => topic.includes('.events.'))
+    .reduce((sum, row) => sum + BigInt(row.log_end) - BigInt(row.log_start), 0n)
+}
+
+function idsOf(receiver: Receiver, path: string): readonly string[] {
+  return receiver.requests
+    .filter((request) => request.path === path)
+    .map(({ headers }) => String(headers['x-hooktrail-event-id']))
+}
+
+async function received(receiver: Receiver, path: string, ids: readonly string[]): Promise<void> {
+  await eventually(`${path} gets what was sent`, WAIT_MS, () => {
+    const seen = new Set(idsOf(receiver, path))
+    return Promise.resolve(ids.every((id) => seen.has(id)) ? true : null)
+  })
+}
