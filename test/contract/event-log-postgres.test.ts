@@ -109,6 +109,24 @@ test('slices below the log start are dropped whole, and only those', async () =>
   assert.ok((await listSlices(database)).length <= 20)
 })
 
+test('processes that drop the same old slices at once do not disturb each other', async () => {
+  await using under = await start()
+  const logs = [await under.openBoth(), await under.openBoth(), await under.openBoth()] as const
+  const old = Array.from({ length: 30 }, (_, n) => [n * 1_000, (n + 1) * 1_000] as const)
+  for (const [from, to] of old)
+    await logs[0].database.query(
+      `CREATE TABLE log_records_${from}_${to} PARTITION OF log_records FOR VALUES FROM (${from}) TO (${to})`,
+    )
+  const dropped = (await Promise.all(logs.map(({ log }) => log.maintain()))).flat()
+  const names = (await listSlices(logs[0].database)).map(({ name }) => name)
+  for (const [from, to] of old) {
+    const name = `log_records_${from}_${to}`
+    assert(
+      names.includes(name) ? !dropped.includes(name) : dropped.filter((each) => each === name).length === 1,
+    )
+  }
+})
+
 test('a record that no slice was made for is kept in the default slice and read like any other', async () => {
   await using under = await start()
   const { database, log } = await under.openBoth()
