@@ -86,7 +86,7 @@ function removed({ handler, available, running, retryable, lagRecords }: Handler
   if (open === 0 && behind === 0) return []
   return [
     `${handler} is not in the configuration any more: nobody delivers its ${open} open jobs, and ${behind} records ` +
-      'that are not planned for it stay in the log; docs/operations.md, "A handler was removed".',
+      'that are not planned for it stay in log and archive; docs/operations.md, "A handler was removed".',
   ]
 }
 

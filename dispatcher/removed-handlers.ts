@@ -1,6 +1,6 @@
 /**
  * Says at start which handlers the configuration no longer has, with what they leave behind: their open jobs are
- * delivered by nobody, and the log is not cut behind their positions. Nothing is changed: the name may come back.
+ * delivered by nobody, and nothing is planned for them. Nothing is changed: the name may come back.
  */
 import type { Logger } from '../core/log.ts'
 import type { JobStore } from '../core/ports/job-store.ts'
@@ -26,7 +26,7 @@ export async function warnOfRemoved({ store, logger, handlers }: RemovedOptions)
   })
   logger.warn(
     { handlers: gone.length, open_jobs: Object.fromEntries(openJobs) },
-    'handlers are not in the configuration any more: nobody delivers their open jobs, and the log is not cut behind ' +
+    'handlers are not in the configuration any more: nobody delivers their open jobs, and nothing is planned for ' +
       'them; see docs/operations.md, "A handler was removed"',
   )
 }

@@ -20,7 +20,7 @@ export function warningsOf(config: Settings): readonly string[] {
     const horizonMs = retryHorizonMs(handler.retry)
     if (horizonMs > log.retentionMs)
       warnings.push(
-        `handlers.${handler.name} may retry for ${formatDuration(horizonMs)}, longer than log.retention ${formatDuration(log.retentionMs)}`,
+        `handlers.${handler.name} may retry for ${formatDuration(horizonMs)}, longer than log.retention ${formatDuration(log.retentionMs)}: by then its payloads are read from the archive`,
       )
     if (handler.signingSecrets.length + delivery.signingSecrets.length === 0)
       warnings.push(`handlers.${handler.name} sends unsigned requests: set signing_secrets`)
