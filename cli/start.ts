@@ -12,6 +12,7 @@ import { homeOf, loadConfig, overlayOption, type ConfigFlags } from './compositi
 import { hasServicesThread, runServices, type Running, type ServiceName } from './composition/run-services.ts'
 import { startEcho } from './echo.ts'
 import { prepareFirstStart, welcomeText } from './first-start.ts'
+import { addServeOptions, servedOf, type ServeFlags } from './serve-options.ts'
 import { catchStop, type StopRequest } from './stop-request.ts'
 
 const ALL: readonly ServiceName[] = ['ingress', 'dispatcher', 'archiver', 'api']
@@ -22,8 +23,13 @@ export function startCommand(): Command {
 }
 
 export function singleCommands(): readonly Command[] {
-  return ALL.map((name) => processCommand(name, [name], `run the ${name} alone, against the same stores`))
+  return ALL.map((name) => {
+    const command = processCommand(name, [name], `run the ${name} alone, against the same stores`)
+    return name === 'dispatcher' ? addServeOptions(command) : command
+  })
 }
+
+type StartFlags = ConfigFlags & ServeFlags
 
 function processCommand(name: string, services: readonly ServiceName[], about: string): Command {
   return new Command(name)
@@ -41,12 +47,12 @@ Examples:
 Exit codes: 0 stopped by a signal, 64 usage, 66 the archive or its key cannot be used, 69 a dependency or address is
             missing, 70 a service failed, 78 configuration, 130 forced by a second signal`,
     )
-    .action(async (flags: ConfigFlags) => {
+    .action(async (flags: StartFlags) => {
       await run(flags, services)
     })
 }
 
-async function run(flags: ConfigFlags, services: readonly ServiceName[]): Promise<void> {
+async function run(flags: StartFlags, services: readonly ServiceName[]): Promise<void> {
   const logger = createLogger()
   catchStrays(logger)
   using stop = catchStop()
@@ -62,7 +68,7 @@ async function run(flags: ConfigFlags, services: readonly ServiceName[]): Promis
 }
 
 interface Beginning {
-  readonly flags: ConfigFlags
+  readonly flags: StartFlags
   readonly services: readonly ServiceName[]
   readonly logger: Logger
   readonly stop: StopRequest
@@ -76,6 +82,8 @@ async function begin({ flags, services, logger, stop, opened }: Beginning): Prom
   const { config, warnings } = loadConfig(flags)
   for (const warning of warnings) logger.warn({}, warning)
   const names = new Set(services)
+  // One process for everything leaves no handler out; a dispatcher alone is one of several.
+  const serves = services === ALL ? null : servedOf(config, flags)
   const { connectionsMax: allMax } = config.database
   const connectionsMax = hasServicesThread(names) ? Math.floor(allMax / 2) : allMax
   const home = homeOf(process.env)
@@ -84,7 +92,7 @@ async function begin({ flags, services, logger, stop, opened }: Beginning): Prom
   // Behind the context, which locks the home: a second start is told that one runs, not that a port is taken.
   const echo = names.has('dispatcher') ? await startEcho(config) : null
   if (echo !== null) opened.use(echo)
-  const running = await runServices(context, names, signal)
+  const running = await runServices(context, { names, serves }, signal)
   const { webhooks, api } = running.addresses
   logger.info({ webhooks, api, services, generation: context.config.generation }, 'hooktrail is running')
   if (echo !== null) process.stderr.write(welcomeText({ config, url: webhooks ?? api }))

@@ -36,6 +36,7 @@ export const metricsCatalogue: Readonly<Record<string, MetricSpec>> = {
   dlq_total: counter('Jobs that became dead', 'handler'),
   handler_lag_records: gauge('Records in the log that are not planned for the handler', 'handler'),
   handler_lag_seconds: gauge('Age of the oldest record that is not planned for the handler', 'handler'),
+  handler_unserved_seconds: gauge('How long no dispatcher has served the handler', 'handler'),
   attempts_unknown_total: counter('Attempts whose outcome is unknown'),
   outbox_lag_records: gauge('Rows of the outbox that are not on the log', 'kind'),
   offsets_lost_total: counter('Offsets that were planned as lost: under a signed loss, or a hole', 'source'),

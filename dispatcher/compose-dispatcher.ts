@@ -30,6 +30,7 @@ import { Pump } from './pump.ts'
 import { registerHandlers } from './register-handlers.ts'
 import { warnOfRemoved } from './removed-handlers.ts'
 import { Relay } from './relay.ts'
+import { Serving } from './serving.ts'
 import { shareConcurrency } from './share-concurrency.ts'
 import { reapRun, slicesStep } from './upkeep.ts'
 import type { WaitList } from './wait-list.ts'
@@ -43,6 +44,8 @@ export interface DispatcherDeps {
   readonly logger: Logger
   readonly metrics: Metrics
   readonly digestKey: string
+  /** Handlers that are taken and sent here; absent: all. Planned is for all of them in any case. */
+  readonly serves?: ReadonlySet<string>
   /** In [0, 1); for jitter. */
   readonly random?: () => number
   /** Told when a take got all that it asked for. */
@@ -66,14 +69,20 @@ export interface Dispatcher {
   readonly pump: Pump | null
   readonly backlog: Backlog
   readonly failing: FailingHandlers
+  readonly serving: Serving
   /** Rejects when an invariant is broken outside a loop. */
   readonly broken: Promise<never>
   close(): Promise<void>
 }
 
+/** One line names them; more would be none. */
+const NAMED_MAX = 20
+
 interface Parts {
   readonly config: Config
   readonly deps: ComposeDeps
+  /** Of the configuration, those that are taken and sent here. */
+  readonly served: readonly HandlerConfig[]
   readonly topics: ReadonlyMap<string, Topic>
   readonly backlog: Backlog
   readonly failing: FailingHandlers
@@ -90,9 +99,13 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
   const planners = config.sources.flatMap((source) => sourcePlanners(source, parts))
   const broken = Promise.withResolvers<never>()
   const runners = handlerRunners(parts, broken.reject)
+  const serving = new Serving({
+    ...{ ...deps, handlers: config.handlers, concurrencyMax: config.worker.concurrencyMax },
+    runners: new Map(runners.map((runner) => [runner.handler, runner])),
+  })
   const relay = createRelay(parts)
   const { queue } = deps
-  const pump = queue.driver === 'redis' ? new Pump({ ...deps, queue, handlers: config.handlers }) : null
+  const pump = queue.driver === 'redis' ? new Pump({ ...deps, queue, handlers: parts.served }) : null
   const windowMs = Math.max(0, ...config.sources.map(({ dedup }) => dedup.windowMs))
   const sights = {
     ...deps,
@@ -101,13 +114,11 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
     ...{ retentionMs: config.log.retentionMs, windowMs },
   }
   const upkeep = { ...deps, worker: config.worker, firstSeenMs: () => firstSeenMs(sights) }
+  // Before anything is taken: from its first request on it has no more than its share.
+  await serving.step()
+  sayServed(parts)
   return {
-    planners,
-    runners,
-    relay,
-    pump,
-    backlog,
-    failing,
+    ...{ planners, runners, relay, pump, backlog, failing, serving },
     broken: broken.promise,
     loops: [
       { name: 'backlog', step: () => backlog.step() },
@@ -119,13 +130,14 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
         name: runner.name,
         step: (signal: AbortSignal) => runner.run(signal),
       })),
+      { name: 'serve', step: () => serving.step() },
       { name: 'failing', step: () => Promise.resolve(failing.step()) },
       { name: 'relay', step: () => relay.run() },
       ...(pump === null ? [] : [{ name: 'pump', step: () => pump.run() }]),
       { name: 'reap', step: () => reapRun(upkeep) },
       { name: 'slices', step: () => slicesStep(upkeep) },
     ],
-    close: () => closeParts(parts),
+    close: () => closeParts(parts, serving),
   }
 }
 
@@ -135,9 +147,8 @@ async function prepareParts(config: Config, deps: ComposeDeps): Promise<Parts> {
   )
   const handlers = config.handlers.map(({ name }) => name)
   const parts: Parts = {
-    config,
-    deps,
-    topics,
+    ...{ config, deps, topics },
+    served: config.handlers.filter(({ name }) => deps.serves?.has(name) ?? true),
     backlog: new Backlog({ ...deps, handlers }),
     failing: new FailingHandlers(deps),
     payloads: new PayloadCache(deps.log),
@@ -151,10 +162,20 @@ async function prepareParts(config: Config, deps: ComposeDeps): Promise<Parts> {
   return parts
 }
 
+/** What waits for other dispatchers; whether there are any, the alarm of serving.ts tells. */
+function sayServed({ config, deps, served }: Parts): void {
+  if (served.length === config.handlers.length) return
+  const names = served.slice(0, NAMED_MAX).map(({ name }) => name)
+  const fields = { serves: names, handlers: served.length, of: config.handlers.length }
+  if (served.length > 0) deps.logger.info(fields, 'this dispatcher serves some of the handlers')
+  else deps.logger.warn(fields, 'this dispatcher serves no handler: none is in the pool default; see --pool')
+}
+
 function sourcePlanners(source: SourceConfig, parts: Parts): PartitionPlanner[] {
   const { config, deps, backlog, payloads, bodyDigest } = parts
   const topic = topicOf(parts, source)
   const handlers = handlersOf(config, source).map(compileHandler)
+  const served = new Set(parts.served.map(({ name }) => name))
   const lags = new HandlerLags(deps.metrics)
   return Array.from({ length: topic.partitions }, (_, partition) => {
     const at = { topic: topic.name, topicId: topic.id, partition }
@@ -163,6 +184,7 @@ function sourcePlanners(source: SourceConfig, parts: Parts): PartitionPlanner[] 
       at,
       source,
       handlers,
+      served,
       eventTtlMs: config.delivery.eventTtlMs,
       generation: config.generation,
       bodyDigest,
@@ -175,14 +197,14 @@ function sourcePlanners(source: SourceConfig, parts: Parts): PartitionPlanner[] 
 }
 
 function handlerRunners(parts: Parts, broken: (error: unknown) => void): HandlerRunner[] {
-  const { config, deps, backlog, failing, payloads, bodyDigest } = parts
-  const shares = shareConcurrency(config.handlers, config.worker.concurrencyMax)
+  const { config, deps, served, backlog, failing, payloads, bodyDigest } = parts
+  const shares = shareConcurrency(served, config.worker.concurrencyMax)
   const outcomes = new OutcomeWriter(deps)
   const returner = new JobReturner(deps)
   const { generation } = config
-  return config.handlers.map((handler) => {
+  return served.map((handler) => {
     const concurrency = shares.get(handler.name) ?? 1
-    const sender = handlerSender(handler, concurrency, parts)
+    const sender = handlerSender(handler, parts)
     const secrets =
       handler.signingSecrets.length > 0 ? handler.signingSecrets : config.delivery.signingSecrets
     const delivery = new JobDelivery({
@@ -195,11 +217,12 @@ function handlerRunners(parts: Parts, broken: (error: unknown) => void): Handler
   })
 }
 
-function handlerSender(handler: HandlerConfig, concurrency: number, parts: Parts): Sender {
+/** Its connections are as many as the largest share that it may get. */
+function handlerSender(handler: HandlerConfig, parts: Parts): Sender {
   const { config, deps } = parts
   const sender = createSender({
     ...handler,
-    connectionsMax: concurrency,
+    connectionsMax: Math.min(handler.concurrency, config.worker.concurrencyMax),
     bytesKept: config.delivery.responseBytesKept,
     monotonic: () => deps.clock.monotonic(),
   })
@@ -234,9 +257,9 @@ function handlersOf(config: Config, source: SourceConfig): readonly HandlerConfi
   return config.handlers.filter((handler) => handler.source === source.name)
 }
 
-async function closeParts({ senders, leases, deps }: Parts): Promise<void> {
+async function closeParts({ senders, leases, deps }: Parts, serving: Serving): Promise<void> {
   await Promise.all(senders.map((sender) => sender.close()))
-  const released = await Promise.allSettled(leases.map((lease) => lease.release()))
+  const released = await Promise.allSettled([serving.end(), ...leases.map((lease) => lease.release())])
   const failed = released.filter(({ status }) => status === 'rejected').length
   if (failed > 0) deps.logger.debug({ leases: failed }, 'leases were not released and run out by themselves')
 }

@@ -29,7 +29,7 @@ const PENDING_OUTCOMES_MIN = 256
 
 export interface HandlerRunnerOptions {
   readonly handler: HandlerConfig
-  /** This handler's share of the process. */
+  /** This dispatcher's share of the handler's concurrency, until it is told another. */
   readonly concurrency: number
   readonly generation: string
   readonly queue: Pick<JobQueue, 'take'>
@@ -43,23 +43,32 @@ export interface HandlerRunnerOptions {
 
 export class HandlerRunner {
   readonly name: string
+  readonly handler: string
   readonly leaseMs: number
   readonly #options: HandlerRunnerOptions
   readonly #sends: Slots
   readonly #jobs: Slots
-  readonly #pace: Pace
+  #concurrency: number
+  #pace: Pace
 
   constructor(options: HandlerRunnerOptions) {
     this.#options = options
-    this.name = `deliver ${options.handler.name}`
+    this.handler = options.handler.name
+    this.name = `deliver ${this.handler}`
     this.leaseMs = options.handler.timeoutMs + LEASE_MARGIN_MS
+    this.#concurrency = options.concurrency
     this.#sends = new Slots(options.concurrency)
-    this.#pace = new Pace({
-      quietPerSecond: QUIET_JOBS_PER_SECOND,
-      enough: Math.ceil(options.concurrency / 2),
-      pauseMsMax: TAKE_PAUSE_MS_MAX,
-    })
-    this.#jobs = new Slots(options.concurrency + Math.max(PENDING_OUTCOMES_MIN, 4 * options.concurrency))
+    this.#jobs = new Slots(jobsMax(options.concurrency))
+    this.#pace = paceFor(options.concurrency)
+  }
+
+  /** From now on so many requests at once; what is under way beyond it ends by itself. */
+  resize(concurrency: number): void {
+    if (concurrency === this.#concurrency) return
+    this.#concurrency = concurrency
+    this.#sends.resize(concurrency)
+    this.#jobs.resize(jobsMax(concurrency))
+    this.#pace = paceFor(concurrency)
   }
 
   /** A step in the loop: resolves with the milliseconds until the next. */
@@ -69,7 +78,7 @@ export class HandlerRunner {
     // As many as asked for: there are more, and only slots are to be waited for.
     if (jobs >= slots) {
       this.#options.demand?.note()
-      return this.#sends.free * FREE_SHARE < this.#options.concurrency ? SLOTS_PAUSE_MS : 0
+      return this.#sends.free * FREE_SHARE < this.#concurrency ? SLOTS_PAUSE_MS : 0
     }
     return this.#pace.next(jobs, this.#options.clock.monotonic())
   }
@@ -127,4 +136,16 @@ export class HandlerRunner {
       this.#jobs.release()
     }
   }
+}
+
+function jobsMax(concurrency: number): number {
+  return concurrency + Math.max(PENDING_OUTCOMES_MIN, 4 * concurrency)
+}
+
+function paceFor(concurrency: number): Pace {
+  return new Pace({
+    quietPerSecond: QUIET_JOBS_PER_SECOND,
+    enough: Math.ceil(concurrency / 2),
+    pauseMsMax: TAKE_PAUSE_MS_MAX,
+  })
 }

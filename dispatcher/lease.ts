@@ -3,7 +3,7 @@
  * nothing; that the work happens once is the compare-and-swap's affair (I8).
  */
 import type { Clock } from '../core/clock.ts'
-import type { LeaseStore } from '../core/ports/job-store.ts'
+import type { LeaseStore } from '../core/ports/lease-store.ts'
 
 export const LEASE_TTL_MS = 10_000
 /** How soon somebody asks again who did not get it. */

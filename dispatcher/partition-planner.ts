@@ -41,6 +41,8 @@ export interface PlannerOptions {
   readonly at: TopicPartition
   readonly source: SourceConfig
   readonly handlers: readonly PlanHandler[]
+  /** Handlers whose jobs are sent by this process: their payloads are kept. */
+  readonly served: ReadonlySet<string>
   readonly eventTtlMs: number | null
   readonly generation: string
   readonly bodyDigest: (body: Buffer) => Buffer
@@ -224,7 +226,7 @@ export class PartitionPlanner {
   }
 
   #committed(plan: BatchPlan, decision: StepDecision, next: bigint): void {
-    const { at, backlog, payloads, source, logger, metrics } = this.#options
+    const { at, backlog, payloads, source, served, logger, metrics } = this.#options
     for (const { handler, counts } of decision.steps) {
       this.#positions?.set(handler, next)
       if (counts.lost > 0) this.#noteLoss(handler, counts.lost, next)
@@ -235,7 +237,7 @@ export class PartitionPlanner {
     }
     for (const { handler, state } of decision.jobs)
       if (state === 'dead') metrics.count('dlq_total', { handler })
-    const due = new Set(decision.jobs.map(({ offset }) => offset))
+    const due = new Set(decision.jobs.flatMap(({ handler, offset }) => (served.has(handler) ? [offset] : [])))
     payloads.put(
       at,
       plan.events.filter(({ offset }) => due.has(offset)),

@@ -3,7 +3,7 @@
  * its turn. Outcomes that wait for the store keep counting, up to a bound of their own.
  */
 export class Slots {
-  readonly #max: number
+  #max: number
   #used = 0
   #changed: PromiseWithResolvers<void> | null = null
 
@@ -11,6 +11,7 @@ export class Slots {
     this.#max = max
   }
 
+  /** Below zero while more are used than a smaller bound allows. */
   get free(): number {
     return this.#max - this.#used
   }
@@ -25,8 +26,13 @@ export class Slots {
 
   release(): void {
     this.#used--
-    this.#changed?.resolve()
-    this.#changed = null
+    this.#wake()
+  }
+
+  /** What is used beyond a smaller bound ends by itself. */
+  resize(max: number): void {
+    this.#max = max
+    this.#wake()
   }
 
   /** Resolves when a slot is free, or `signal` aborts. */
@@ -37,6 +43,11 @@ export class Slots {
   /** Resolves when none is used, or `signal` aborts. */
   async untilIdle(signal: AbortSignal): Promise<void> {
     await this.#until(() => this.#used === 0, signal)
+  }
+
+  #wake(): void {
+    this.#changed?.resolve()
+    this.#changed = null
   }
 
   async #until(condition: () => boolean, signal: AbortSignal): Promise<void> {

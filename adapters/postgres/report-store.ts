@@ -11,6 +11,7 @@ import type {
   ReportWindow,
 } from '../../core/ports/report-store.ts'
 import type { Database, Queryable } from './pool.ts'
+import { servedText } from './job-store/serving.ts'
 import { checksOf } from './report-checks.ts'
 import { LOG_ENDS_HERE, logEndsText } from './report-log-ends.ts'
 import { BY_SOURCE, BY_STEP, byHandler, partitions } from './report-sums.ts'
@@ -46,8 +47,10 @@ const standings = (logEnds: string): string => `
          lag.records::float8 AS "lagRecords", coalesce(open.available, 0)::float8 AS available,
          coalesce(open.running, 0)::float8 AS running, coalesce(open.retryable, 0)::float8 AS retryable,
          coalesce(dead.count, 0)::float8 AS dead,
-         (extract(epoch FROM now() - next.due) * 1000)::float8 AS "dueForMs", next.last_error AS "lastError"
+         (extract(epoch FROM now() - next.due) * 1000)::float8 AS "dueForMs", next.last_error AS "lastError",
+         (extract(epoch FROM now() - served.unserved_since) * 1000)::float8 AS "unservedForMs"
     FROM handlers h
+    JOIN (${servedText('dispatchers')}) AS served USING (handler)
     LEFT JOIN (SELECT p.handler, sum(greatest(l.next_offset - p.next_offset, 0)) AS records
                  FROM (${logEnds}) AS l JOIN positions p USING (topic_id, partition_no)
                 GROUP BY 1) AS lag USING (handler)

@@ -10,7 +10,7 @@ import { archiveReader, openUnion } from './archive-stores.ts'
 import type { Context } from './context.ts'
 import { Listeners, type Addresses } from './listeners.ts'
 import { ServicesThread } from './services-thread.ts'
-import { StoreServices, type StoreServiceName } from './store-services.ts'
+import { StoreServices, type StoreServiceName, type StoreServicesOptions } from './store-services.ts'
 
 export type ServiceName = 'ingress' | 'api' | StoreServiceName
 
@@ -19,6 +19,10 @@ export interface Running {
   /** Rejects with the reason when a service could not go on. */
   readonly failed: Promise<never>
   stop(): Promise<void>
+}
+
+export interface Chosen extends Pick<StoreServicesOptions, 'serves'> {
+  readonly names: ReadonlySet<ServiceName>
 }
 
 const STORE_SERVICES = ['dispatcher', 'archiver'] as const satisfies readonly StoreServiceName[]
@@ -41,7 +45,7 @@ export function hasServicesThread(names: ReadonlySet<ServiceName>): boolean {
 
 export async function runServices(
   context: Context,
-  names: ReadonlySet<ServiceName>,
+  { names, serves }: Chosen,
   signal: AbortSignal,
 ): Promise<Running> {
   const failure = Promise.withResolvers<never>()
@@ -52,8 +56,8 @@ export async function runServices(
   await using undo = new AsyncDisposableStack()
   const own = STORE_SERVICES.filter((name) => names.has(name))
   const isApart = hasServicesThread(names)
-  const services = undo.use(new StoreServices(context, { names: isApart ? [] : own, onFailed }))
-  const thread = isApart ? undo.use(new ServicesThread(context, { names: own, onFailed })) : null
+  const services = undo.use(new StoreServices(context, { names: isApart ? [] : own, serves, onFailed }))
+  const thread = isApart ? undo.use(new ServicesThread(context, { names: own, serves, onFailed })) : null
   await Promise.all([services.begin(), thread?.begin()])
   signal.throwIfAborted()
   const listeners = undo.use(new Listeners(context.config))

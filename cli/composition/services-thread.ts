@@ -44,10 +44,10 @@ export class ServicesThread implements AsyncDisposable {
 
   async begin(): Promise<void> {
     const { config, home, connectionsMax, processId, postgres } = this.#context
-    const { names } = this.#options
+    const { names, serves } = this.#options
     const local =
       postgres === null ? null : { url: postgres.url, dataDirectory: postgres.dataDirectory, done: null }
-    const shared = { config, home, names, connectionsMax, processId }
+    const shared = { config, home, names, serves, connectionsMax, processId }
     this.#tell({ kind: 'start', input: { ...shared, postgres: local } })
     await this.#started.promise
   }

@@ -41,14 +41,14 @@ class ServicesHost {
     }
   }
 
-  async #begin({ names, ...input }: ThreadInput): Promise<void> {
+  async #begin({ names, serves, ...input }: ThreadInput): Promise<void> {
     const logger = createLogger()
     const { signal } = this.#stopping
     const context = this.#opened.use(await openContext({ ...input, niceness: NICENESS, logger, signal }))
     const onFailed = (reason: unknown): void => {
       this.#fail(reason)
     }
-    this.#services = this.#opened.use(new StoreServices(context, { names, onFailed }))
+    this.#services = this.#opened.use(new StoreServices(context, { names, serves, onFailed }))
     await this.#services.begin()
     this.#tell({ kind: 'started' })
   }

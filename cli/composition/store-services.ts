@@ -20,6 +20,8 @@ export type StoreServiceName = 'dispatcher' | 'archiver'
 export interface StoreServicesOptions {
   /** None of them for a process that only needs the stores prepared. */
   readonly names: readonly StoreServiceName[]
+  /** Handlers that the dispatcher serves; null: all. */
+  readonly serves: readonly string[] | null
   /** Called when a service cannot go on. */
   readonly onFailed: (reason: unknown) => void
 }
@@ -93,7 +95,9 @@ export class StoreServices implements AsyncDisposable {
       const queue = this.#stack.use(await openQueue(this.#context, identity.storeId))
       const log = openUnion(this.#context, this.#stack)
       this.#dispatcher = this.#keep(
-        await startDispatcher(this.#context.config, { ...this.#context, log, queue, demand }),
+        await startDispatcher(this.#context.config, {
+          ...{ ...this.#context, ...this.#served(), log, queue, demand },
+        }),
       )
     }
     this.#isPrepared = true
@@ -105,6 +109,11 @@ export class StoreServices implements AsyncDisposable {
     await archiveKeys(this.#context).catch((error: unknown) => {
       this.#context.logger.warn({ err: error }, 'backlogs behind the start of the log cannot be read here')
     })
+  }
+
+  #served(): { readonly serves?: ReadonlySet<string> } {
+    const { serves } = this.#options
+    return serves === null ? {} : { serves: new Set(serves) }
   }
 
   async #beginArchiver({ archiveId }: StoreIdentity, demand: Demand): Promise<void> {

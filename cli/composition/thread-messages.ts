@@ -15,6 +15,7 @@ export interface ThreadInput {
   readonly config: Config
   readonly home: string
   readonly names: readonly StoreServiceName[]
+  readonly serves: readonly string[] | null
   readonly connectionsMax: number
   readonly processId: string
   readonly postgres: LocalPostgres | null

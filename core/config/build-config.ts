@@ -122,6 +122,7 @@ export function buildHandler(name: string, raw: RawHandler, delivery: Sections['
     timeoutMs: raw.timeout ?? delivery.timeout,
     retry: buildRetry(raw.retry ?? delivery.default_retry),
     concurrency: raw.concurrency,
+    pool: raw.pool,
     start: raw.start,
     signingSecrets: raw.signing_secrets ?? [],
   }

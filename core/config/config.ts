@@ -194,7 +194,9 @@ export interface HandlerConfig {
   readonly allowPrivate: boolean | readonly string[]
   readonly timeoutMs: number
   readonly retry: RetryConfig
+  /** Requests at once, of all dispatchers together. */
   readonly concurrency: number
+  readonly pool: string
   readonly start: 'latest' | 'earliest'
   /** Overrides delivery.signing_secrets. */
   readonly signingSecrets: readonly string[]

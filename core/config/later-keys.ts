@@ -9,7 +9,7 @@ const KEPT = 'the archive keeps everything'
 /** `*` is the name of a source or handler. */
 const later: Readonly<Record<string, string>> = {
   alerts: 'watch /metrics and /health',
-  pools: 'concurrency of a handler, worker.max_concurrency',
+  pools: 'pool of a handler',
   'server.ip_rate_limit': PROXY,
   'server.tls': 'end TLS at a proxy in front, and name it in server.trusted_proxies',
   'log.schema_registry': 'the payload is kept as it came',
@@ -32,7 +32,6 @@ const later: Readonly<Record<string, string>> = {
   'sources.*.renamed_from': 'keep the name',
   'handlers.*.transform': 'the receiver gets the bytes as they came',
   'handlers.*.rate_limit': 'concurrency',
-  'handlers.*.pool': 'concurrency, worker.max_concurrency',
   'handlers.*.tls': 'send to a proxy that adds the client certificate',
   'handlers.*.breaker': 'retry, concurrency',
   'handlers.*.renamed_from': 'keep the name',

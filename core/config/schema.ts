@@ -28,6 +28,7 @@ import {
 const DAY_MS = 86_400_000
 const YEAR_MS = 365 * DAY_MS
 const TIMEOUT_MS_MAX = 300_000
+const POOL = /^[a-z0-9][a-z0-9_-]{0,62}$/
 const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|[0-9A-Fa-f:.]+)$/
 
 const timeout = duration(10, TIMEOUT_MS_MAX, 'from 10ms to 5m')
@@ -139,7 +140,11 @@ export const handlerSchema = section({
     .describe('lets requests go to private addresses'),
   timeout: timeout.optional().describe('default: delivery.timeout'),
   retry: retrySchema.optional().describe('default: delivery.default_retry'),
-  concurrency: whole(1, 1000).prefault(20).describe('requests at once'),
+  concurrency: whole(1, 1000).prefault(20).describe('requests at once, of all dispatchers together'),
+  pool: text
+    .refine((value) => POOL.test(value), { error: () => 'must match [a-z0-9][a-z0-9_-]{0,62}' })
+    .prefault('default')
+    .describe('dispatchers that serve it: `dispatcher --pool NAME`'),
   start: choice(['latest', 'earliest']).prefault('latest').describe('where a new handler begins'),
   signing_secrets: list(secret(1)).optional().describe('default: delivery.signing_secrets'),
 })

@@ -8,6 +8,7 @@
  * liveness only. Deadlock and serialization failures are retried by the adapter, bounded.
  */
 import type { TopicId } from './event-log.ts'
+import type { HandlerService, LeaseStore, ServingStore } from './lease-store.ts'
 import type { PumpStore } from './pump-store.ts'
 import type { AuditEntry, RetryStore } from './retry-store.ts'
 
@@ -245,13 +246,7 @@ export interface OutboxStore {
   outboxLag(kind: OutboxKind): Promise<bigint>
 }
 
-// ── leases, identity, maintenance ───────────────────────────────────────────────────────────────────────────────
-
-export interface LeaseStore {
-  /** Takes or renews (name, owner) for `ttlMs`; false when somebody else holds it. Liveness only. */
-  acquireLease(name: string, owner: string, ttlMs: number): Promise<boolean>
-  releaseLease(name: string, owner: string): Promise<void>
-}
+// ── identity, maintenance ───────────────────────────────────────────────────────────────────────────────────────
 
 export interface StoreIdentity {
   readonly storeId: string
@@ -363,7 +358,7 @@ export interface Page<T> {
   readonly next: string | null
 }
 
-export interface HandlerView {
+export interface HandlerView extends HandlerService {
   readonly handler: string
   readonly source: string
   readonly status: 'active' | 'paused' | 'disabled'
@@ -384,7 +379,15 @@ export interface OperatorStore extends RetryStore {
 }
 
 export interface JobStore
-  extends PlanStore, DeliveryStore, PumpStore, OutboxStore, LeaseStore, MaintenanceStore, OperatorStore {
+  extends
+    PlanStore,
+    DeliveryStore,
+    PumpStore,
+    OutboxStore,
+    LeaseStore,
+    ServingStore,
+    MaintenanceStore,
+    OperatorStore {
   /** Resolves when the store answers; rejects with STORE_UNAVAILABLE. */
   ping(): Promise<void>
 }

@@ -90,6 +90,8 @@ export interface HandlerStanding {
   /** Of the open job that is or will be due first: how long it has been due, negative while it is not. */
   readonly dueForMs: number | null
   readonly lastError: string | null
+  /** How long no dispatcher has served it; null while one does, and while it is paused or disabled. */
+  readonly unservedForMs: number | null
 }
 
 export interface ReportStore {

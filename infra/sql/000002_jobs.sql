@@ -19,8 +19,17 @@ CREATE TABLE handlers (
   source         text NOT NULL,
   status         text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'paused', 'disabled')),
   status_reason  text,
-  created_at     timestamptz NOT NULL DEFAULT now()
+  created_at     timestamptz NOT NULL DEFAULT now(),
+  -- When a dispatcher served it last, of those that are in dispatchers no more.
+  served_until   timestamptz NOT NULL DEFAULT now()
 );
+
+-- What each live dispatcher serves, and until when that holds. For liveness only; a row is as old as its process.
+CREATE TABLE dispatchers (
+  owner          text COLLATE "C" PRIMARY KEY,
+  handlers       text[] COLLATE "C" NOT NULL,
+  until          timestamptz NOT NULL
+) WITH (fillfactor = 10);
 
 -- Handler '' is the index itself. Moved only by compare-and-swap, in the transaction of what was planned.
 CREATE TABLE positions (

@@ -242,6 +242,7 @@ const DEFAULT_HANDLER: Omit<HandlerConfig, 'name' | 'url'> = {
   timeoutMs: 5_000,
   retry: { attemptsMax: 3, backoff: { kind: 'fixed', intervalMs: 1 } },
   concurrency: 20,
+  pool: 'default',
   start: 'latest',
   signingSecrets: [],
 }

@@ -65,7 +65,7 @@ test('keys and values of later versions are refused by name', () => {
     ['sources: { a: { verify: none, dedup: { on_resend: revive } } }', 'sources.a.dedup.on_resend'],
   ] as const)
     hasFault(`version: 1\n${text}\n`, path, /not available in this version/)
-  for (const key of ['transform', 'rate_limit', 'pool', 'tls'])
+  for (const key of ['transform', 'rate_limit', 'tls'])
     hasFault(handler(`${key}: 1`), `handlers.h.${key}`, /not available in this version/)
 })
 

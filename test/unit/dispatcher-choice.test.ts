@@ -75,3 +75,19 @@ test('handlers that want more slots than there are get fixed parts, at least one
   assert.deepEqual([...shareConcurrency(wants, 50).values()], [44, 4, 1])
   assert.deepEqual([...shareConcurrency(wants, 500).values()], [90, 10, 1])
 })
+
+test('live dispatchers divide what a handler may have, together never more, and each at least one', () => {
+  const shares = (concurrency: number, dispatchers: number): readonly (number | undefined)[] =>
+    Array.from({ length: dispatchers }, (_, before) =>
+      shareConcurrency([{ name: 'a', concurrency }], 200, new Map([['a', { dispatchers, before }]])).get('a'),
+    )
+  assert.deepEqual(shares(20, 1), [20])
+  assert.deepEqual(shares(20, 3), [7, 7, 6])
+  assert.deepEqual(shares(2, 4), [1, 1, 1, 1])
+  const divided = new Map([['a', { dispatchers: 2, before: 1 }]])
+  const wants = [
+    { name: 'a', concurrency: 90 },
+    { name: 'b', concurrency: 55 },
+  ]
+  assert.deepEqual([...shareConcurrency(wants, 50, divided).values()], [22, 27])
+})

@@ -9,6 +9,7 @@ import { createOperatorStore } from './operator.ts'
 import { createOutboxStore } from './outbox.ts'
 import { createPlanStore } from './plan.ts'
 import { createPumpStore } from './pump.ts'
+import { createServingStore } from './serving.ts'
 
 export interface PostgresJobStoreOptions {
   readonly logger: Logger
@@ -26,6 +27,7 @@ export function createPostgresJobStore(
     ...createPumpStore(database),
     ...createOutboxStore(database),
     ...createLeaseStore(database),
+    ...createServingStore(database),
     ...createMaintenanceStore(database, logger),
     ...createOperatorStore(database),
     ping: async () => {

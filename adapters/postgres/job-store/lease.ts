@@ -1,5 +1,5 @@
 /** Named leases: who is trying. For liveness only; what must not happen twice is fenced elsewhere. */
-import type { LeaseStore } from '../../../core/ports/job-store.ts'
+import type { LeaseStore } from '../../../core/ports/lease-store.ts'
 import type { Queryable } from '../pool.ts'
 
 const ACQUIRE = {

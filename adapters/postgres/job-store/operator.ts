@@ -16,6 +16,7 @@ import type { AuditEntry } from '../../../core/ports/retry-store.ts'
 import type { Database, Queryable } from '../pool.ts'
 import { cleanText, jsonText } from './columns.ts'
 import { createRetryStore } from './retry-dead.ts'
+import { servedText } from './serving.ts'
 
 const EVENT = `event_id AS "eventId", source, type, subject, received_at_ms::float8 AS "createdAtMs", topic,
   topic_id AS "topicId", partition_no AS partition, record_offset AS offset, unique_key AS "uniqueKey",
@@ -42,6 +43,13 @@ const ATTEMPT = `incarnation || '.' || id AS "attemptId", job_id AS "jobId", eve
   json_build_object('totalMs', total_ms, 'dnsMs', dns_ms, 'connectMs', connect_ms, 'tlsMs', tls_ms,
     'firstByteMs', first_byte_ms) AS timings, remote_address AS "remoteAddress", late,
   response_body AS "responseBody", (extract(epoch FROM created_at) * 1000)::float8 AS "createdAtMs"`
+
+const HANDLERS = {
+  name: 'jobs_handlers',
+  text: `SELECT handler, source, status, status_reason AS "statusReason", dispatchers,
+                (extract(epoch FROM unserved_since) * 1000)::float8 AS "unservedSinceMs"
+           FROM handlers JOIN (${servedText('dispatchers')}) AS served USING (handler) ORDER BY handler`,
+}
 
 export const ATTEMPTS_MAX = 1_000
 
@@ -70,10 +78,7 @@ export function createOperatorStore(database: Database): OperatorStore {
         `SELECT ${ATTEMPT} FROM attempts WHERE job_id = $1 ORDER BY created_at, id LIMIT ${ATTEMPTS_MAX}`,
         [cleanText(jobId)],
       ),
-    handlers: () =>
-      database.query<Row<HandlerView>>(
-        'SELECT handler, source, status, status_reason AS "statusReason" FROM handlers ORDER BY handler',
-      ),
+    handlers: () => database.query<Row<HandlerView>>(HANDLERS),
     ...createRetryStore(database, isKnown),
     setHandlerStatus: (name, status, audit) =>
       database.transaction((transaction) => setHandlerStatus(transaction, { name, status, audit })),
