@@ -122,14 +122,17 @@ const jobRoutes: Routes = (app, { config, store }) => {
 }
 
 const handlerRoutes: Routes = (app, { config, store }) => {
-  app.get('/handlers', async () => ({ items: (await store.handlers()).map(handlerJson) }))
+  app.get('/handlers', async () => ({
+    items: (await store.handlers()).map((row) => handlerJson(row, config)),
+  }))
   app.post('/handlers/:id/enable', async ({ params, body }) => {
     const { id } = query.parse(query.idParams, params)
     const reason = reasonOf(body, config)
     const audit = { actor: 'token', action: 'handler.enable', target: id, reason, details: {} }
     if (!(await store.setHandlerStatus(id, 'active', audit)))
       throw new HooktrailError('API_NOT_FOUND', { id })
-    return handlerJson(found((await store.handlers()).find(({ handler }) => handler === id) ?? null))
+    const row = (await store.handlers()).find(({ handler }) => handler === id) ?? null
+    return handlerJson(found(row), config)
   })
 }
 

@@ -199,11 +199,12 @@ function archiveJson(archive: ArchiveHealth, margin: number | null) {
 }
 
 function handlerJson(standing: HandlerStanding) {
-  const { handler, source, status, statusReason, lagRecords, dueForMs, lastError } = standing
+  const { handler, source, status, statusReason, lagRecords, dueForMs, lastError, unservedForMs } = standing
   const { available, running, retryable, dead } = standing
   return {
     ...{ handler, source, status, status_reason: statusReason, lag_records: lagRecords },
     ...{ available, running, retryable, dead, last_error: lastError },
     oldest_due_seconds: dueForMs === null ? null : dueForMs / 1000,
+    unserved_seconds: unservedForMs === null ? null : unservedForMs / 1000,
   }
 }

@@ -27,7 +27,10 @@ export async function noticeOf(
   if (!handlers.some(({ name }) => name === handler))
     return `handler ${handler} is not in the configuration: nothing is delivered until it is there again`
   const known = (await store.handlers()).find((row) => row.handler === handler)
-  if (known === undefined || known.status === 'active') return null
+  if (known === undefined) return null
+  if (known.unservedSinceMs !== null)
+    return `no dispatcher serves handler ${handler}: nothing is delivered until one does`
+  if (known.status === 'active') return null
   const reason = known.statusReason === null ? '' : ` (${known.statusReason})`
   return `handler ${handler} is ${known.status}${reason}: nothing is delivered until hooktrail handlers enable ${handler}`
 }

@@ -1,5 +1,6 @@
 /** The first line of /health and `hooktrail status`, computed from what the processes know. Pure. */
 import type { HandlerStanding } from '../core/ports/report-store.ts'
+import { UNSERVED_MS } from '../core/ports/lease-store.ts'
 import { spanText } from './span-text.ts'
 
 export interface ServiceState {
@@ -91,11 +92,17 @@ function removed({ handler, available, running, retryable, lagRecords }: Handler
 }
 
 function handlerTrouble(standing: HandlerStanding): readonly string[] {
-  const { handler, status, statusReason, retryable, lagRecords, dueForMs, lastError } = standing
+  const { handler, status, statusReason, retryable, lagRecords, dueForMs, lastError, unservedForMs } =
+    standing
   if (status !== 'active') {
     const reason = statusReason === null ? '' : `: ${statusReason}`
     return [`${handler} is ${status}${reason}; hooktrail handlers enable ${handler}.`]
   }
+  if (unservedForMs !== null && unservedForMs >= UNSERVED_MS)
+    return [
+      `No dispatcher has served ${handler} for ${spanText(unservedForMs / 1000)}: its events wait; ` +
+        'docs/sizes.md, "Pools".',
+    ]
   const parts = [
     ...(retryable > 0
       ? [`${jobs(retryable)} for a retry${lastError === null ? '' : ` after ${lastError}`}`]

@@ -64,6 +64,11 @@ export function attemptJson(attempt: AttemptView) {
   }
 }
 
-export function handlerJson({ handler, source, status, statusReason }: HandlerView) {
-  return { handler, source, status, status_reason: statusReason }
+export function handlerJson(view: HandlerView, { handlers }: Config) {
+  const { handler, source, status, statusReason, dispatchers, unservedSinceMs } = view
+  const pool = handlers.find(({ name }) => name === handler)?.pool ?? null
+  return {
+    ...{ handler, source, pool, status, status_reason: statusReason, dispatchers },
+    unserved_since: isoOf(unservedSinceMs),
+  }
 }

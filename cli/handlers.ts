@@ -6,16 +6,21 @@ import type { Column } from './table.ts'
 const COLUMNS: readonly Column[] = [
   { title: 'HANDLER', field: 'handler' },
   { title: 'SOURCE', field: 'source' },
+  { title: 'POOL', field: 'pool' },
+  { title: 'DISPATCHERS', field: 'dispatchers', right: true },
+  { title: 'UNSERVED SINCE', field: 'unserved_since' },
   { title: 'STATUS', field: 'status' },
   { title: 'REASON', field: 'status_reason' },
 ]
 
 export function handlersCommand(): Command {
-  const list = apiCommand('list', 'handlers with their status', 'hooktrail handlers list').action(
-    async (flags: ApiFlags) => {
-      await printList(flags, '/api/handlers', COLUMNS)
-    },
-  )
+  const list = apiCommand(
+    'list',
+    'handlers with their status, and whether a dispatcher serves them',
+    'hooktrail handlers list',
+  ).action(async (flags: ApiFlags) => {
+    await printList(flags, '/api/handlers', COLUMNS)
+  })
   const enable = apiCommand(
     'enable',
     'deliver to a disabled handler again: its open jobs first, dead ones only after jobs retry',

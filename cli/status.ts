@@ -26,7 +26,7 @@ const healthSchema = z.looseObject({
           retryable: z.number(),
         },
         dead: z.number(),
-        ...{ oldest_due_seconds: seconds, last_error: z.string().nullable() },
+        ...{ oldest_due_seconds: seconds, last_error: z.string().nullable(), unserved_seconds: seconds },
       }),
     )
     .nullable(),
@@ -64,8 +64,10 @@ function textOf(health: HealthAnswer): string {
 function handlerLine(row: NonNullable<HealthAnswer['handlers']>[number]): string {
   const reason = row.status_reason === null ? '' : ` (${row.status_reason})`
   const due = row.oldest_due_seconds
+  const unserved = row.unserved_seconds
   const parts = [
     row.configured ? `${row.status}${reason}` : 'not in the configuration any more',
+    ...(row.configured && unserved !== null ? [`served by no dispatcher for ${Math.round(unserved)} s`] : []),
     row.lag_records === null ? 'no position in the log' : `${row.lag_records} not planned`,
     `${row.available} available, ${row.running} running, ${row.retryable} retryable, ${row.dead} dead`,
     ...(due === null

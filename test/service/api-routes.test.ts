@@ -115,8 +115,11 @@ test('a disabled handler is enabled again, and both are on the audit topic', asy
   assert.deepEqual(enabled.json(), {
     handler: 'billing',
     source: 'shop',
+    pool: 'default',
     status: 'active',
     status_reason: null,
+    dispatchers: 1,
+    unserved_since: null,
   })
   assert.equal((await api.ask('/api/handlers/nobody/enable', { method: 'POST', body: {} })).status, 404)
   const audit = await auditOf(api, dispatcher, 2)

@@ -22,7 +22,15 @@ const well: HealthFacts = {
 
 const billing: HandlerStanding = {
   ...{ handler: 'billing', source: 'stripe', status: 'active', statusReason: null, lagRecords: 0 },
-  ...{ available: 0, running: 0, retryable: 0, dead: 0, dueForMs: null, lastError: null },
+  ...{
+    available: 0,
+    running: 0,
+    retryable: 0,
+    dead: 0,
+    dueForMs: null,
+    lastError: null,
+    unservedForMs: null,
+  },
 }
 
 const configured = new Set(['billing'])
@@ -96,6 +104,17 @@ test('the verdict names what a handler waits for, and the way back of a disabled
     saying({ status: 'disabled', statusReason: 'http_410' }),
     /billing is disabled: http_410; hooktrail handlers enable billing/,
   )
+})
+
+test('a handler that nobody serves is named after a minute, unless it is not in the configuration', () => {
+  const unserved = { ...billing, unservedForMs: 61_000 }
+  const verdict = verdictOf({ ...well, configured, handlers: [unserved] })
+  assert.match(verdict, /^No acked event is lost\. No dispatcher has served billing for 1 m 1 s: /)
+  for (const [names, row] of [
+    [configured, { ...billing, unservedForMs: 59_000 }],
+    [new Set<string>(), unserved],
+  ] as const)
+    assert.match(verdictOf({ ...well, configured: names, handlers: [row] }), /^All is well/)
 })
 
 test('a handler that was removed is named with what it leaves behind, and one that has not begun, too', () => {
