@@ -8,7 +8,7 @@ import type { Demand } from '../core/demand.ts'
 import type { Logger } from '../core/log.ts'
 import type { Sender } from '../core/delivery/sender.ts'
 import { compileHandler } from '../core/plan/plan-handler.ts'
-import type { EventLog, Topic } from '../core/ports/event-log.ts'
+import type { EventLog, GroupOffsetLog, Topic } from '../core/ports/event-log.ts'
 import type { JobQueue } from '../core/ports/job-queue.ts'
 import type { JobStore } from '../core/ports/job-store.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
@@ -17,6 +17,7 @@ import { auditTopic, deliveriesTopic, eventTopic, topicSpecs } from '../core/top
 import { Backlog } from './backlog.ts'
 import { FailingHandlers } from './failing-handlers.ts'
 import { firstSeenMs } from './first-sights.ts'
+import { GroupOffsets } from './group-offsets.ts'
 import { HandlerLags } from './handler-lags.ts'
 import { HandlerRunner } from './handler-runner.ts'
 import { JobDelivery } from './job-delivery.ts'
@@ -38,6 +39,8 @@ import type { WaitList } from './wait-list.ts'
 export interface DispatcherDeps {
   /** Log and archive as one: backlogs and payloads outlive the log's retention. */
   readonly log: EventLog
+  /** Absent where the log is not Kafka. */
+  readonly groupOffsetLog?: GroupOffsetLog
   readonly store: JobStore
   readonly queue: JobQueue
   readonly clock: Clock
@@ -67,6 +70,8 @@ export interface Dispatcher {
   readonly relay: Relay
   /** Only for a queue that keeps hints of its own. */
   readonly pump: Pump | null
+  /** Only on Kafka. */
+  readonly groupOffsets: GroupOffsets | null
   readonly backlog: Backlog
   readonly failing: FailingHandlers
   readonly serving: Serving
@@ -106,6 +111,7 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
   const relay = createRelay(parts)
   const { queue } = deps
   const pump = queue.driver === 'redis' ? new Pump({ ...deps, queue, handlers: parts.served }) : null
+  const groupOffsets = createGroupOffsets(parts)
   const windowMs = Math.max(0, ...config.sources.map(({ dedup }) => dedup.windowMs))
   const sights = {
     ...deps,
@@ -118,7 +124,7 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
   await serving.step()
   sayServed(parts)
   return {
-    ...{ planners, runners, relay, pump, backlog, failing, serving },
+    ...{ planners, runners, relay, pump, groupOffsets, backlog, failing, serving },
     broken: broken.promise,
     loops: [
       { name: 'backlog', step: () => backlog.step() },
@@ -134,6 +140,9 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
       { name: 'failing', step: () => Promise.resolve(failing.step()) },
       { name: 'relay', step: () => relay.run() },
       ...(pump === null ? [] : [{ name: 'pump', step: () => pump.run() }]),
+      ...(groupOffsets === null
+        ? []
+        : [{ name: 'group offsets', step: (signal: AbortSignal) => groupOffsets.step(signal) }]),
       { name: 'reap', step: () => reapRun(upkeep) },
       { name: 'slices', step: () => slicesStep(upkeep) },
     ],
@@ -239,6 +248,20 @@ function createRelay(parts: Parts): Relay {
     'ensureTopics returns every topic that was asked for',
   )
   return new Relay({ ...deps, deliveries, audit, lease: newLease(parts, 'relay') })
+}
+
+function createGroupOffsets(parts: Parts): GroupOffsets | null {
+  const { config, deps, topics } = parts
+  const { groupOffsetLog } = deps
+  if (groupOffsetLog === undefined) return null
+  return new GroupOffsets({
+    ...deps,
+    log: groupOffsetLog,
+    lease: newLease(parts, 'group-offsets'),
+    topicPrefix: config.log.topicPrefix,
+    topics: [...topics.values()],
+    handlers: config.handlers.map(({ name }) => name),
+  })
 }
 
 function newLease(parts: Parts, name: string): Lease {

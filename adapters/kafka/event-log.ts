@@ -9,6 +9,8 @@ import type { Logger } from '../../core/log.ts'
 import type {
   AppendRecord,
   EventLog,
+  GroupOffsetLog,
+  GroupPosition,
   LogBounds,
   LogPosition,
   ReadRequest,
@@ -22,15 +24,13 @@ import { asLogError } from './broker-error.ts'
 import { Cluster } from './cluster.ts'
 import { within } from './deadline.ts'
 import { diskUsage } from './disk-usage.ts'
-import { commitGroupOffsets, type GroupPosition } from './group-offsets.ts'
+import { commitGroupOffsets } from './group-offsets.ts'
 import { adminOptions, type KafkaOptions } from './kafka-options.ts'
 import { PartitionReader } from './partition-reader.ts'
 import { TopicAdmin } from './topic-admin.ts'
 
-export interface KafkaEventLog extends EventLog, AsyncDisposable {
+export interface KafkaEventLog extends EventLog, GroupOffsetLog, AsyncDisposable {
   readonly driver: 'kafka'
-  /** For Kafka's own tools; see group-offsets.ts. */
-  commitGroupOffsets(group: string, positions: readonly GroupPosition[]): Promise<void>
 }
 
 export interface KafkaEventLogOptions extends KafkaOptions {

@@ -3,14 +3,10 @@
  * reads them back: positions live in the job store. A group with members refuses.
  */
 import type { Admin } from '@platformatic/kafka'
-import type { LogPosition } from '../../core/ports/event-log.ts'
+import type { GroupPosition } from '../../core/ports/event-log.ts'
 import { asLogError } from './broker-error.ts'
 
-export interface GroupPosition extends Pick<LogPosition, 'partition' | 'offset'> {
-  readonly topic: string
-}
-
-/** `offset` is the next one to be read. @throws LOG_UNAVAILABLE, LOG_REFUSED */
+/** @throws LOG_UNAVAILABLE, LOG_REFUSED */
 export async function commitGroupOffsets(
   admin: Admin,
   group: string,

@@ -6,6 +6,8 @@ import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type {
   AppendRecord,
   EventLog,
+  GroupOffsetLog,
+  GroupPosition,
   LogBounds,
   LogPosition,
   ReadRequest,
@@ -15,15 +17,17 @@ import type {
   TopicSpec,
 } from '../../core/ports/event-log.ts'
 
-export class DeferredLog implements EventLog {
+type OpenedLog = EventLog & Partial<GroupOffsetLog>
+
+export class DeferredLog implements EventLog, GroupOffsetLog {
   readonly driver: EventLog['driver']
-  #log: EventLog | null = null
+  #log: OpenedLog | null = null
 
   constructor(driver: EventLog['driver']) {
     this.driver = driver
   }
 
-  open(log: EventLog): void {
+  open(log: OpenedLog): void {
     this.#log = log
   }
 
@@ -57,6 +61,11 @@ export class DeferredLog implements EventLog {
 
   diskUsage(): Promise<{ readonly usedBytes: bigint; readonly capacityBytes: bigint | null }> {
     return this.#log?.diskUsage() ?? notYet()
+  }
+
+  /** Only where the log is Kafka. */
+  commitGroupOffsets(group: string, positions: readonly GroupPosition[]): Promise<void> {
+    return this.#log?.commitGroupOffsets?.(group, positions) ?? notYet()
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { createPostgresEventLog } from '../../adapters/postgres/event-log.ts'
 import type { Config, KafkaConfig } from '../../core/config/config.ts'
-import type { EventLog } from '../../core/ports/event-log.ts'
+import type { EventLog, GroupOffsetLog } from '../../core/ports/event-log.ts'
 import type { Context } from './context.ts'
 import { tlsOptions } from './tls-options.ts'
 
@@ -12,7 +12,7 @@ import { tlsOptions } from './tls-options.ts'
 const HEADERS_BYTES_MAX = 64 * 1024
 
 /** @throws LOG_UNAVAILABLE and what the log refuses */
-export function openLog(context: Context): Promise<EventLog & AsyncDisposable> {
+export function openLog(context: Context): Promise<EventLog & Partial<GroupOffsetLog> & AsyncDisposable> {
   const { kafka } = context.config.log
   return kafka === null ? openPostgresLog(context) : openKafkaLog(context, kafka)
 }
@@ -36,7 +36,7 @@ function openPostgresLog({
 async function openKafkaLog(
   { config, clock, logger, processId }: Context,
   { brokers, replication, tls, sasl }: KafkaConfig,
-): Promise<EventLog & AsyncDisposable> {
+): Promise<EventLog & GroupOffsetLog & AsyncDisposable> {
   const { createKafkaEventLog } = await import('../../adapters/kafka/event-log.ts')
   return createKafkaEventLog({
     ...{ brokers, replication, sasl, clock, logger },

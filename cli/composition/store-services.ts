@@ -97,6 +97,7 @@ export class StoreServices implements AsyncDisposable {
       this.#dispatcher = this.#keep(
         await startDispatcher(this.#context.config, {
           ...{ ...this.#context, ...this.#served(), log, queue, demand },
+          ...(this.#context.log.driver === 'kafka' ? { groupOffsetLog: this.#context.log } : {}),
         }),
       )
     }

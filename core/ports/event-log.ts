@@ -152,3 +152,16 @@ export interface EventLog {
   /** Bytes that the log occupies and the capacity of what it lies on, where known. */
   diskUsage(): Promise<{ readonly usedBytes: bigint; readonly capacityBytes: bigint | null }>
 }
+
+export interface GroupPosition extends Pick<LogPosition, 'partition' | 'offset'> {
+  readonly topic: string
+}
+
+/** A log whose own tools show where readers stand: Kafka. For people alone, nothing reads it back. */
+export interface GroupOffsetLog {
+  /**
+   * `offset` is the next one to be read. Repeating it is harmless; a group that has members refuses.
+   * @throws LOG_UNAVAILABLE, LOG_REFUSED
+   */
+  commitGroupOffsets(group: string, positions: readonly GroupPosition[]): Promise<void>
+}

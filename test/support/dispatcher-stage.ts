@@ -148,7 +148,7 @@ export function runnerOf(dispatcher: Dispatcher, handler: string): Dispatcher['r
   return runner
 }
 
-function completeEvent(event: Partial<EventRecord>, id: string): EventRecord {
+export function completeEvent(event: Partial<EventRecord>, id: string): EventRecord {
   return {
     id,
     source: SOURCE,
