@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import type { KafkaEventLog } from '../../adapters/kafka/event-log.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
-import type { AppendRecord, GroupOffsetLog } from '../../core/ports/event-log.ts'
+import type { AppendRecord, GroupPosition } from '../../core/ports/event-log.ts'
 import { encodeEvent } from '../../core/record/encode-event.ts'
 import { composeDispatcher, type Dispatcher } from '../../dispatcher/compose-dispatcher.ts'
 import { GroupOffsets, type GroupOffsetsOptions } from '../../dispatcher/group-offsets.ts'
@@ -84,29 +84,30 @@ async function openStages(): Promise<Stages> {
 }
 
 /** A broker that has had no group yet needs a moment for its first. */
-async function untilFirst({ offsetsOf }: Stages, groupOffsets: GroupOffsets): Promise<void> {
+async function untilFirst(stages: Stages, groupOffsets: GroupOffsets): Promise<void> {
   const signal = AbortSignal.timeout(STEP_MS_MAX)
   do {
     await groupOffsets.step(signal)
     signal.throwIfAborted()
-  } while ((await offsetsOf('billing'))['0'] === '-1')
+  } while ((await stages.offsetsOf('billing'))['0'] === '-1')
 }
 
 test('Kafka’s own tools see where each handler stands, as far as it has come', { skip }, async () => {
   await using stages = await openStages()
-  const { dispatcher, append, offsetsOf } = stages
+  const { dispatcher } = stages
   const { groupOffsets } = dispatcher
   assert.ok(groupOffsets !== null)
-  await append(0, 3)
+  await stages.append(0, 3)
   await planAll(dispatcher)
   await untilFirst(stages, groupOffsets)
-  for (const handler of ['app', 'billing']) assert.deepEqual(await offsetsOf(handler), { 0: '3', 1: '0' })
-  await append(1, 2)
+  for (const handler of ['app', 'billing'])
+    assert.deepEqual(await stages.offsetsOf(handler), { 0: '3', 1: '0' })
+  await stages.append(1, 2)
   dispatcher.backlog.planned('billing', 1_000_000)
   await planAll(dispatcher)
   await groupOffsets.step(SIGNAL)
-  assert.deepEqual(await offsetsOf('app'), { 0: '3', 1: '2' })
-  assert.deepEqual(await offsetsOf('billing'), { 0: '3', 1: '0' })
+  assert.deepEqual(await stages.offsetsOf('app'), { 0: '3', 1: '2' })
+  assert.deepEqual(await stages.offsetsOf('billing'), { 0: '3', 1: '0' })
 })
 
 test('only what moved is written, by one dispatcher, and all of it again each hour', { skip }, async () => {
@@ -114,7 +115,7 @@ test('only what moved is written, by one dispatcher, and all of it again each ho
   const asked: string[] = []
   const clock = new HandClock()
   const log = {
-    commitGroupOffsets: (...[group, positions]: Parameters<GroupOffsetLog['commitGroupOffsets']>) => {
+    commitGroupOffsets: (group: string, positions: readonly GroupPosition[]) => {
       asked.push(`${group.split('.')[1] ?? ''} ${positions.length}`)
       return stages.log.commitGroupOffsets(group, positions)
     },
@@ -140,7 +141,7 @@ test('a group that takes no offsets is told once, and the others get theirs', { 
   const { logger, lines } = recordedLogger()
   let isRefused = true
   const log = {
-    commitGroupOffsets: (...[group, positions]: Parameters<GroupOffsetLog['commitGroupOffsets']>) =>
+    commitGroupOffsets: (group: string, positions: readonly GroupPosition[]) =>
       isRefused && group.endsWith('.app')
         ? Promise.reject(new HooktrailError('LOG_REFUSED', { reason: 'GROUP_AUTHORIZATION_FAILED' }))
         : stages.log.commitGroupOffsets(group, positions),

@@ -19,8 +19,8 @@ export const scale = {
   killRounds: size(6, 20),
   /** Events sent in each of those rounds. */
   killEventsPerRound: size(300, 1500),
-  /** Events through two of each process, half of them before one of each is killed. */
-  processEvents: size(100, 2000),
+  /** Events through several of each process, of which one is killed and one added on the way. */
+  processEvents: size(5_000, 50_000),
   /** Real payloads of each provider that go through the whole pipeline. */
   e2eEventsMax: size(120, 100_000),
 }

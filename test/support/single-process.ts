@@ -15,6 +15,7 @@ export interface SingleProcess {
 
 export interface SingleProcessOptions {
   readonly kind: string
+  readonly flags?: readonly string[]
   /** For its configuration file. */
   readonly folder: string
   readonly home: string
@@ -24,11 +25,11 @@ export interface SingleProcessOptions {
 
 /** The caller ends it; what is left when the file's tests are done is killed. */
 export async function startSingleProcess(options: SingleProcessOptions): Promise<SingleProcess> {
-  const { kind, folder, home, config } = options
+  const { kind, flags = [], folder, home, config } = options
   const port = await freePort()
   const file = join(folder, `${kind}-${port}.yaml`)
   writeFileSync(file, `version: 1\nserver: { host: 127.0.0.1, port: ${port} }\n${config}`)
-  const child = spawn(HOOKTRAIL, [kind, '-c', file], {
+  const child = spawn(HOOKTRAIL, [kind, ...flags, '-c', file], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, HOOKTRAIL_HOME: home, HOOKTRAIL_LOG: 'warn' },
     detached: true,
