@@ -79,6 +79,27 @@ testOnRedis('a retry is delivered by the pump when it is due', startRedis, async
   assert.equal((await stage.job(event, 'billing')).state, 'completed')
 })
 
+testOnRedis(
+  'a dispatcher pumps for the handlers that it serves, and the others keep what they were offered',
+  startRedis,
+  async (redis) => {
+    await using stage = await openStage(redis, [{ name: 'billing' }, { name: 'crm', pool: 'heavy' }])
+    const dispatcher = await stage.compose({ serves: new Set(['billing']) })
+    const [event] = await stage.append([{}])
+    assert.ok(event !== undefined && dispatcher.pump !== null)
+    await planAll(dispatcher)
+    await stage.store.resetQueued()
+    const { hints } = await dispatcher.pump.step()
+    assert.deepEqual(
+      hints.map(({ handler }) => handler),
+      ['billing'],
+    )
+    const heavy = await stage.compose({ owner: 'two', serves: new Set(['crm']) })
+    assert.equal(await deliverOnce(heavy, 'crm'), 1)
+    assert.equal((await stage.job(event, 'crm')).state, 'completed')
+  },
+)
+
 testOnRedis('the service delivers everything once, across FLUSHALL', startRedis, async (redis) => {
   await using stage = await openStage(redis, [{ name: 'billing' }, { name: 'crm' }])
   // Some are under way, others only hinted at, when Redis forgets everything.
