@@ -16,6 +16,8 @@ export interface SingleProcess {
 export interface SingleProcessOptions {
   readonly kind: string
   readonly flags?: readonly string[]
+  /** Several that start at once must not find the same one free. */
+  readonly port?: number
   /** For its configuration file. */
   readonly folder: string
   readonly home: string
@@ -26,7 +28,7 @@ export interface SingleProcessOptions {
 /** The caller ends it; what is left when the file's tests are done is killed. */
 export async function startSingleProcess(options: SingleProcessOptions): Promise<SingleProcess> {
   const { kind, flags = [], folder, home, config } = options
-  const port = await freePort()
+  const port = options.port ?? (await freePort())
   const file = join(folder, `${kind}-${port}.yaml`)
   writeFileSync(file, `version: 1\nserver: { host: 127.0.0.1, port: ${port} }\n${config}`)
   const child = spawn(HOOKTRAIL, [kind, ...flags, '-c', file], {
