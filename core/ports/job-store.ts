@@ -133,7 +133,8 @@ export interface PlanStore {
   allPositions(): Promise<readonly Position[]>
   /**
    * One planning transaction (delivery §1.3): locks position rows in order, keeps those at `first`, claims keys sorted
-   * by (source, key) when the index is among them (else reads the verdicts), calls `decide` (pure; perhaps more than
+   * by (source, key) when the index is among them (else reads the verdicts). An event id is planned once: a record that
+   * has the id of another one is a duplicate of that id, whatever its key, as long as keys are remembered. Then it calls `decide` (pure; perhaps more than
    * once, the last call counts), writes events,
    * jobs and plan steps, then moves each position from `first` to `next` by compare-and-swap.
    */

@@ -30,6 +30,23 @@ test('the same event id twice in one step is a duplicate and delivered once', as
   assert.equal(stage.receiver.requests.length, 1)
 })
 
+test('a record that somebody else wrote with the id of an old event and no dedup key is not delivered', async () => {
+  await using stage = await openDispatcherStage({ handlers: [{ name: 'billing' }] })
+  const dispatcher = await stage.compose()
+  const conflict = { dedupKey: 'k', body: Buffer.from('{"n":2}') }
+  const events = await stage.append([{ dedupKey: 'k' }, conflict])
+  await planAll(dispatcher)
+  assert.equal(await deliverOnce(dispatcher, 'billing'), 2)
+  await stage.append(events.map(({ id }) => ({ id, body: Buffer.from('{"forged":true}') })))
+  await planAll(dispatcher)
+  assert.equal((await stage.store.listEvents({ limit: 10 })).items.length, 2)
+  const { items: jobs } = await stage.store.listJobs({ limit: 10 })
+  assert.deepEqual(
+    jobs.map(({ state }) => state),
+    ['completed', 'completed'],
+  )
+})
+
 test('what was acknowledged before the first dispatcher ran is delivered', async () => {
   await using stage = await openDispatcherStage({ handlers: [{ name: 'billing' }] })
   await stage.append([{}, {}])

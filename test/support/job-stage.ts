@@ -106,11 +106,11 @@ export function plan(store: JobStore, input: PlanInput): Promise<StepOutcome> {
   return store.commitStep(stepRequest(input), (locked) => decide(input, locked))
 }
 
-/** The verdicts that the step was committed with: `decide` may be called more than once, and the last call counts. */
+/** The verdicts that the step was committed with, in the order of its claims: `decide` may be called more than once, and the last call counts. */
 export async function verdictsOf(store: JobStore, input: PlanInput): Promise<readonly Verdict[]> {
   let verdicts: readonly Verdict[] = []
   await store.commitStep(stepRequest(input), (locked) => {
-    verdicts = [...locked.verdicts.values()]
+    verdicts = input.claims.flatMap(({ offset }) => locked.verdicts.get(offset) ?? [])
     return decide(input, locked)
   })
   return verdicts

@@ -12,9 +12,11 @@ import {
   type StepOutcome,
   type StepRequest,
 } from '../../../core/ports/job-store.ts'
+import { sqlStateOf } from '../database-error.ts'
 import type { Database, Queryable } from '../pool.ts'
 import { int4Array, int8Array, textArray } from '../sql.ts'
-import { claimedVerdicts, claimsInOrder, lockAndClaim, readVerdicts, verdictsIfNew } from './verdicts.ts'
+import { claimsIfNew, verdictsIfNew } from './step-claims.ts'
+import { claimedVerdicts, lockAndClaim, readVerdicts } from './verdicts.ts'
 import { stepStatements, writeNewStep, writeStep, type StepStatements } from './write-step.ts'
 
 type Decide = (locked: LockedStep) => StepDecision
@@ -24,6 +26,8 @@ type Decide = (locked: LockedStep) => StepDecision
  * away more when a key turns out to be known.
  */
 const NEW_CLAIMS_MAX = 16
+const UNIQUE_VIOLATION = '23505'
+const ID_RACES_MAX = 3
 
 type OpenJobs = Awaited<ReturnType<PlanStore['openJobs']>>[number]
 
@@ -120,7 +124,7 @@ interface Commit {
 async function commitStep(database: Database, commit: Commit): Promise<StepOutcome> {
   const { claims, handlers } = commit.request
   const isSmall = claims.length <= NEW_CLAIMS_MAX && handlers.includes(INDEX_HANDLER)
-  return (isSmall ? await commitNewStep(database, commit) : null) ?? commitLocked(database, commit)
+  return (isSmall ? await commitNewStep(database, commit) : null) ?? commitAgain(database, commit)
 }
 
 /** One round trip and no transaction block; null when it was not the usual case and nothing is written. */
@@ -131,8 +135,19 @@ async function commitNewStep(
   const { handlers } = request
   const decision = decide({ handlers: new Set(handlers), verdicts: verdictsIfNew(request) })
   const step = { request, decision, handlers, statements }
-  const isWritten = await writeNewStep(database, step, claimsInOrder(request))
+  const isWritten = await writeNewStep(database, step, claimsIfNew(request))
   return isWritten ? committed(decision) : null
+}
+
+/** Two partitions may plan one event id at once. The second insertion fails when the first is committed, and then the id is known. */
+async function commitAgain(database: Database, commit: Commit): Promise<StepOutcome> {
+  for (let race = 1; ; race++) {
+    try {
+      return await commitLocked(database, commit)
+    } catch (error) {
+      if (sqlStateOf(error) !== UNIQUE_VIOLATION || race === ID_RACES_MAX) throw error
+    }
+  }
 }
 
 function commitLocked(database: Database, { request, decide, statements }: Commit): Promise<StepOutcome> {

@@ -1,6 +1,6 @@
 /**
- * Who saw a key first. The first committer wins; whoever comes second waits for it on the key's row. Claims go in
- * sorted by (source, key), so that two partitions with the same keys in opposite order wait, and never deadlock.
+ * Who saw a key first, and an event id. The first committer wins; whoever comes second waits for it on the row. Claims
+ * go in sorted by (source, key), so that two partitions with the same keys in opposite order wait, and never deadlock.
  */
 import {
   INDEX_HANDLER,
@@ -9,8 +9,19 @@ import {
   type Verdict,
 } from '../../../core/ports/job-store.ts'
 import type { Queryable } from '../pool.ts'
-import { byteaArray, int8Array, textArray } from '../sql.ts'
+import { textArray } from '../sql.ts'
 import { texts } from './columns.ts'
+import {
+  claimColumns,
+  claimsInOrder,
+  duplicateOf,
+  FIRST,
+  idClaims,
+  nameOf,
+  stepClaims,
+  verdictsIfNew,
+  verdictWithin,
+} from './step-claims.ts'
 import { storedKey } from './stored-key.ts'
 
 interface SeenRow extends Record<string, unknown> {
@@ -24,11 +35,13 @@ interface SeenRow extends Record<string, unknown> {
   readonly bodyDigest: Buffer
 }
 
-const FIRST: Verdict = { kind: 'first' }
+const CLAIMS = 'c (source, key, record_offset, timestamp_ms, event_id, body_digest)'
+const COLUMNS = 'source, key, topic_id, partition_no, record_offset, timestamp_ms, event_id, body_digest'
 
 /**
  * Locks the positions in the order of handlers; only when the index is among those at `first`, claims the keys. Rows
- * within the window stay as they are (and locked) and are not returned; older ones are replaced.
+ * within the window stay as they are (and locked) and are not returned; older ones are replaced. An id that stands under
+ * another key claims nothing (LIMIT keeps Postgres from making this a join, which could read the whole table).
  */
 const LOCK_AND_CLAIM = {
   name: 'jobs_lock_and_claim',
@@ -38,19 +51,27 @@ const LOCK_AND_CLAIM = {
        WHERE topic_id = $1 AND partition_no = $2::int4 AND handler = ANY ($3::text[]) ORDER BY handler FOR UPDATE
     ) AS current WHERE next_offset = $4::int8
   ), claimed AS (
-    INSERT INTO first_seen AS seen
-      (source, key, topic_id, partition_no, record_offset, timestamp_ms, event_id, body_digest)
+    INSERT INTO first_seen AS seen (${COLUMNS})
     SELECT source, key, $1, $2::int4, record_offset, timestamp_ms, event_id, body_digest
-      FROM unnest($5::text[], $6::text[], $7::int8[], $8::int8[], $9::text[], $10::bytea[])
-        AS c (source, key, record_offset, timestamp_ms, event_id, body_digest)
+      FROM unnest($5::text[], $6::text[], $7::int8[], $8::int8[], $9::text[], $10::bytea[]) AS ${CLAIMS}
      WHERE (SELECT count(*) FROM locked WHERE handler = '') > 0
+       AND coalesce((SELECT false FROM first_seen AS one WHERE one.event_id = c.event_id
+                        AND (one.source, one.key) <> (c.source, c.key) LIMIT 1), true)
     ON CONFLICT (source, key) DO UPDATE
       SET topic_id = excluded.topic_id, partition_no = excluded.partition_no,
           record_offset = excluded.record_offset, timestamp_ms = excluded.timestamp_ms,
           event_id = excluded.event_id, body_digest = excluded.body_digest
-    WHERE abs(seen.timestamp_ms - excluded.timestamp_ms) > $11::int8
+    WHERE abs(seen.timestamp_ms - excluded.timestamp_ms) > $11::int8 AND seen.event_id <> excluded.event_id
     RETURNING record_offset
   ) SELECT handler, NULL::int8 AS claimed FROM locked UNION ALL SELECT NULL, record_offset FROM claimed`,
+}
+
+const CLAIM_IDS = {
+  name: 'jobs_claim_ids',
+  text: `INSERT INTO first_seen (${COLUMNS})
+    SELECT source, key, $1, $2::int4, record_offset, timestamp_ms, event_id, body_digest
+      FROM unnest($3::text[], $4::text[], $5::int8[], $6::int8[], $7::text[], $8::bytea[]) AS ${CLAIMS}
+    ON CONFLICT DO NOTHING RETURNING record_offset AS offset`,
 }
 
 export interface LockedClaims {
@@ -59,12 +80,16 @@ export interface LockedClaims {
   readonly claimed: ReadonlySet<bigint>
 }
 
+const SEEN = `seen.source, seen.key, topic_id AS "topicId", partition_no AS partition, record_offset AS offset,
+           timestamp_ms AS "timestampMs", event_id AS "eventId", body_digest AS "bodyDigest"`
+
+/** By key and by event id. */
 const READ = {
-  name: 'jobs_read_keys',
-  text: `SELECT seen.source, seen.key, topic_id AS "topicId", partition_no AS partition, record_offset AS offset,
-                timestamp_ms AS "timestampMs", event_id AS "eventId", body_digest AS "bodyDigest"
-           FROM unnest($1::text[], $2::text[]) AS c (source, key)
-           JOIN first_seen AS seen ON seen.source = c.source AND seen.key = c.key`,
+  name: 'jobs_read_seen',
+  text: `SELECT ${SEEN} FROM unnest($1::text[], $2::text[]) AS c (source, key)
+           JOIN first_seen AS seen ON seen.source = c.source AND seen.key = c.key
+         UNION ALL
+         SELECT ${SEEN} FROM unnest($3::text[]) AS c (id) JOIN first_seen AS seen ON seen.event_id = c.id`,
 }
 
 /** One round trip for both. */
@@ -84,50 +109,22 @@ export async function lockAndClaim(transaction: Queryable, request: StepRequest)
   }
 }
 
-/** What goes into first_seen, one for each key, sorted: locks are taken one row after the other. */
-export function claimsInOrder(request: StepRequest): readonly DedupClaim[] {
-  return [...winnersOf(request.claims).values()].sort(byKey)
-}
-
-/** text[] source, text[] key, int8[] record_offset, int8[] timestamp_ms, text[] event_id, bytea[] body_digest. */
-export function claimColumns(claims: readonly DedupClaim[]): readonly Buffer[] {
-  return [
-    texts(claims, ({ source }) => source),
-    textArray(claims.map(({ key }) => storedKey(key))),
-    int8Array(claims.map(({ offset }) => offset)),
-    int8Array(claims.map(({ timestampMs }) => timestampMs)),
-    texts(claims, ({ eventId }) => eventId),
-    byteaArray(claims.map(({ bodyDigest }) => bodyDigest)),
-  ]
-}
-
-/** The verdicts of a step whose keys nobody has claimed before: only within it are there duplicates. */
-export function verdictsIfNew(request: StepRequest): ReadonlyMap<bigint, Verdict> {
-  const winners = winnersOf(request.claims)
-  return new Map(
-    request.claims.map((claim) => {
-      const winner = winners.get(nameOf(claim)) ?? claim
-      return [claim.offset, claim.offset === winner.offset ? FIRST : duplicateOf(winner, claim)]
-    }),
-  )
-}
-
-/** Of equal keys within the step the lowest offset claims. Rows that the claim met are locked: what is read counts. */
+/** Rows that the claim met are locked: what is read counts. */
 export async function claimedVerdicts(
   transaction: Queryable,
   request: StepRequest,
   claimed: ReadonlySet<bigint>,
 ): Promise<ReadonlyMap<bigint, Verdict>> {
-  const winners = winnersOf(request.claims)
-  const others = [...winners.values()].filter(({ offset }) => !claimed.has(offset))
-  const seen = await readSeen(transaction, others)
-  return new Map(
-    request.claims.map((claim) => {
-      const winner = winners.get(nameOf(claim)) ?? claim
-      if (!claimed.has(winner.offset)) return [claim.offset, judge(seen.get(nameOf(claim)), claim, request)]
-      return [claim.offset, claim.offset === winner.offset ? FIRST : duplicateOf(winner, claim)]
-    }),
-  )
+  const winners = [...stepClaims(request).winners.values()]
+  if (winners.every(({ offset }) => claimed.has(offset)))
+    return withOwnIds(transaction, request, verdictsIfNew(request))
+  const seen = await readSeen(transaction, request)
+  const repeated = repeatedIds(seen, request)
+  if (repeated.size === 0) return withOwnIds(transaction, request, judgeByKey(seen, request))
+  // What claims nothing itself must not keep its key from a record behind it.
+  const others = without(request, repeated)
+  const again = await lockAndClaim(transaction, others)
+  return new Map([...repeated, ...(await claimedVerdicts(transaction, others, again.claimed))])
 }
 
 /** For handlers behind the index: the verdict stands in first_seen already. */
@@ -135,69 +132,90 @@ export async function readVerdicts(
   transaction: Queryable,
   request: StepRequest,
 ): Promise<ReadonlyMap<bigint, Verdict>> {
-  const winners = winnersOf(request.claims)
-  const seen = await readSeen(transaction, [...winners.values()])
+  const seen = await readSeen(transaction, request)
+  const repeated = repeatedIds(seen, request)
+  return new Map([...repeated, ...judgeByKey(seen, without(request, repeated))])
+}
+
+/** A duplicate that has an id of its own claims that; where it is taken the record is one of that id. */
+async function withOwnIds(
+  transaction: Queryable,
+  request: StepRequest,
+  verdicts: ReadonlyMap<bigint, Verdict>,
+): Promise<ReadonlyMap<bigint, Verdict>> {
+  const claims = idClaims(request, verdicts)
+  if (claims.length === 0) return verdicts
+  const { topicId, partition } = request
+  const rows = await transaction.query<{ offset: bigint }>(CLAIM_IDS, [
+    topicId,
+    partition,
+    ...claimColumns(claims),
+  ])
+  const claimed = new Set(rows.map(({ offset }) => offset))
+  const taken = claims
+    .filter(({ offset }) => !claimed.has(offset))
+    .map(({ offset, eventId }): [bigint, Verdict] => [
+      offset,
+      { kind: 'duplicate', originalEventId: eventId, conflict: true },
+    ])
+  return new Map([...verdicts, ...taken])
+}
+
+interface Seen {
+  readonly byName: ReadonlyMap<string, SeenRow>
+  readonly byId: ReadonlyMap<string, SeenRow>
+}
+
+async function readSeen(transaction: Queryable, { claims }: StepRequest): Promise<Seen> {
+  if (claims.length === 0) return { byName: new Map(), byId: new Map() }
+  const rows = await transaction.query<SeenRow>(READ, [
+    texts(claims, ({ source }) => source),
+    textArray(claims.map(({ key }) => storedKey(key))),
+    texts(claims, ({ eventId }) => eventId),
+  ])
+  return {
+    byName: new Map(rows.map((row) => [`${row.source}\n${row.key}`, row])),
+    byId: new Map(rows.map((row) => [row.eventId, row])),
+  }
+}
+
+/** Records whose event id stands at another place of the log: never another event, whatever their key. */
+function repeatedIds({ byId }: Seen, request: StepRequest): ReadonlyMap<bigint, Verdict> {
   return new Map(
-    request.claims.map((claim) => {
-      const row = seen.get(nameOf(claim))
-      const winner = winners.get(nameOf(claim)) ?? claim
-      // Without a row (purged) the step decides within itself.
-      if (row === undefined && winner.offset !== claim.offset)
-        return [claim.offset, duplicateOf(winner, claim)]
-      return [claim.offset, judge(row, claim, request)]
+    request.claims.flatMap((claim): [bigint, Verdict][] => {
+      const row = byId.get(claim.eventId)
+      return row === undefined || isAt(row, claim, request) ? [] : [[claim.offset, duplicateOf(row, claim)]]
     }),
   )
 }
 
-async function readSeen(
-  transaction: Queryable,
-  claims: readonly DedupClaim[],
-): Promise<ReadonlyMap<string, SeenRow>> {
-  if (claims.length === 0) return new Map()
-  const rows = await transaction.query<SeenRow>(READ, [
-    texts(claims, ({ source }) => source),
-    textArray(claims.map(({ key }) => storedKey(key))),
-  ])
-  return new Map(rows.map((row) => [`${row.source}\n${row.key}`, row]))
+function judgeByKey({ byName }: Seen, request: StepRequest): ReadonlyMap<bigint, Verdict> {
+  const step = stepClaims(request)
+  return new Map(
+    request.claims.map((claim) => {
+      const row = byName.get(nameOf(claim))
+      const winner = step.winners.get(nameOf(claim)) ?? claim
+      // Without a row (purged) the step decides within itself, as where the row is its own.
+      const isWithin = row === undefined || isAt(row, winner, request)
+      return [claim.offset, isWithin ? verdictWithin(step, claim) : judge(row, claim)]
+    }),
+  )
 }
 
-function judge(row: SeenRow | undefined, claim: DedupClaim, { topicId, partition }: StepRequest): Verdict {
-  if (row === undefined) return FIRST
-  if (row.topicId === topicId && row.partition === partition && row.offset === claim.offset) return FIRST
+function judge(row: SeenRow, claim: DedupClaim): Verdict {
   const apartMs = row.timestampMs - claim.timestampMs
   return (apartMs < 0n ? -apartMs : apartMs) > BigInt(claim.windowMs) ? FIRST : duplicateOf(row, claim)
 }
 
-function duplicateOf(original: { eventId: string; bodyDigest: Buffer }, claim: DedupClaim): Verdict {
-  return {
-    kind: 'duplicate',
-    originalEventId: original.eventId,
-    conflict: !original.bodyDigest.equals(claim.bodyDigest),
-  }
+function isAt(row: SeenRow, { offset }: DedupClaim, { topicId, partition }: StepRequest): boolean {
+  return row.topicId === topicId && row.partition === partition && row.offset === offset
 }
 
-function winnersOf(claims: readonly DedupClaim[]): Map<string, DedupClaim> {
-  const winners = new Map<string, DedupClaim>()
-  for (const claim of claims) {
-    const name = nameOf(claim)
-    const earlier = winners.get(name)
-    if (earlier === undefined || claim.offset < earlier.offset) winners.set(name, claim)
-  }
-  return winners
+function without(request: StepRequest, verdicts: ReadonlyMap<bigint, Verdict>): StepRequest {
+  return { ...request, claims: request.claims.filter(({ offset }) => !verdicts.has(offset)) }
 }
 
 /** All claims of one step come from one configuration, so they share their window. */
 function windowOf({ claims }: StepRequest): number {
   return claims[0]?.windowMs ?? 0
-}
-
-/** As the table knows it: sources hold no line breaks, so that the pair is unambiguous. */
-function nameOf({ source, key }: { source: string; key: string }): string {
-  return `${source}\n${storedKey(key)}`
-}
-
-/** Any total order does, as long as every planner has the same. */
-function byKey(a: DedupClaim, b: DedupClaim): number {
-  if (a.source !== b.source) return a.source < b.source ? -1 : 1
-  return a.key < b.key ? -1 : 1
 }

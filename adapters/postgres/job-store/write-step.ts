@@ -14,7 +14,7 @@ import { sqlStateOf } from '../database-error.ts'
 import type { Queryable, Statement } from '../pool.ts'
 import { int4Array, int8Array, textArray } from '../sql.ts'
 import { jsonText, texts } from './columns.ts'
-import { claimColumns } from './verdicts.ts'
+import { claimColumns } from './step-claims.ts'
 
 /**
  * Raised by require_whole_step in infra/sql/000002_jobs.sql; or a job that is there already, since Postgres promises no

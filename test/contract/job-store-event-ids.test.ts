@@ -1,0 +1,117 @@
+/** An event id is planned once, whoever wrote the records that carry it, and under whatever keys. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { INDEX_HANDLER, type DedupClaim, type Verdict } from '../../core/ports/job-store.ts'
+import { claim, createJobStage, plan, verdictsOf, type JobStage } from '../support/job-stage.ts'
+
+const OTHER_BODY = Buffer.alloc(32, 9)
+const FIRST: Verdict = { kind: 'first' }
+
+function repeats(eventId: string, conflict = false): Verdict {
+  return { kind: 'duplicate', originalEventId: eventId, conflict }
+}
+
+/** Steps of up to 16 records are one statement, larger ones a transaction: `rest` fills one up. */
+const SIZES = [
+  { size: 'small', rest: 0 },
+  { size: 'large', rest: 20 },
+]
+
+function filled(claims: readonly DedupClaim[], rest: number): readonly DedupClaim[] {
+  return [
+    ...claims,
+    ...Array.from({ length: rest }, (_, n) =>
+      claim(claims.length + n, { eventId: `rest-${n}`, key: `rest-${n}` }),
+    ),
+  ]
+}
+
+async function verdictsAt(
+  stage: JobStage,
+  claims: readonly DedupClaim[],
+  rest: number,
+): Promise<readonly Verdict[]> {
+  const verdicts = await verdictsOf(stage.store, { claims: filled(claims, rest), partition: 1 })
+  return verdicts.slice(0, claims.length)
+}
+
+for (const { size, rest } of SIZES) {
+  test(`a record with a known id and another key is a duplicate of that id (${size} step)`, async () => {
+    await using stage = await createJobStage()
+    await plan(stage.store, { claims: [claim(0)] })
+    const copies = [
+      claim(0, { eventId: 'evt-000000', key: 'evt-000000' }),
+      claim(1, { eventId: 'evt-000000', key: 'other', bodyDigest: OTHER_BODY }),
+    ]
+    assert.deepEqual(await verdictsAt(stage, copies, rest), [
+      repeats('evt-000000'),
+      repeats('evt-000000', true),
+    ])
+    const { items } = await stage.store.listJobs({ limit: 100 })
+    assert.equal(items.filter(({ eventId }) => eventId === 'evt-000000').length, 1)
+  })
+
+  test(`two records of one step with the same id and different keys are one event (${size} step)`, async () => {
+    await using stage = await createJobStage()
+    const claims = [claim(0, { eventId: 'same' }), claim(1, { eventId: 'same' })]
+    assert.deepEqual(await verdictsAt(stage, claims, rest), [FIRST, repeats('same')])
+  })
+
+  test(`the id of an event that was a duplicate itself is known as well (${size} step)`, async () => {
+    await using stage = await createJobStage()
+    const duplicate = claim(1, { key: 'key-0', bodyDigest: OTHER_BODY })
+    await plan(stage.store, { claims: filled([claim(0), duplicate], rest) })
+    const copies = [claim(0, { eventId: duplicate.eventId, key: 'other', bodyDigest: OTHER_BODY })]
+    assert.deepEqual(await verdictsAt(stage, copies, rest), [repeats(duplicate.eventId)])
+  })
+
+  test(`a record with a known id keeps its key from nobody behind it (${size} step)`, async () => {
+    await using stage = await createJobStage()
+    await plan(stage.store, { claims: [claim(0)] })
+    const claims = [
+      claim(0, { eventId: 'evt-000000', key: 'wanted' }),
+      claim(1, { eventId: 'honest', key: 'wanted' }),
+      claim(2, { eventId: 'second', key: 'wanted' }),
+    ]
+    assert.deepEqual(await verdictsAt(stage, claims, rest), [repeats('evt-000000'), FIRST, repeats('honest')])
+    const later = claim(rest + 3, { eventId: 'third', key: 'wanted' })
+    assert.deepEqual(await verdictsOf(stage.store, { claims: [later], partition: 1 }), [repeats('honest')])
+  })
+}
+
+test('a known id is a duplicate past the window of its key, too', async () => {
+  await using stage = await createJobStage()
+  await plan(stage.store, { claims: [claim(0)] })
+  const late = claim(0, { timestampMs: 9_000_000n })
+  assert.deepEqual(await verdictsAt(stage, [late], 0), [repeats('evt-000000')])
+})
+
+test('a handler behind the index gets the verdicts that the index got', async () => {
+  await using stage = await createJobStage()
+  await plan(stage.store, { claims: [claim(0)] })
+  const claims = [
+    claim(0, { eventId: 'evt-000000', key: 'other' }),
+    claim(1, { eventId: 'honest', key: 'other' }),
+    claim(2, { eventId: 'honest', key: 'another' }),
+    claim(3, { eventId: 'copy', key: 'other' }),
+  ]
+  const expected = [repeats('evt-000000'), FIRST, repeats('honest'), repeats('honest')]
+  for (const handlers of [[INDEX_HANDLER], ['billing']]) {
+    const verdicts = await verdictsOf(stage.store, { claims, partition: 1, handlers })
+    assert.deepEqual(verdicts, expected, handlers.join())
+  }
+})
+
+test('two partitions that plan the same ids under other keys at once make each id an event once', async () => {
+  await using stage = await createJobStage()
+  const ids = Array.from({ length: 100 }, (_, n) => `evt-${n}`)
+  const steps = [ids, ids.toReversed()].map((order, partition) =>
+    verdictsOf(stage.store, {
+      partition,
+      claims: order.map((eventId, n) => claim(n, { eventId, key: `${partition}-${n}` })),
+    }),
+  )
+  const verdicts = (await Promise.all(steps)).flat()
+  assert.equal(verdicts.filter(({ kind }) => kind === 'first').length, 100)
+  assert.equal((await stage.store.openJobs())[0]?.available, 100)
+})
