@@ -13,9 +13,8 @@ import { JsonBody } from '../core/record/json-body.ts'
 import { keyedDigest, type Digest } from '../core/record/keyed-digest.ts'
 import { redactHeaders, redactQuery } from '../core/record/redact.ts'
 import { headerValue, type HeaderPairs } from '../core/verify/header-values.ts'
+import { isTraceparent } from '../core/record/traceparent.ts'
 import { createVerifier, type Verification, type Verifier } from '../core/verify/verifier.ts'
-
-const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 
 export interface ReceivedRequest {
   readonly method: string
@@ -81,7 +80,7 @@ export class SourceIntake {
       subject: subject === null ? null : this.#bound(subject),
       receivedAtMs: request.receivedAtMs,
       contentType: headerValue(headers, 'content-type'),
-      traceparent: traceparent !== null && TRACEPARENT.test(traceparent) ? traceparent : null,
+      traceparent: traceparent !== null && isTraceparent(traceparent) ? traceparent : null,
       dedupKey,
       cloudEvent,
       request: this.#requestEvidence(request),

@@ -80,3 +80,32 @@ test('line breaks in an event cannot make headers', () => {
   const headers = headersOf({ event: { ...event, type: 'a\r\nx-evil: 1' } })
   assert.equal(headers['ce-type'], 'a%0D%0Ax-evil: 1')
 })
+
+test('a content type that is too long or no header value is sent as application/octet-stream', () => {
+  for (const contentType of ['x'.repeat(70_000), 'text/plain; charset=ü', 'a\r\nb: c', '', null])
+    assert.equal(headersOf({ event: { ...event, contentType } })['content-type'], 'application/octet-stream')
+})
+
+test('a traceparent that is none is not passed on', () => {
+  for (const traceparent of ['x'.repeat(70_000), '00-1-2-3', ''])
+    assert.equal('traceparent' in headersOf({ event: { ...event, traceparent } }), false)
+})
+
+test('a long type or subject is cut behind a whole character', () => {
+  const text = '€'.repeat(512)
+  const headers = headersOf({ event: { ...event, type: text, subject: text } })
+  for (const name of ['ce-type', 'ce-subject', 'x-hooktrail-event-type'])
+    assert.equal(headers[name], '%E2%82%AC'.repeat(113), name)
+})
+
+test('long attributes of the sender are left out, and those that are too many', () => {
+  const cloudEvent = {
+    id: 'i'.repeat(1_025),
+    ...Object.fromEntries(Array.from({ length: 64 }, (_, n) => [`ext${n}`, 'v'.repeat(1_000)])),
+    small: 'kept',
+  }
+  const headers = headersOf({ event: { ...event, cloudEvent } })
+  assert.equal(headers['ce-id'], event.id)
+  assert.equal(headers['ce-small'], 'kept')
+  assert.equal(Object.keys(headers).filter((name) => name.startsWith('ce-ext')).length, 8)
+})
