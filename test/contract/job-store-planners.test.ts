@@ -95,16 +95,24 @@ test('a planner that waits for the key of another partition finds a duplicate wh
 test('a step that Postgres ends as a deadlock is run again and commits', async () => {
   await using stage = await createJobStage()
   await using other = await stage.database.connect()
+  const otherDone = Promise.withResolvers<void>()
   let attempts = 0
-  const counting = countTransactions(stage.database, () => attempts++)
-  const store = createPostgresJobStore(counting, { logger: silentLogger })
-  // The other one holds what the step needs last and then asks for what the step holds; the step finds out first.
-  await other.query(`SET deadlock_timeout = '60s'; BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE`)
-  const pid = await pidOf(other)
+  // Not while the other one waits for a row that the first attempt gave up: the second would take it once more.
+  const gated = onTransaction(stage.database, async () => {
+    if (++attempts > 1) await otherDone.promise
+  })
+  const store = createPostgresJobStore(gated, { logger: silentLogger })
+  const key = await holdKey(stage.database)
   const step = plan(store, INPUT)
-  await waiterFor(stage.database, pid)
-  await other.query(`SELECT 1 FROM positions WHERE handler = 'billing' FOR UPDATE`)
+  const stepPid = await waiterFor(stage.database, key.pid)
+  // The other one waits already when the step closes the circle, and never looks itself: the step finds out.
+  await other.query(`SET deadlock_timeout = '60s'; BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE`)
+  const asked = other.query(`SELECT 1 FROM positions WHERE handler = 'billing' FOR UPDATE`)
+  await waiterFor(stage.database, stepPid)
+  await key.giveUp()
+  await asked
   await other.query('COMMIT')
+  otherDone.resolve()
   assert.deepEqual(await step, { kind: 'committed', planned: ['billing'] })
   assert.equal(attempts, 2)
   await assertPlannedOnce(stage)
@@ -192,7 +200,7 @@ async function statementOf(database: Queryable, pid: number): Promise<string> {
   return row?.query ?? ''
 }
 
-function countTransactions(database: Database, onTransaction: () => void): Database {
+function onTransaction(database: Database, before: () => Promise<void>): Database {
   return {
     schema: database.schema,
     processId: database.processId,
@@ -200,8 +208,8 @@ function countTransactions(database: Database, onTransaction: () => void): Datab
     connect: (onNotification) => database.connect(onNotification),
     copyRows: (name, values) => database.copyRows(name, values),
     transaction: (run) =>
-      database.transaction((transaction) => {
-        onTransaction()
+      database.transaction(async (transaction) => {
+        await before()
         return run(transaction)
       }),
     [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
