@@ -22,6 +22,8 @@ const USAGE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'SEND_FILE_UNREADABLE',
 ])
 
+const CONFIG: ReadonlySet<ErrorCode> = new Set(['DATABASE_URL_MISSING', 'DIGEST_KEY_MISSING'])
+
 const REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'API_UNAUTHORIZED',
   'API_NOT_FOUND',
@@ -61,7 +63,7 @@ function plain(value: unknown): string {
 }
 
 function exitCodeOf({ code }: HooktrailError): number {
-  if (code.startsWith('CONFIG_') || code === 'DIGEST_KEY_MISSING') return EXIT_CONFIG
+  if (code.startsWith('CONFIG_') || CONFIG.has(code)) return EXIT_CONFIG
   if (USAGE.has(code)) return EXIT_USAGE
   if (code.startsWith('ARCHIVE_')) return EXIT_NO_INPUT
   if (REFUSALS.has(code)) return EXIT_DATA

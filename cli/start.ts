@@ -6,17 +6,20 @@ import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { Command } from 'commander'
 import { createLogger } from '../adapters/system/logger.ts'
+import { HooktrailError, isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Logger } from '../core/log.ts'
 import { openContext } from './composition/context.ts'
 import { homeOf, loadConfig, overlayOption, type ConfigFlags } from './composition/load-config.ts'
 import { hasServicesThread, runServices, type Running, type ServiceName } from './composition/run-services.ts'
 import { startEcho } from './echo.ts'
 import { prepareFirstStart, welcomeText } from './first-start.ts'
+import { reportError } from './report-error.ts'
 import { addServeOptions, servedOf, type ServeFlags } from './serve-options.ts'
 import { catchStop, type StopRequest } from './stop-request.ts'
 
 const ALL: readonly ServiceName[] = ['ingress', 'dispatcher', 'archiver', 'api']
 const EXIT_FAILED = 70
+const STOPPED = 'hooktrail stops: a service could not go on'
 
 export function startCommand(): Command {
   return processCommand('start', ALL, 'run ingress, dispatcher, archiver and api on one listener')
@@ -45,7 +48,7 @@ Examples:
   HOOKTRAIL_LOG=debug HOOKTRAIL_LOG_FORMAT=json HOOKTRAIL_HOME=/var/lib/hooktrail hooktrail ${name}
 
 Exit codes: 0 stopped by a signal, 64 usage, 66 the archive or its key cannot be used, 69 a dependency or address is
-            missing, 70 a service failed, 78 configuration, 130 forced by a second signal`,
+            missing or refused, 70 a service failed, 78 configuration, 130 forced by a second signal`,
     )
     .action(async (flags: StartFlags) => {
       await run(flags, services)
@@ -60,11 +63,12 @@ async function run(flags: StartFlags, services: readonly ServiceName[]): Promise
   const running = await unlessStopped(stop, logger, () => begin({ flags, services, logger, stop, opened }))
   if (running === null) return
   const reason = await Promise.race([stop.asked, running.failed.catch((error: unknown) => ({ error }))])
-  if (typeof reason === 'object') {
-    logger.error({ err: reason.error }, 'hooktrail stops: a service could not go on')
-    process.exitCode = EXIT_FAILED
-  } else logger.info({ signal: reason }, 'hooktrail stops')
+  if (typeof reason === 'object') logger.error({ err: reason.error }, STOPPED)
+  else logger.info({ signal: reason }, 'hooktrail stops')
   await running.stop()
+  if (typeof reason !== 'object') return
+  // Behind the last line of the log, as where the start itself fails.
+  process.exitCode = isHooktrailError(reason.error) ? reportError(reason.error) : EXIT_FAILED
 }
 
 interface Beginning {
@@ -81,6 +85,8 @@ async function begin({ flags, services, logger, stop, opened }: Beginning): Prom
   if (isFirstStart(flags) && services === ALL) await prepareFirstStart(flags.config)
   const { config, warnings } = loadConfig(flags)
   for (const warning of warnings) logger.warn({}, warning)
+  if (services !== ALL && config.database.url === null)
+    throw new HooktrailError('DATABASE_URL_MISSING', { process: services.join() })
   const names = new Set(services)
   // One process for everything leaves no handler out; a dispatcher alone is one of several.
   const serves = services === ALL ? null : servedOf(config, flags)

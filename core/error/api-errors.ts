@@ -100,11 +100,11 @@ export const apiErrors = {
     fix: 'stop the process that listens there, or name another address in hooktrail.yaml',
     read: 'docs/config.md',
   },
-  CONFIG_INVALID: {
-    what: 'the configuration has faults',
-    events: 'nothing was started and nothing accepted',
-    fix: 'hooktrail validate',
-    read: 'docs/config.md',
+  DATABASE_URL_MISSING: {
+    what: 'a process that runs alone shares its database with others, and database.url names none',
+    events: 'nothing was started: a Postgres of its own would be seen by no other process',
+    fix: 'set database.url for every process, or run all of them in one with hooktrail start',
+    read: 'docs/sizes.md',
   },
   DIGEST_KEY_MISSING: {
     what: 'digest_key is required where the database is not our own',

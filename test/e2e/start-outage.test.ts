@@ -12,6 +12,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { eventually, freePort, HOOKTRAIL, runCli } from '../support/installation.ts'
 import { createTestDatabase } from '../support/postgres.ts'
+import { startRedis, testOnRedis } from '../support/services/redis.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'hooktrail-outage-'))
 const children: ChildProcess[] = []
@@ -143,3 +144,35 @@ test('a signal in the midst of a start ends it and leaves no Postgres', async ()
   assert.equal(child.exitCode, 0, output())
   assert.ok(!existsSync(join(folder, 'early', 'postgres', 'postmaster.pid')))
 })
+
+test('a process that runs alone does not start without database.url', async () => {
+  const home = join(folder, 'alone')
+  const file = join(folder, 'alone.yaml')
+  writeFileSync(file, `version: 1\nserver: { host: 127.0.0.1, port: ${await freePort()} }${PARTS}`)
+  const { code, stderr } = await runCli(['ingress', '-c', file], { ...process.env, HOOKTRAIL_HOME: home })
+  assert.equal(code, 78)
+  assert.match(stderr, /DATABASE_URL_MISSING[\s\S]*process: ingress[\s\S]*for events:[\s\S]*read on:/)
+  assert.ok(!existsSync(home))
+})
+
+testOnRedis(
+  'what is refused behind the start ends the process with four parts and their exit code',
+  () => startRedis({ args: ['--maxmemory-policy', 'allkeys-lru'] }),
+  async (redis) => {
+    await using database = await createTestDatabase()
+    const { child, output } = start(
+      'start',
+      `digest_key: '${'ab'.repeat(32)}'
+server: { host: 127.0.0.1, port: ${await freePort()} }
+queue: { driver: redis, url: '${redis.url}' }
+database: { url: '${database.url}' }`,
+      'evicts',
+    )
+    await once(child, 'exit')
+    assert.equal(child.exitCode, 69, output())
+    assert.match(
+      output(),
+      /\nhooktrail: Redis may evict keys[\s\S]*for events:[\s\S]*to do:[\s\S]*read on:[^\n]*\n$/,
+    )
+  },
+)
