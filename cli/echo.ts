@@ -1,40 +1,72 @@
-/** The receiver of the starter configuration: prints each delivery in one line. Loopback only. */
-import { createServer } from 'node:http'
+/**
+ * The receiver of the starter configuration: prints each delivery in one line. It listens where a handler's URL is
+ * `http://127.0.0.1:PORT/hooktrail-echo`, whatever the port and the handler's name; the path says that it is meant.
+ */
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { colors } from '../adapters/system/pretty-line.ts'
 import type { Settings } from '../core/config/config.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
+import type { Logger } from '../core/log.ts'
 
-export const ECHO_PORT = 8889
 const ECHO_PATH = '/hooktrail-echo'
-export const ECHO_URL = `http://127.0.0.1:${ECHO_PORT}${ECHO_PATH}`
+/** As the starter configuration names its handler. */
+const ECHO_HANDLER = 'echo'
+const LOOPBACK = new Set(['127.0.0.1', 'localhost', '[::1]'])
 
-/** Runs where a handler of the configuration sends to it; null elsewhere. */
-export async function startEcho({ handlers }: Settings): Promise<AsyncDisposable | null> {
-  if (!handlers.some(({ url }) => url === ECHO_URL)) return null
-  const server = createServer((request, response) => {
-    let bytes = 0
-    request.on('data', (chunk: Buffer) => {
-      bytes += chunk.length
-    })
-    request.on('end', () => {
-      const id = String(request.headers['webhook-id'])
-      process.stderr.write(`${colors.green('✓')} echo: delivered ${id} (${bytes} bytes)\n`)
-      response.writeHead(200).end('ok')
-    })
-  })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => {
-      reject(new HooktrailError('PORT_IN_USE', { url: ECHO_URL, for: 'the echo receiver' }, error))
-    })
-    server.listen(ECHO_PORT, '127.0.0.1', resolve)
-  })
-  return {
-    [Symbol.asyncDispose]: () =>
-      new Promise<void>((resolve) => {
-        server.close(() => {
-          resolve()
-        })
-        server.closeAllConnections()
-      }),
+/** Of the starter configuration. */
+export const ECHO_URL = `http://127.0.0.1:8889${ECHO_PATH}`
+
+/** One receiver for each such URL; null where there is none. @throws PORT_IN_USE */
+export async function startEcho(
+  { handlers }: Pick<Settings, 'handlers'>,
+  logger: Logger,
+): Promise<AsyncDisposable | null> {
+  const urls = new Set(handlers.map(({ url }) => url).filter(isEchoUrl))
+  const other = handlers.find(({ name, url }) => name === ECHO_HANDLER && !urls.has(url))
+  if (other !== undefined)
+    logger.info(
+      { url: other.url },
+      'no echo receiver runs for handler echo: its url is not http://127.0.0.1:PORT/hooktrail-echo',
+    )
+  if (urls.size === 0) return null
+  await using opened = new AsyncDisposableStack()
+  for (const url of urls) opened.adopt(await openReceiver(url), close)
+  return opened.move()
+}
+
+function isEchoUrl(url: string): boolean {
+  const { protocol, hostname, pathname } = new URL(url)
+  return protocol === 'http:' && LOOPBACK.has(hostname) && pathname === ECHO_PATH
+}
+
+async function openReceiver(url: string): Promise<Server> {
+  const { hostname, port } = new URL(url)
+  const server = createServer(answer)
+  server.listen(Number(port || '80'), hostname.replace(/^\[(.*)\]$/, '$1'))
+  try {
+    await once(server, 'listening')
+  } catch (error) {
+    throw new HooktrailError('PORT_IN_USE', { url, for: 'the echo receiver' }, error)
   }
+  return server
+}
+
+function answer(request: IncomingMessage, response: ServerResponse): void {
+  let bytes = 0
+  request.on('data', (chunk: Buffer) => {
+    bytes += chunk.length
+  })
+  request.on('end', () => {
+    const id = String(request.headers['webhook-id'])
+    process.stderr.write(`${colors.green('✓')} echo: delivered ${id} (${bytes} bytes)\n`)
+    response.writeHead(200).end('ok')
+  })
+}
+
+async function close(server: Server): Promise<void> {
+  const closed = once(server, 'close')
+  server.close()
+  server.closeAllConnections()
+  await closed
 }

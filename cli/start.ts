@@ -96,7 +96,7 @@ async function begin({ flags, services, logger, stop, opened }: Beginning): Prom
   const processId = randomUUID()
   const context = opened.use(await openContext({ config, home, connectionsMax, processId, logger, signal }))
   // Behind the context, which locks the home: a second start is told that one runs, not that a port is taken.
-  const echo = names.has('dispatcher') ? await startEcho(config) : null
+  const echo = services === ALL ? await startEcho(config, logger) : null
   if (echo !== null) opened.use(echo)
   const running = await runServices(context, { names, serves }, signal)
   const { webhooks, api } = running.addresses

@@ -31,6 +31,7 @@ sources:
 handlers:
   echo:
     source: demo
+    # hooktrail start answers itself at http://127.0.0.1:PORT/hooktrail-echo and prints what arrives.
     url: ${JSON.stringify(echoUrl)}
     allow_private: true # the URL is on this machine
     # events: ["issues.*"]
