@@ -19,6 +19,29 @@ test('an expression that fails on an event makes a dead job with its class, and 
   assert.deepEqual(await stage.store.listAttempts(`${bad.id}.strict`), [])
 })
 
+test('a body that is not JSON is dead for filters on payload, and meets no other filter and no pattern', async () => {
+  const handlers = [
+    { name: 'any' },
+    { name: 'guarded', filter: 'event.type == "none" && has(payload.total)' },
+    { name: 'head', filter: 'event.type == "order.paid"' },
+    { name: 'other', events: ['other'], filter: 'payload.total > 5' },
+    { name: 'lenient', filter: 'payload.text == "a\uFFFDb"' },
+  ]
+  await using stage = await openDispatcherStage({ handlers })
+  const dispatcher = await stage.compose()
+  const [form, bytes] = await stage.append([
+    { body: Buffer.from('total=6') },
+    { body: Buffer.from('{"text":"a\xffb"}', 'latin1') },
+  ])
+  assert(form !== undefined && bytes !== undefined)
+  await planAll(dispatcher)
+  const stateOf = async (id: string, name: string) =>
+    (await stage.store.getJob(`${id}.${name}`))?.state ?? null
+  const states = await Promise.all(handlers.map(({ name }) => stateOf(form.id, name)))
+  assert.deepEqual(states, ['available', 'dead', 'available', null, 'dead'])
+  assert.equal(await stateOf(bytes.id, 'lenient'), 'available')
+})
+
 test('the same event id twice in one step is a duplicate and delivered once', async () => {
   await using stage = await openDispatcherStage({ handlers: [{ name: 'billing' }] })
   const dispatcher = await stage.compose()

@@ -198,6 +198,7 @@ test('paths find scalars as text; large numbers keep their spelling and hostile 
   for (const body of [
     '',
     'not json',
+    'id=1',
     '{"id":null}',
     '{"id":{}}',
     '{"id":""}',
