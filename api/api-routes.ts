@@ -5,6 +5,7 @@ import type { z } from 'zod'
 import { answerUnknownRoutes } from '../adapters/http/unknown-routes.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Config } from '../core/config/config.ts'
+import type { ErrorCode } from '../core/error/catalogue.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Logger } from '../core/log.ts'
 import type { ArchiveStore } from '../core/ports/archive-store.ts'
@@ -13,6 +14,7 @@ import type { EventView, JobStore, JobView } from '../core/ports/job-store.ts'
 import type { ReportStore } from '../core/ports/report-store.ts'
 import { ArchiveChains } from './archive-chains.ts'
 import { exportLines } from './export-lines.ts'
+import { requireHandler, unknownHandler } from './known-handler.ts'
 import { createErrorHandler } from './problem.ts'
 import * as query from './query.ts'
 import { readEvent, requireEvent } from './read-payload.ts'
@@ -21,7 +23,7 @@ import { reportJson } from './report-json.ts'
 import { ReportQueue } from './report-queue.ts'
 import { budgetOf, noticeOf, retryMany } from './retry-jobs.ts'
 import { createTokenCheck } from './token-check.ts'
-import { attemptJson, eventJson, handlerJson, jobJson } from './views.ts'
+import { attemptJson, eventJson, evidenceJson, handlerJson, jobJson } from './views.ts'
 
 export interface ApiDeps {
   readonly config: Config
@@ -57,8 +59,10 @@ export const apiRoutes: Routes = (app, deps, registered) => {
 
 const eventRoutes: Routes = (app, { config, store, log }) => {
   const payloads = { log }
-  const find = async (params: unknown): Promise<EventView> =>
-    found(await store.getEvent(query.parse(query.idParams, params).id))
+  const find = async (params: unknown): Promise<EventView> => {
+    const { id } = query.parse(query.idParams, params)
+    return found(await store.getEvent(id), 'API_NOT_FOUND', id)
+  }
   const jobsOf = async (eventId: string) =>
     (await store.listJobs({ eventId, limit: JOBS_OF_EVENT_MAX })).items.map((job) => jobJson(job, config))
   app.get('/events', async (request) => {
@@ -67,16 +71,14 @@ const eventRoutes: Routes = (app, { config, store, log }) => {
   })
   app.get('/events/:id', async ({ params }) => {
     const event = await find(params)
-    const found = await readEvent(payloads, event)
-    const body = found?.event.body
+    const read = await readEvent(payloads, event)
+    const body = read?.event.body
     return {
       ...eventJson(event),
       payload_base64: body?.toString('base64') ?? null,
       payload: body?.toString('utf8') ?? null,
-      tier: found?.tier ?? null,
-      headers: found?.event.request?.headers ?? null,
-      request: found?.event.request ?? null,
-      evidence: found?.event.evidence ?? null,
+      tier: read?.tier ?? null,
+      ...evidenceJson(read?.event ?? null),
       jobs: await jobsOf(event.eventId),
     }
   })
@@ -89,29 +91,31 @@ const eventRoutes: Routes = (app, { config, store, log }) => {
 }
 
 const jobRoutes: Routes = (app, { config, store }) => {
-  const find = async (params: unknown): Promise<JobView> =>
-    found(await store.getJob(query.parse(query.idParams, params).id))
+  const jobOf = async (id: string): Promise<JobView> => found(await store.getJob(id), 'API_JOB_NOT_FOUND', id)
+  const find = (params: unknown): Promise<JobView> => jobOf(query.parse(query.idParams, params).id)
   const attemptsOf = async ({ jobId }: JobView) => (await store.listAttempts(jobId)).map(attemptJson)
   app.get('/jobs', async (request) => {
     const { status, ...rest } = query.parse(query.jobQuery, request.query)
+    if (rest.handler !== undefined) await requireHandler(store, config, rest.handler)
     const { items, next } = await store.listJobs(defined({ ...rest, state: status }))
     return { items: items.map((job) => jobJson(job, config)), next }
   })
   app.get('/jobs/:id', async (request) => {
     const job = await find(request.params)
     const attempts = query.parse(query.jobDetailQuery, request.query).include_attempts === 'true'
-    return { ...jobJson(job, config), ...(attempts ? { attempts: await attemptsOf(job) } : {}) }
+    const notice = job.state === 'completed' ? null : await noticeOf(store, config, job.handler)
+    return { ...jobJson(job, config), ...(attempts ? { attempts: await attemptsOf(job) } : {}), notice }
   })
   app.get('/jobs/:id/attempts', async ({ params }) => ({ items: await attemptsOf(await find(params)) }))
   app.post('/jobs/:id/retry', async ({ params, body }) => {
     const { id } = query.parse(query.idParams, params)
     const reason = reasonOf(body, config)
-    const { handler } = found(await store.getJob(id))
+    const { handler } = await jobOf(id)
     const audit = { ...RETRY_AUDIT, target: id, reason }
     const result = await store.retryJob(id, budgetOf(config, handler), audit)
     if (result === 'not-dead') throw new HooktrailError('API_JOB_NOT_DEAD', { id })
-    if (result === 'not-found') throw new HooktrailError('API_NOT_FOUND', { id })
-    const job = jobJson(found(await store.getJob(id)), config)
+    if (result === 'not-found') throw new HooktrailError('API_JOB_NOT_FOUND', { id })
+    const job = jobJson(await jobOf(id), config)
     return { ...job, notice: await noticeOf(store, config, handler) }
   })
   app.post('/jobs/retry', ({ body }) => {
@@ -129,10 +133,14 @@ const handlerRoutes: Routes = (app, { config, store }) => {
     const { id } = query.parse(query.idParams, params)
     const reason = reasonOf(body, config)
     const audit = { actor: 'token', action: 'handler.enable', target: id, reason, details: {} }
-    if (!(await store.setHandlerStatus(id, 'active', audit)))
-      throw new HooktrailError('API_NOT_FOUND', { id })
-    const row = (await store.handlers()).find(({ handler }) => handler === id) ?? null
-    return handlerJson(found(row), config)
+    const isThere = await store.setHandlerStatus(id, 'active', audit)
+    const handlers = await store.handlers()
+    const enabled = handlers.find(({ handler }) => handler === id)
+    if (isThere && enabled !== undefined) return handlerJson(enabled, config)
+    throw unknownHandler(
+      id,
+      handlers.map(({ handler }) => handler),
+    )
   })
 }
 
@@ -185,8 +193,8 @@ function defined(value: object): object {
   return Object.fromEntries(Object.entries(value).filter(([, part]) => part !== undefined))
 }
 
-/** @throws API_NOT_FOUND */
-function found<T>(value: T | null): T {
-  if (value === null) throw new HooktrailError('API_NOT_FOUND')
+/** @throws `code` */
+function found<T>(value: T | null, code: ErrorCode, id: string): T {
+  if (value === null) throw new HooktrailError(code, { id })
   return value
 }

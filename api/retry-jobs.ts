@@ -4,9 +4,9 @@
  */
 import type { z } from 'zod'
 import type { Config } from '../core/config/config.ts'
-import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import type { OperatorStore } from '../core/ports/job-store.ts'
 import type { AuditEntry, RetryStore } from '../core/ports/retry-store.ts'
+import { requireHandler } from './known-handler.ts'
 import type { retryBody } from './query.ts'
 
 const BATCH_JOBS = 500
@@ -18,7 +18,7 @@ export function budgetOf({ handlers }: Config, handler: string): number {
   return handlers.find(({ name }) => name === handler)?.retry.attemptsMax ?? 1
 }
 
-/** Why an accepted retry is not delivered yet; null when it is. */
+/** Why the jobs of a handler are not delivered; null when they are. */
 export async function noticeOf(
   store: Pick<OperatorStore, 'handlers'>,
   { handlers }: Config,
@@ -42,12 +42,10 @@ export interface ManyRetries {
   readonly audit: Omit<AuditEntry, 'target'>
 }
 
-/** @throws API_NOT_FOUND when nobody knows the handler */
+/** @throws API_HANDLER_NOT_FOUND */
 export async function retryMany({ store, config, asked, audit }: ManyRetries) {
   const { handler, since, until, limit, dry_run: dryRun } = asked
-  const isKnown = (await store.handlers()).some((row) => row.handler === handler)
-  if (!isKnown && !config.handlers.some(({ name }) => name === handler))
-    throw new HooktrailError('API_NOT_FOUND', { handler })
+  await requireHandler(store, config, handler)
   const filter = { handler, sinceMs: since ?? null, untilMs: until ?? null }
   const matched = await store.countDead(filter)
   const budget = budgetOf(config, handler)

@@ -1,5 +1,6 @@
 /** Events, jobs and attempts as the API shows them: field names are a promise to scripts. Pure. */
 import type { Config } from '../core/config/config.ts'
+import type { EventRecord } from '../core/record/event-record.ts'
 import type { AttemptView, EventView, HandlerView, JobView } from '../core/ports/job-store.ts'
 
 export function isoOf(ms: number | null): string | null {
@@ -25,6 +26,13 @@ export function eventJson(event: EventView) {
       offset: String(event.offset),
     },
   }
+}
+
+/** Of the request as it came: its headers stand beside the rest, not in it as well. */
+export function evidenceJson(event: EventRecord | null) {
+  if (event?.request == null) return { headers: null, request: null, evidence: event?.evidence ?? null }
+  const { headers, ...request } = event.request
+  return { headers, request, evidence: event.evidence }
 }
 
 export function jobJson(job: JobView, { handlers }: Config) {

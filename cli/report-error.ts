@@ -27,6 +27,8 @@ const CONFIG: ReadonlySet<ErrorCode> = new Set(['DATABASE_URL_MISSING', 'DIGEST_
 const REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'API_UNAUTHORIZED',
   'API_NOT_FOUND',
+  'API_JOB_NOT_FOUND',
+  'API_HANDLER_NOT_FOUND',
   'API_NO_ROUTE',
   'API_JOB_NOT_DEAD',
   'API_PAYLOAD_GONE',

@@ -17,9 +17,21 @@ export const apiErrors = {
     read,
   },
   API_NOT_FOUND: {
-    what: 'there is no such object',
+    what: 'there is no such event',
     events: 'nothing was changed; what is past its retention in the store is still in the archive',
     fix: 'look for the id with hooktrail events list or hooktrail archive cat',
+    read,
+  },
+  API_JOB_NOT_FOUND: {
+    what: 'there is no such job',
+    events: 'nothing was changed; what is past its retention in the store is still in the archive',
+    fix: 'hooktrail jobs list; the id of a job is EVENT.HANDLER, and hooktrail events get EVENT shows the jobs of an event',
+    read,
+  },
+  API_HANDLER_NOT_FOUND: {
+    what: 'there is no handler of this name',
+    events: 'nothing was changed',
+    fix: 'hooktrail handlers list',
     read,
   },
   API_NO_ROUTE: {

@@ -34,7 +34,8 @@ test('errors are problems with a stable code', async () => {
   await using api = await openApiStage({ handlers: HANDLERS })
   const cases: readonly (readonly [string, number, string])[] = [
     ['/api/events/01', 404, 'API_NOT_FOUND'],
-    ['/api/jobs/01.billing', 404, 'API_NOT_FOUND'],
+    ['/api/jobs/01.billing', 404, 'API_JOB_NOT_FOUND'],
+    ['/api/jobs?handler=bilingual', 404, 'API_HANDLER_NOT_FOUND'],
     ['/api/nothing', 404, 'API_NO_ROUTE'],
     ['/api/events?limit=0', 400, 'API_INVALID_REQUEST'],
     ['/api/events?since=yesterday', 400, 'API_INVALID_REQUEST'],
@@ -49,6 +50,33 @@ test('errors are problems with a stable code', async () => {
     )
     assert.match(answer.type, /^application\/problem\+json/)
   }
+})
+
+test('a name that no handler has is refused with the nearest one', async () => {
+  await using api = await openApiStage({ handlers: HANDLERS })
+  await api.stage.compose()
+  const post = { method: 'POST', body: {} } as const
+  const dead = { method: 'POST', body: { status: 'dead', handler: 'biling' } } as const
+  for (const answer of [
+    await api.ask('/api/jobs?handler=biling'),
+    await api.ask('/api/handlers/biling/enable', post),
+    await api.ask('/api/jobs/retry', dead),
+  ])
+    assert.deepEqual(
+      [answer.status, answer.json()['details']],
+      [404, { handler: 'biling', did_you_mean: 'billing' }],
+    )
+  assert.equal((await api.ask('/api/jobs?handler=billing')).status, 200)
+})
+
+test('an event shows the headers of its request once', async () => {
+  await using api = await openApiStage({ handlers: HANDLERS })
+  const headers = [['X-A', '1']] as const
+  const request = { method: 'POST', path: '/webhooks/shop', query: '', clientIp: '127.0.0.1' }
+  const [event] = await api.stage.append([{ request: { ...request, headers } }])
+  await planAll(await api.stage.compose())
+  const shown = (await api.ask(`/api/events/${event?.id}`)).json()
+  assert.deepEqual([shown['headers'], shown['request']], [headers, request])
 })
 
 test('pages go on where the page before ended, newest first, each event once', async () => {
@@ -105,11 +133,18 @@ test('a disabled handler is enabled again, and both are on the audit topic', asy
   const { stage } = api
   const dispatcher = await stage.compose()
   stage.receiver.script('/billing', () => 410)
-  await stage.append([{}])
+  const [event] = await stage.append([{}])
   await planAll(dispatcher)
   await deliverOnce(dispatcher, 'billing')
   const health = (await api.ask('/health')).json()
-  assert.match(String(health['verdict']), /^No acked event is lost\. billing is disabled/)
+  assert.match(String(health['verdict']), /^No acked event is lost\. billing is disabled: http_4xx: HTTP 410/)
+  const { items } = (await api.ask('/api/handlers')).json() as { items: { status_reason: string }[] }
+  assert.equal(items[0]?.status_reason, 'http_4xx: HTTP 410')
+  const dead = (await api.ask(`/api/jobs/${event?.id}.billing`)).json()
+  assert.match(
+    String(dead['notice']),
+    /billing is disabled \(http_4xx: HTTP 410\).* handlers enable billing$/,
+  )
 
   const enabled = await api.ask('/api/handlers/billing/enable', { method: 'POST', body: { reason: 'back' } })
   assert.deepEqual(enabled.json(), {
@@ -168,7 +203,10 @@ test('a retry says when nothing is delivered all the same', async () => {
   await planAll(dispatcher)
   await deliverOnce(dispatcher, 'billing')
   const one = await api.ask(`/api/jobs/${event?.id}.billing/retry`, { method: 'POST', body: {} })
-  assert.match(String(one.json()['notice']), /billing is disabled \(http_4xx\).* handlers enable billing$/)
+  assert.match(
+    String(one.json()['notice']),
+    /billing is disabled \(http_4xx: HTTP 410\).* handlers enable billing$/,
+  )
 
   await stage.database.query(`UPDATE handlers SET handler = 'gone'`)
   const many = { status: 'dead', handler: 'gone' }

@@ -52,14 +52,15 @@ const RECORD = {
         OR NOT EXISTS (SELECT FROM attempts a WHERE a.job_id = o.job_id AND a.lease = o.lease)
     RETURNING job_id, late
   ), disabled AS (
-    UPDATE handlers h SET status = 'disabled', status_reason = cause.error_class
-      FROM (SELECT DISTINCT ON (handler) handler, coalesce(error_class, 'unknown') AS error_class, job_id
+    UPDATE handlers h SET status = 'disabled', status_reason = cause.reason
+      FROM (SELECT DISTINCT ON (handler) handler, job_id,
+                   left(concat_ws(': ', coalesce(error_class, 'unknown'), error_detail), 200) AS reason
               FROM outcome JOIN moved USING (no) WHERE disable = 1 ORDER BY handler, no) AS cause
      WHERE h.handler = cause.handler AND h.status <> 'disabled'
-    RETURNING h.handler, cause.error_class, cause.job_id
+    RETURNING h.handler, cause.reason, cause.job_id
   ), audited AS (
     INSERT INTO audit (actor, action, target, reason, details)
-    SELECT 'hooktrail', 'handler_disabled', handler, error_class, jsonb_build_object('job_id', job_id)
+    SELECT 'hooktrail', 'handler_disabled', handler, reason, jsonb_build_object('job_id', job_id)
       FROM disabled
   ) SELECT job_id AS "jobId" FROM recorded WHERE late`,
 }
