@@ -6,8 +6,10 @@ import { openDirectoryForReading } from '../adapters/directory/directory-store.t
 import { systemClock } from '../adapters/system/clock.ts'
 import { createLogger } from '../adapters/system/logger.ts'
 import { requireArchive } from '../core/archive/require-archive.ts'
-import { HooktrailError } from '../core/error/hooktrail-error.ts'
+import { catalogue } from '../core/error/catalogue.ts'
+import { HooktrailError, isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { ArchiveStore } from '../core/ports/archive-store.ts'
+import { CASE_FIX } from './report-error.ts'
 
 const S3_SCHEME = 's3://'
 const LOCATION = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])\/?(.*?)\/?$/
@@ -33,14 +35,21 @@ async function openBucket(location: string, opened: AsyncDisposableStack): Promi
   if (bucket === undefined || prefix === undefined)
     throw new HooktrailError('ARCHIVE_NOT_FOUND', { location, reason: 'it is not s3://bucket/prefix' })
   const { env } = process
+  const endpoint = env['AWS_ENDPOINT_URL_S3'] ?? env['AWS_ENDPOINT_URL'] ?? null
   const { openS3ForReading } = await import('../adapters/s3/s3-store.ts')
-  const store = await openS3ForReading({
-    ...{ bucket, prefix, kmsKey: null, storageClass: null, ca: null, credentials: null },
-    endpoint: env['AWS_ENDPOINT_URL_S3'] ?? env['AWS_ENDPOINT_URL'] ?? null,
+  const opening = openS3ForReading({
+    ...{ bucket, prefix, endpoint, kmsKey: null, storageClass: null, ca: null, credentials: null },
     region: env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'] ?? REGION,
     requestTimeoutMs: REQUEST_TIMEOUT_MS,
     clock: systemClock,
     logger: createLogger(),
   })
-  return opened.use(store)
+  return opened.use(await opening.catch((error: unknown) => failAt(endpoint, error)))
+}
+
+/** Without an endpoint Amazon was asked, which is what somebody with another store forgets. */
+function failAt(endpoint: string | null, error: unknown): never {
+  if (endpoint !== null || !isHooktrailError(error)) throw error
+  const fix = `${catalogue[error.code].fix}; a store other than Amazon's is named by AWS_ENDPOINT_URL_S3, which is not set`
+  throw new HooktrailError(error.code, { ...error.details, [CASE_FIX]: fix }, error.cause)
 }

@@ -35,6 +35,9 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'API_REQUEST_REFUSED',
 ])
 
+/** Of `details`: what to do in this one case, in place of what the catalogue says for all. */
+export const CASE_FIX = 'to_do'
+
 export function reportError(error: unknown): number {
   if (!isHooktrailError(error)) {
     process.stderr.write(
@@ -48,14 +51,15 @@ export function reportError(error: unknown): number {
 
 export function errorText(error: HooktrailError): string {
   const { what, events, fix, read } = catalogue[error.code]
-  const details = Object.entries(error.details).map(([name, value]) => `  ${name}: ${plain(value)}`)
+  const { [CASE_FIX]: caseFix, ...rest } = error.details
+  const details = Object.entries(rest).map(([name, value]) => `  ${name}: ${plain(value)}`)
   const cause = error.cause instanceof Error ? [`  cause: ${error.cause.message}`] : []
   return [
     `hooktrail: ${what} (${error.code})`,
     ...details,
     ...cause,
     `  for events: ${events}`,
-    `  to do: ${fix}`,
+    `  to do: ${typeof caseFix === 'string' ? caseFix : fix}`,
     `  read on: ${read}`,
   ].join('\n')
 }

@@ -55,7 +55,7 @@ export async function* readChunks(
     }
     if (filled !== size) throw wrongLength(key)
   } catch (error) {
-    throw storeError(error, key)
+    throw storeError(error, { key })
   } finally {
     stream.destroy()
   }

@@ -4,7 +4,7 @@
  * its condition, which is what callers adopt. Going on for ever is the callers' loop.
  */
 import type { S3Client } from '@aws-sdk/client-s3'
-import { isTransient, storeError } from './store-error.ts'
+import { isTransient, reasonOf, storeError } from './store-error.ts'
 import type { S3StoreOptions } from './open-client.ts'
 
 /** What every request of one store needs. */
@@ -42,10 +42,16 @@ export async function request<T>(
   try {
     return await repeat(options, deadline.signal, send)
   } catch (error) {
-    throw storeError(error, call.key, deadline.signal.aborted ? timeoutMs : undefined)
+    const timedOutAfterMs = deadline.signal.aborted ? timeoutMs : undefined
+    throw storeError(error, { key: call.key, store: storeName(options), timedOutAfterMs })
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** Which store was asked is what people get wrong most. */
+function storeName({ bucket, endpoint, region }: S3StoreOptions): string {
+  return `bucket ${bucket} at ${endpoint ?? `Amazon S3, region ${region}`}`
 }
 
 async function repeat<T>(
@@ -58,8 +64,7 @@ async function repeat<T>(
       return await send(signal)
     } catch (error) {
       if (attempt === ATTEMPTS_MAX || signal.aborted || !isTransient(error)) throw error
-      const { reason } = storeError(error, '').details
-      logger.debug({ attempt, reason }, 'the archive store is asked again')
+      logger.debug({ attempt, reason: reasonOf(error) }, 'the archive store is asked again')
       await clock.sleep(RETRY_MS_MIN * 2 ** (attempt - 1), signal)
     }
   }

@@ -16,13 +16,20 @@ const CODES: ReadonlyMap<string, ErrorCode> = new Map<string, ErrorCode>([
   ['QuotaExceeded', 'ARCHIVE_STORE_FULL'],
   ['InsufficientStorage', 'ARCHIVE_STORE_FULL'],
   ['XMinioStorageFull', 'ARCHIVE_STORE_FULL'],
-  ['ExpiredToken', 'ARCHIVE_STORE_DENIED'],
-  ['InvalidToken', 'ARCHIVE_STORE_DENIED'],
-  ['CredentialsProviderError', 'ARCHIVE_STORE_DENIED'],
+  ['InvalidAccessKeyId', 'ARCHIVE_CREDENTIALS_REFUSED'],
+  ['SignatureDoesNotMatch', 'ARCHIVE_CREDENTIALS_REFUSED'],
+  ['ExpiredToken', 'ARCHIVE_CREDENTIALS_REFUSED'],
+  ['InvalidToken', 'ARCHIVE_CREDENTIALS_REFUSED'],
+  ['CredentialsProviderError', 'ARCHIVE_CREDENTIALS_REFUSED'],
+  ['NoSuchBucket', 'ARCHIVE_BUCKET_MISSING'],
+  ['PermanentRedirect', 'ARCHIVE_REGION_WRONG'],
+  ['AuthorizationHeaderMalformed', 'ARCHIVE_REGION_WRONG'],
+  ['IllegalLocationConstraintException', 'ARCHIVE_REGION_WRONG'],
 ])
 
 const CODES_BY_STATUS: ReadonlyMap<number | null, ErrorCode> = new Map<number | null, ErrorCode>([
-  [401, 'ARCHIVE_STORE_DENIED'],
+  [301, 'ARCHIVE_REGION_WRONG'],
+  [401, 'ARCHIVE_CREDENTIALS_REFUSED'],
   [403, 'ARCHIVE_STORE_DENIED'],
   [413, 'ARCHIVE_OBJECT_TOO_LARGE'],
   [507, 'ARCHIVE_STORE_FULL'],
@@ -51,14 +58,23 @@ const TRANSIENT_ERRNOS: ReadonlySet<string | null> = new Set([
 
 const REASON_CHARACTERS_MAX = 300
 
-/** @param timedOutAfterMs where the call's own deadline ended it */
-export function storeError(error: unknown, key: string, timedOutAfterMs?: number): HooktrailError {
+export interface FailedCall {
+  readonly key: string
+  /** Where it was asked, for people; absent where an answer breaks off. */
+  readonly store?: string
+  /** Where the call's own deadline ended it. */
+  readonly timedOutAfterMs?: number | undefined
+}
+
+export function storeError(error: unknown, call: FailedCall): HooktrailError {
+  const { timedOutAfterMs, ...where } = call
   if (isHooktrailError(error)) return error
   const status = statusOf(error)
   const code = CODES.get(nameOf(error)) ?? CODES_BY_STATUS.get(status) ?? 'ARCHIVE_STORE_UNAVAILABLE'
-  if (timedOutAfterMs === undefined) return new HooktrailError(code, { key, reason: reasonOf(error) }, error)
+  if (timedOutAfterMs === undefined)
+    return new HooktrailError(code, { ...where, reason: reasonOf(error) }, error)
   const reason = `no answer within ${timedOutAfterMs} ms`
-  return new HooktrailError('ARCHIVE_STORE_UNAVAILABLE', { key, reason }, error)
+  return new HooktrailError('ARCHIVE_STORE_UNAVAILABLE', { ...where, reason }, error)
 }
 
 export function isTransient(error: unknown): boolean {
@@ -96,7 +112,8 @@ function errnoOf(error: unknown): string | null {
   return typeof error.code === 'string' ? error.code : null
 }
 
-function reasonOf(error: unknown): string {
+/** What the store, the network or the SDK said, in a line. */
+export function reasonOf(error: unknown): string {
   const status = statusOf(error)
   const told = status === null ? (errnoOf(error) ?? nameOf(error)) : `${nameOf(error)} (${status})`
   const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : ''

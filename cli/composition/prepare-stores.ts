@@ -65,7 +65,9 @@ function isOutage(error: unknown): boolean {
     isHooktrailError(error, 'STORE_UNAVAILABLE') ||
     isHooktrailError(error, 'STORE_FULL') ||
     isHooktrailError(error, 'LOG_UNAVAILABLE') ||
-    isHooktrailError(error, 'ARCHIVE_STORE_UNAVAILABLE')
+    isHooktrailError(error, 'ARCHIVE_STORE_UNAVAILABLE') ||
+    // It may be made later, by whoever sets up the stores.
+    isHooktrailError(error, 'ARCHIVE_BUCKET_MISSING')
   )
 }
 

@@ -24,6 +24,25 @@ export const archiveErrors = {
     fix: 'give the user of hooktrail its rights on the folder or the bucket of the archive back, or mount its disk writable',
     read: 'docs/operations.md',
   },
+  ARCHIVE_CREDENTIALS_REFUSED: {
+    what: 'the archive store does not know this access key, its secret is another one, or it has expired',
+    events: 'events stay in the log, which is not cut until they are archived; nothing is lost',
+    fix: 'correct archive.credentials, or what the environment, the shared file or the machine gives in their place (archive commands: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY); see that archive.endpoint names the store that made the key',
+    read: 'docs/sizes.md',
+  },
+  ARCHIVE_BUCKET_MISSING: {
+    what: 'the archive store has no bucket of this name',
+    events:
+      'events stay in the log, which is not cut until they are archived; when the bucket is there archiving goes on by itself',
+    fix: 'correct archive.bucket and archive.endpoint, or make the bucket, with versioning and Object Lock',
+    read: 'docs/sizes.md',
+  },
+  ARCHIVE_REGION_WRONG: {
+    what: 'the bucket lies in another region than the one that was asked',
+    events: 'events stay in the log, which is not cut until they are archived; nothing is lost',
+    fix: 'set archive.region (archive commands: AWS_REGION) to the region of the bucket, which reason may name',
+    read: 'docs/sizes.md',
+  },
   ARCHIVE_DELETE_MARKER: {
     what: 'an object of the archive was deleted: a delete marker lies over its key',
     events: 'nothing is written over it; events stay in the log, which is not cut until they are archived',

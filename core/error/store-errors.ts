@@ -30,7 +30,7 @@ export const storeErrors = {
   STORE_ARCHIVE_MISMATCH: {
     what: 'the store belongs to another archive',
     events: 'nothing was started: two archives would each hold a part of the history',
-    fix: 'point archive.directory at the archive that the store was made with',
+    fix: 'point archive.directory, or archive.bucket and archive.prefix, at the archive that the store was made with',
     read: 'docs/operations.md',
   },
   STORE_SCHEMA_NEWER: {

@@ -175,3 +175,15 @@ test('every command on what is no archive is 66, says so and prints no data', as
     }
   }
 })
+
+test('a bucket without an endpoint is sought at Amazon, and what fails there says how to name another store', () => {
+  const env = { PATH: process.env['PATH'], HOME: base, AWS_EC2_METADATA_DISABLED: 'true' }
+  const { status, stderr } = spawnSync(process.execPath, [CLI, 'ls', 's3://bucket/prefix'], {
+    encoding: 'utf8',
+    env,
+  })
+  assert.equal(status, 66)
+  assert.match(stderr, /ARCHIVE_CREDENTIALS_REFUSED/)
+  assert.match(stderr, /store: bucket bucket at Amazon S3, region us-east-1/)
+  assert.match(stderr, /to do: .*AWS_ACCESS_KEY_ID.*AWS_ENDPOINT_URL_S3, which is not set/)
+})
