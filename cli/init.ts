@@ -1,7 +1,7 @@
 /** `hooktrail init`: writes a first configuration, and never over one that is there. */
 import { writeFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
-import { templateConfig, type StarterScheme } from '../core/config/starter.ts'
+import { secretVariable, templateConfig, type StarterScheme } from '../core/config/starter.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 
 interface InitOptions {
@@ -29,7 +29,8 @@ Exit codes: 0 written, 1 not written`,
     )
     .action(({ config, template }: InitOptions) => {
       writeNew(config, templateConfig(template))
-      console.log(`wrote ${config}; check it with: hooktrail validate -c ${config}`)
+      console.log(`wrote ${config}; it takes the sender's secret from ${secretVariable(template)}. Next:`)
+      console.log(`  export ${secretVariable(template)}=...\n  hooktrail validate -c ${config}`)
     })
 }
 

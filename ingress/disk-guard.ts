@@ -7,15 +7,18 @@ import type { LogConfig } from '../core/config/config.ts'
 import type { Logger } from '../core/log.ts'
 import type { EventLog } from '../core/ports/event-log.ts'
 
+const MAKE_ROOM =
+  'hooktrail status says whether the archiver or a handler is behind, which keeps the log from being cut; else free space, shorten log.retention or enlarge the disk (docs/operations.md)'
+
 export class DiskGuard {
-  readonly #log: EventLog
+  readonly #log: Pick<EventLog, 'diskUsage'>
   readonly #disk: LogConfig['disk']
   readonly #logger: Logger
   #shedding = false
   #alarmed = false
   #known = true
 
-  constructor(log: EventLog, disk: LogConfig['disk'], logger: Logger) {
+  constructor(log: Pick<EventLog, 'diskUsage'>, disk: LogConfig['disk'], logger: Logger) {
     this.#log = log
     this.#disk = disk
     this.#logger = logger
@@ -46,7 +49,7 @@ export class DiskGuard {
     const shedding = ratio >= shedRatio
     if (shedding !== this.#shedding)
       this.#logger.warn(
-        { ratio, shedRatio },
+        { ratio, shedRatio, ...(shedding ? { to_do: MAKE_ROOM } : {}) },
         shedding ? 'disk of the log is too full: answering 503' : 'disk of the log has room again',
       )
     this.#shedding = shedding
@@ -56,7 +59,7 @@ export class DiskGuard {
     if (alarmed === this.#alarmed) return
     this.#alarmed = alarmed
     this.#logger.warn(
-      { ratio, alarmRatio: this.#disk.alarmRatio },
+      { ratio, alarmRatio: this.#disk.alarmRatio, ...(alarmed ? { to_do: MAKE_ROOM } : {}) },
       alarmed ? 'disk of the log fills up' : 'disk of the log is below its alarm again',
     )
   }

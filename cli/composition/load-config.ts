@@ -9,6 +9,7 @@ import type { Settings } from '../../core/config/config.ts'
 import { readConfig, type ConfigResult } from '../../core/config/read-config.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 
+const CONFIG_FILE = 'hooktrail.yaml'
 /** Above what core/config accepts, so that a file that is cut here is refused there. */
 const CONFIG_BYTES_MAX = 4 * 1_048_576
 const REFERENCED_BYTES_MAX = 65_536
@@ -35,7 +36,17 @@ export function loadConfig(flags: ConfigFlags): { config: Settings; warnings: re
   if (result.ok) return result
   throw new HooktrailError('CONFIG_INVALID', {
     faults: `\n    ${result.faults.map(faultText).join('\n    ')}`,
+    to_do: validateCommandOf(flags),
   })
+}
+
+/** Names the same files. */
+function validateCommandOf({ config, env: overlay }: ConfigFlags): string {
+  const flags = [
+    config === CONFIG_FILE ? '' : ` -c ${config}`,
+    overlay === undefined ? '' : ` --env ${overlay}`,
+  ]
+  return `hooktrail validate${flags.join('')}`
 }
 
 /** @throws CONFIG_FILE_UNREADABLE */

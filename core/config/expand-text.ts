@@ -48,7 +48,10 @@ export function expandText(
     }
     const value = Object.hasOwn(surroundings.env, name) ? surroundings.env[name] : undefined
     if (fallback !== undefined) return value === undefined || value === '' ? fallback : value
-    if (value === undefined) onFault(`the environment has no variable ${name}`)
+    if (value === undefined)
+      onFault(
+        `the environment has no variable ${name}: export it, or write \${file:/path} or \${${name}:-default}`,
+      )
     return value ?? ''
   })
 }

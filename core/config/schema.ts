@@ -204,7 +204,11 @@ export const sectionSchemas = {
     format: choice(['jsonl.zst', 'jsonl.gz'], { values: ['parquet'], instead: 'jsonl.zst or jsonl.gz' })
       .prefault('jsonl.zst')
       .describe('form of the data objects'),
-    worm: choice(['off'], { values: ['required', 'preferred'], instead: 'off' })
+    worm: choice(['off'], {
+      values: ['required', 'preferred', 'governance', 'compliance', 'on'],
+      instead:
+        'off: objects are not locked yet; give the bucket a default retention (docs/sizes.md, "The bucket")',
+    })
       .prefault('off')
       .describe('object lock; a folder has none'),
     roll: section({

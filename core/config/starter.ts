@@ -42,7 +42,7 @@ handlers:
 
 /** What `hooktrail init --template` writes: the secret comes from the environment. */
 export function templateConfig(scheme: StarterScheme): string {
-  const name = scheme === 'standard-webhooks' ? 'partner' : scheme
+  const name = sourceName(scheme)
   return `# hooktrail: what comes in, and where it goes. Every key: docs/config.md. Check with: hooktrail validate
 version: 1
 
@@ -52,7 +52,7 @@ server: { host: 127.0.0.1, port: 8888 }
 sources:
   ${name}:
     verify: ${scheme}
-    secrets: ["\${${name.toUpperCase()}_SECRET}"]
+    secrets: ["\${${secretVariable(scheme)}}"] # or "\${file:/path}"
 
 handlers:
   app:
@@ -60,4 +60,13 @@ handlers:
     url: "\${APP_URL:-http://127.0.0.1:3000/hooks}"
     allow_private: true # remove it when the URL is public
 `
+}
+
+/** Variable of the environment that the template takes the secret from. */
+export function secretVariable(scheme: StarterScheme): string {
+  return `${sourceName(scheme).toUpperCase()}_SECRET`
+}
+
+function sourceName(scheme: StarterScheme): string {
+  return scheme === 'standard-webhooks' ? 'partner' : scheme
 }

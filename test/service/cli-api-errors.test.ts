@@ -47,7 +47,10 @@ test('the API is heard once: its problem as an error, its list as a table, and J
     }
     const refused = await hooktrail(folder, ['jobs', 'get', 'j'], env)
     assert.deepEqual([refused.code, refused.stdout], [65, ''])
-    assert.match(refused.stderr, /^hooktrail: there is no such job \(API_JOB_NOT_FOUND\)\n {2}id: j\n[\s\S]*to do: hooktrail jobs list/)
+    assert.match(
+      refused.stderr,
+      /^hooktrail: there is no such job \(API_JOB_NOT_FOUND\)\n {2}id: j\n[\s\S]*to do: hooktrail jobs list/,
+    )
     assert.equal(refused.stderr.match(/to do:/g)?.length, 1)
     assert.doesNotMatch(refused.stderr, /API_REQUEST_REFUSED|about:blank/)
 

@@ -21,12 +21,22 @@ function write(name: string, content: string | Buffer): string {
   return file
 }
 
-function validate(...args: string[]): { status: number | null; out: string; err: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, 'validate', ...args], {
+interface Ended {
+  readonly status: number | null
+  readonly out: string
+  readonly err: string
+}
+
+function run(...args: string[]): Ended {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
     cwd: folder,
     encoding: 'utf8',
   })
   return { status, out: stdout, err: stderr }
+}
+
+function validate(...args: string[]): Ended {
+  return run('validate', ...args)
 }
 
 test('an overlay beside the file is merged over it, and its faults name it', () => {
@@ -68,4 +78,20 @@ test('a file that is too large, no UTF-8 or without an end is one fault', () => 
     validate('-c', endless).out,
     /endless\.yaml:4:13 digest_key the file \/dev\/zero cannot be read: it is larger/,
   )
+})
+
+test('a start on a configuration with faults names the command that checks the same files', () => {
+  const file = write('faulty.yaml', `${base}log: { partitions: 0 }\n`)
+  write('faulty.prod.yaml', 'server: { port: 1 }\n')
+  const { status, err } = run('start', '-c', file, '--env', 'prod')
+  assert.equal(status, 78)
+  assert.ok(err.includes(`\n  to do: hooktrail validate -c ${file} --env prod\n`), err)
+  assert.equal(err.match(/to.do:/g)?.length, 1)
+})
+
+test('init names the variable that the secret is taken from, and validate the ways out while it is missing', () => {
+  const made = run('init', '--template', 'stripe', '-c', 'made.yaml')
+  assert.equal(made.status, 0, made.err)
+  assert.match(made.out, /secret from STRIPE_SECRET[\s\S]*export STRIPE_SECRET=/)
+  assert.match(validate('-c', 'made.yaml').out, /no variable STRIPE_SECRET: export it/)
 })

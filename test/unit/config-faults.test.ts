@@ -154,3 +154,18 @@ test('a filter that names what does not exist is refused with its place in the e
     assert.match(tellings[0] ?? '', expected)
   }
 })
+
+test('a mode of object lock says that locking is not built yet, and what to do', () => {
+  for (const mode of ['governance', 'compliance', 'required', 'on'])
+    assert.match(
+      tellingsOf(`version: 1\narchive: { worm: ${mode} }\n`).join(),
+      /archive\.worm \w+ is not available in this version; use off: .*default retention \(docs\/sizes\.md/,
+    )
+})
+
+test('a variable that the environment lacks is told with the ways out', () => {
+  assert.match(
+    tellingsOf('version: 1\napi: { auth_token: "${LACKING}" }\n').join(),
+    /no variable LACKING: export it, or write \$\{file:\/path\} or \$\{LACKING:-default\}/,
+  )
+})
