@@ -30,9 +30,10 @@ export function eventJson(event: EventView) {
 
 /** Of the request as it came: its headers stand beside the rest, not in it as well. */
 export function evidenceJson(event: EventRecord | null) {
-  if (event?.request == null) return { headers: null, request: null, evidence: event?.evidence ?? null }
-  const { headers, ...request } = event.request
-  return { headers, request, evidence: event.evidence }
+  const { request = null, evidence = null } = event ?? {}
+  if (request === null) return { headers: null, request, evidence }
+  const { headers, ...rest } = request
+  return { headers, request: rest, evidence }
 }
 
 export function jobJson(job: JobView, { handlers }: Config) {

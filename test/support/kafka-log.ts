@@ -1,5 +1,6 @@
 /** A Kafka log for tests: each under a prefix of its own, opened as often as a test likes, all closed with it. */
 import { randomBytes } from 'node:crypto'
+import './kafkajs-warning.ts'
 import { Kafka, logLevel, type Admin } from 'kafkajs'
 import {
   createKafkaEventLog,
