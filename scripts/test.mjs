@@ -1,4 +1,4 @@
-// Runs the tests on the project's own Node, prints what cannot run on this machine, and closes with the counts.
+// Runs the tests on the project's own Node and closes with the counts; the global setup prints what cannot run here.
 // `--long` runs the same files at full size; further arguments are files or options for the runner.
 import { spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
@@ -26,7 +26,6 @@ const options = [
   '--test-reporter-destination=stdout',
 ]
 
-console.log('not run here: Docker (compose up), Redpanda, MinIO')
 const child = spawn(
   join(root, 'node_modules', '.bin', 'node'),
   [...options, ...rest, ...(named ? [] : files)],

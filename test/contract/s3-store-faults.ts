@@ -9,6 +9,7 @@ import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { S3Stage } from '../support/s3-stage.ts'
 import { scale } from '../support/scale.ts'
 import { startFaultProxy, type Fault } from '../support/services/fault-proxy.ts'
+import type { KillableS3 } from '../support/services/s3-service.ts'
 import { bytesOf, failsWith, fileObject, keysOf, objectOf } from './archive-store.ts'
 
 export function testS3Faults(stage: () => S3Stage): void {
@@ -95,15 +96,18 @@ export function testS3Faults(stage: () => S3Stage): void {
     assert.deepEqual(await bytesOf(await store.open('k')), body, 'a stream that nobody reads does no harm')
     await assert.rejects(bytesOf(unread), unavailable)
   })
+}
 
+/** The same, when the server itself is killed or stands still. */
+export function testS3Kills(stage: () => S3Stage, server: KillableS3): void {
   test('what was acknowledged is there with its bytes after the server was killed in the midst of creates', async () => {
     for (let round = 0; round < scale.s3Kills; round++) {
       const store = stage().open({ requestTimeoutMs: 2_000 })
       const acknowledged = await createUntilKilled(store, {
         acknowledgedMin: 3 + (round % 8) * 5,
-        kill: () => stage().service.kill('SIGKILL'),
+        kill: () => server.kill('SIGKILL'),
       })
-      await stage().service.restart()
+      await server.restart()
       for (const [key, bytes] of acknowledged)
         assert.deepEqual(await store.read(key, bytes.length), bytes, key)
       for await (const { key } of store.list('')) {
@@ -115,11 +119,11 @@ export function testS3Faults(stage: () => S3Stage): void {
   test('a server that is down or stands still is told in time, and the same store works when it is back', async () => {
     const store = stage().open({ requestTimeoutMs: 1_500 })
     await store.create(objectOf('k', Buffer.from('x')))
-    await stage().service.kill('SIGKILL')
+    await server.kill('SIGKILL')
     await assert.rejects(store.read('k', 1), failsWith('ARCHIVE_STORE_UNAVAILABLE'))
-    await stage().service.restart()
+    await server.restart()
     assert.equal(String(await store.read('k', 1)), 'x')
-    await stage().service.kill('SIGSTOP')
+    await server.kill('SIGSTOP')
     const startedAt = performance.now()
     try {
       const error = await firstFault(() => store.read('k', 1))
@@ -131,7 +135,7 @@ export function testS3Faults(stage: () => S3Stage): void {
       )
       await assert.rejects(keysOf(store, ''), failsWith('ARCHIVE_STORE_UNAVAILABLE'))
     } finally {
-      await stage().service.kill('SIGCONT')
+      await server.kill('SIGCONT')
     }
     assert(performance.now() - startedAt < 3 * 2_500)
     assert.equal(String(await store.read('k', 1)), 'x')

@@ -8,9 +8,9 @@ import { openS3ForReading, type S3Store } from '../../adapters/s3/s3-store.ts'
 import type { NewObject } from '../../core/ports/archive-store.ts'
 import { openS3Stage, type S3Stage } from '../support/s3-stage.ts'
 import { startFaultProxy } from '../support/services/fault-proxy.ts'
-import type { S3Service } from '../support/services/s3-service.ts'
+import { isKillable, type S3Keys, type S3Service } from '../support/services/s3-service.ts'
 import { bytesOf, failsWith, fileObject, keysOf, objectOf, testArchiveStore } from './archive-store.ts'
-import { testS3Faults } from './s3-store-faults.ts'
+import { testS3Faults, testS3Kills } from './s3-store-faults.ts'
 
 const HOUR_MS = 3_600_000
 
@@ -33,7 +33,10 @@ export function testS3Store({ service, ordersFolders = false }: S3ServerUnderTes
   const open = (): Promise<S3Store> => Promise.resolve(stage().open())
   testArchiveStore({ open, scratch: () => stage().scratch, ordersFolders })
   testBucket(stage)
+  testPlainBucket(stage, service)
+  testReader(stage, service.reader)
   testS3Faults(stage)
+  if (isKillable(service)) testS3Kills(stage, service)
 }
 
 function testBucket(stage: () => S3Stage): void {
@@ -126,47 +129,12 @@ function testBucket(stage: () => S3Stage): void {
     assert((await readdir('/proc/self/fd')).length <= openBefore + 2)
   })
 
-  test('a reader with its own key reads the archive and may not write, and a wrong key is told', async () => {
-    const store = stage().open()
-    const prefix = store.location.slice(`s3://${stage().bucket}/`.length)
-    await assert.rejects(openS3ForReading(stage().optionsOf({ prefix })), failsWith('ARCHIVE_NOT_FOUND'))
-    await store.create(objectOf('genesis.note', Buffer.from('x')))
-    await using reader = await openS3ForReading(
-      stage().optionsOf({ prefix, credentials: stage().service.reader }),
-    )
-    assert.equal(String(await reader.read('genesis.note', 10)), 'x')
-    assert.equal(await reader.read('absent', 10), null)
-    assert.deepEqual(await keysOf(reader, ''), ['genesis.note'])
-    await assert.rejects(reader.create(objectOf('k', Buffer.from('x'))), failsWith('ARCHIVE_STORE_DENIED'))
-    const wrong = stage().open({ credentials: { ...stage().service, secretKey: 'wrong' } })
-    await assert.rejects(wrong.read('k', 1), failsWith('ARCHIVE_CREDENTIALS_REFUSED'))
-    await assert.rejects(
-      openS3ForReading(stage().optionsOf({ bucket: 'no-such-bucket' })),
-      failsWith('ARCHIVE_NOT_FOUND'),
-    )
-  })
-
   test('a bucket that is not there is an error and not an empty archive', async () => {
     const store = stage().open({ bucket: 'no-such-bucket' })
     await assert.rejects(store.create(objectOf('k', Buffer.from('x'))), failsWith('ARCHIVE_BUCKET_MISSING'))
     await assert.rejects(store.read('k', 1), failsWith('ARCHIVE_BUCKET_MISSING'))
     await assert.rejects(store.head('k'), failsWith('ARCHIVE_BUCKET_MISSING'))
     await assert.rejects(keysOf(store, ''), failsWith('ARCHIVE_BUCKET_MISSING'))
-  })
-
-  test('a bucket without versions serves as well: what is deleted there is absent', async () => {
-    const plain = `plain-${randomBytes(6).toString('hex')}`
-    await stage().client.send(new CreateBucketCommand({ Bucket: plain }))
-    const store = stage().open({ bucket: plain, prefix: '' })
-    assert.equal(store.location, `s3://${plain}`)
-    assert.equal(await store.read('a/k', 10), null)
-    assert.equal(await store.create(objectOf('a/k', Buffer.from('x'))), 'created')
-    assert.equal(await store.create(objectOf('a/k', Buffer.from('y'))), 'exists')
-    assert.deepEqual(await keysOf(store, ''), ['a/k'])
-    await stage().client.send(new DeleteObjectCommand(stage().at(store, 'a/k')))
-    assert.equal(await store.head('a/k'), null)
-    assert.equal(await store.create(objectOf('a/k', Buffer.from('y'))), 'created')
-    assert.equal(String(await store.read('a/k', 10)), 'y')
   })
 
   test('an object is written with its condition, hash, lock, class and key in one signed request', async () => {
@@ -195,5 +163,49 @@ function testBucket(stage: () => S3Stage): void {
       assert(String(headers['authorization']).includes(name), `${name} is signed`)
     }
     assert.equal(Date.parse(String(headers['x-amz-object-lock-retain-until-date'])), lock.untilMs)
+  })
+}
+
+function testReader(stage: () => S3Stage, keys: S3Keys | null): void {
+  const skip = keys === null ? 'not run here: HOOKTRAIL_TEST_S3_READER names nobody' : false
+  test(
+    'a reader with its own key reads the archive and may not write, and a wrong key is told',
+    { skip },
+    async () => {
+      const store = stage().open()
+      const prefix = store.location.slice(`s3://${stage().bucket}/`.length)
+      await assert.rejects(openS3ForReading(stage().optionsOf({ prefix })), failsWith('ARCHIVE_NOT_FOUND'))
+      await store.create(objectOf('genesis.note', Buffer.from('x')))
+      await using reader = await openS3ForReading(stage().optionsOf({ prefix, credentials: keys }))
+      assert.equal(String(await reader.read('genesis.note', 10)), 'x')
+      assert.equal(await reader.read('absent', 10), null)
+      assert.deepEqual(await keysOf(reader, ''), ['genesis.note'])
+      await assert.rejects(reader.create(objectOf('k', Buffer.from('x'))), failsWith('ARCHIVE_STORE_DENIED'))
+      const wrong = stage().open({ credentials: { ...stage().service, secretKey: 'wrong' } })
+      await assert.rejects(wrong.read('k', 1), failsWith('ARCHIVE_CREDENTIALS_REFUSED'))
+      await assert.rejects(
+        openS3ForReading(stage().optionsOf({ bucket: 'no-such-bucket' })),
+        failsWith('ARCHIVE_NOT_FOUND'),
+      )
+    },
+  )
+}
+
+function testPlainBucket(stage: () => S3Stage, { bucket }: S3Service): void {
+  const skip =
+    bucket === undefined ? false : 'not run here: HOOKTRAIL_TEST_S3 names a bucket, no other is made'
+  test('a bucket without versions serves as well: what is deleted there is absent', { skip }, async () => {
+    const plain = `plain-${randomBytes(6).toString('hex')}`
+    await stage().client.send(new CreateBucketCommand({ Bucket: plain }))
+    const store = stage().open({ bucket: plain, prefix: '' })
+    assert.equal(store.location, `s3://${plain}`)
+    assert.equal(await store.read('a/k', 10), null)
+    assert.equal(await store.create(objectOf('a/k', Buffer.from('x'))), 'created')
+    assert.equal(await store.create(objectOf('a/k', Buffer.from('y'))), 'exists')
+    assert.deepEqual(await keysOf(store, ''), ['a/k'])
+    await stage().client.send(new DeleteObjectCommand(stage().at(store, 'a/k')))
+    assert.equal(await store.head('a/k'), null)
+    assert.equal(await store.create(objectOf('a/k', Buffer.from('y'))), 'created')
+    assert.equal(String(await store.read('a/k', 10)), 'y')
   })
 }

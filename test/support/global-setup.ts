@@ -1,15 +1,22 @@
-/** One Postgres for a whole test run; files that run on their own start one for themselves. */
-import { startTestCluster, type TestCluster } from './postgres.ts'
+/**
+ * Once for a whole test run: whether a Docker engine answers, what is not run therefore, and one Postgres. Files that run
+ * on their own find out and start for themselves.
+ */
+import { startTestServer, type TestDatabase } from './postgres.ts'
+import { dockerEngine } from './services/docker.ts'
 
-let cluster: TestCluster | null = null
+let server: TestDatabase | null = null
 
 export async function globalSetup(): Promise<void> {
+  const hasDocker = (await dockerEngine()) !== null
+  process.env['HOOKTRAIL_TEST_DOCKER'] = hasDocker ? '1' : '0'
+  console.log(`not run here: ${hasDocker ? 'docker compose up' : 'Docker (compose up, Redpanda, MinIO)'}`)
   const given = process.env['HOOKTRAIL_TEST_DATABASE_URL']
   if (given !== undefined && given !== '') return
-  cluster = await startTestCluster()
-  process.env['HOOKTRAIL_TEST_DATABASE_URL'] = cluster.postgres.url
+  server = await startTestServer()
+  process.env['HOOKTRAIL_TEST_DATABASE_URL'] = server.url
 }
 
 export async function globalTeardown(): Promise<void> {
-  await cluster?.[Symbol.asyncDispose]()
+  await server?.[Symbol.asyncDispose]()
 }

@@ -1,6 +1,7 @@
 /**
  * A database of its own for each test, on a real Postgres with fsync on: the server that HOOKTRAIL_TEST_DATABASE_URL
- * names (the whole test run shares it, see global-setup.ts), else one that is started for the caller alone.
+ * names (the whole test run shares it, see global-setup.ts), else one that is started for the caller alone: in Docker,
+ * or hooktrail's own. Tests that kill or stop the server use hooktrail's own (startTestCluster).
  */
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -10,6 +11,7 @@ import { Client } from 'pg'
 import { startOwnPostgres, type OwnPostgres } from '../../adapters/postgres/own-postgres.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
 import type { Logger } from '../../core/log.ts'
+import { inDocker, startContainer } from './services/docker.ts'
 
 export interface TestDatabase extends AsyncDisposable {
   readonly url: string
@@ -43,9 +45,32 @@ export async function startTestCluster(): Promise<TestCluster> {
 export async function createTestDatabase(): Promise<TestDatabase> {
   const shared = process.env['HOOKTRAIL_TEST_DATABASE_URL']
   if (shared !== undefined && shared !== '') return createDatabaseOn(shared)
+  const server = await startTestServer()
+  const database = await createDatabaseOn(server.url)
+  return { url: database.url, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
+}
+
+/** For tests that leave the server alone. */
+export async function startTestServer(): Promise<TestDatabase> {
+  const container = await inDocker('Postgres', startPostgresContainer)
+  if (container !== null) return container
   const cluster = await startTestCluster()
-  const database = await createDatabaseOn(cluster.postgres.url)
-  return { url: database.url, [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose]() }
+  return { url: cluster.postgres.url, [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose]() }
+}
+
+async function startPostgresContainer(): Promise<TestDatabase> {
+  const container = await startContainer({
+    service: 'postgres',
+    port: 5432,
+    env: { POSTGRES_USER: 'hooktrail', POSTGRES_PASSWORD: 'hooktrail' },
+    command: () => ['postgres', '-c', 'max_connections=200'],
+    ready: 'pg_isready -h 127.0.0.1 -U hooktrail',
+  })
+  const { host, port } = container.address
+  return {
+    url: `postgresql://hooktrail:hooktrail@${host}:${port}/hooktrail`,
+    [Symbol.asyncDispose]: () => container[Symbol.asyncDispose](),
+  }
 }
 
 async function createDatabaseOn(serverUrl: string): Promise<TestDatabase> {

@@ -1,6 +1,7 @@
 /**
  * The three sizes that hooktrail comes in, each on real servers of its own: what goes into the configuration, where the
- * archive is found, and which server may be killed. The same end-to-end and fault tests run on each.
+ * archive is found, and which server may be killed. The same end-to-end and fault tests run on each, on local processes:
+ * they are killed, and the archive is read from the folder of its server.
  */
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -9,6 +9,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { inDocker } from './docker.ts'
 import {
   freePorts,
   provisioned,
@@ -16,6 +17,7 @@ import {
   startLocalProcess,
   type LocalProcess,
 } from './local-process.ts'
+import { startRedpanda } from './redpanda.ts'
 
 const KAFKA_VERSION = '4.4.0'
 const READY_MS_MAX = 60_000
@@ -25,8 +27,6 @@ const run = promisify(execFile)
 
 export interface TestKafka extends AsyncDisposable {
   readonly brokers: readonly string[]
-  /** Null where the tests run against a Kafka that HOOKTRAIL_TEST_KAFKA names: nobody may kill that. */
-  readonly local: LocalKafka | null
 }
 
 export interface LocalKafka extends AsyncDisposable {
@@ -49,13 +49,14 @@ export interface LocalKafkaOptions {
   readonly properties?: readonly string[]
 }
 
-/** Comma-separated `host:port` in HOOKTRAIL_TEST_KAFKA, else a broker of its own for the caller. */
+/**
+ * Comma-separated `host:port` in HOOKTRAIL_TEST_KAFKA, else Redpanda in Docker, else Kafka as a local process. For tests
+ * that leave the broker alone; those that kill it, or need its other listeners, use startLocalKafka.
+ */
 export async function openTestKafka(options: LocalKafkaOptions = {}): Promise<TestKafka> {
   const given = process.env['HOOKTRAIL_TEST_KAFKA'] ?? ''
-  if (given !== '')
-    return { brokers: given.split(','), local: null, [Symbol.asyncDispose]: () => Promise.resolve() }
-  const local = await startLocalKafka(options)
-  return { brokers: local.brokers, local, [Symbol.asyncDispose]: () => local[Symbol.asyncDispose]() }
+  if (given !== '') return { brokers: given.split(','), [Symbol.asyncDispose]: () => Promise.resolve() }
+  return (await inDocker('Redpanda', startRedpanda)) ?? startLocalKafka(options)
 }
 
 /** What `openTestKafka` gives, or why it cannot: for `{ skip }` of a test file. */

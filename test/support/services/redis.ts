@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
+import { inDocker, startContainer } from './docker.ts'
 import { freePorts, provisioned, ServiceUnavailableError, startLocalProcess } from './local-process.ts'
 
 const run = promisify(execFile)
@@ -61,11 +62,28 @@ export async function startRedis({ args = [] }: RedisOptions = {}): Promise<Redi
   }
 }
 
-/** The server that HOOKTRAIL_TEST_REDIS names, for tests that leave others' keys alone; else one of their own. */
+/**
+ * For tests that leave others' keys alone: the server that HOOKTRAIL_TEST_REDIS names, else one in Docker, else one as a
+ * local process. Tests that kill it, empty it or look into its folder use startRedis.
+ */
 export async function givenRedis(): Promise<Pick<RedisServer, 'url'> & AsyncDisposable> {
   const url = process.env['HOOKTRAIL_TEST_REDIS']
-  if (url === undefined || url === '') return startRedis()
-  return { url, [Symbol.asyncDispose]: () => Promise.resolve() }
+  if (url !== undefined && url !== '') return { url, [Symbol.asyncDispose]: () => Promise.resolve() }
+  return (await inDocker('Redis', startRedisContainer)) ?? startRedis()
+}
+
+async function startRedisContainer(): Promise<Pick<RedisServer, 'url'> & AsyncDisposable> {
+  const container = await startContainer({
+    service: 'redis',
+    port: 6379,
+    command: () => ['redis-server', '--appendonly', 'yes', '--maxmemory-policy', 'noeviction'],
+    ready: 'redis-cli ping',
+  })
+  const { host, port } = container.address
+  return {
+    url: `redis://${host}:${port}`,
+    [Symbol.asyncDispose]: () => container[Symbol.asyncDispose](),
+  }
 }
 
 /** A test on a real Redis; skipped, with the reason, where there can be none. */

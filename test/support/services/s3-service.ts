@@ -1,5 +1,5 @@
 /**
- * What the tests know of a local S3 server, whichever it is, and buckets with versioning and Object Lock on it. Tests
+ * What the tests know of an S3 server, whichever it is, and buckets with versioning and Object Lock on it. Tests
  * that change the store behind the adapter's back (a delete, a shorter lock) use the plain client of the SDK.
  */
 import {
@@ -21,10 +21,17 @@ export interface S3Keys {
 /** Its own keys may do everything. */
 export interface S3Service extends S3Keys, AsyncDisposable {
   readonly endpoint: string
-  /** May read and list, and nothing else. */
-  readonly reader: S3Keys
+  /** May read and list, and nothing else. Null where nobody said who that is. */
+  readonly reader: S3Keys | null
   /** The policy that lets the reader into a bucket, where it needs one. */
   readonly readerPolicy?: (bucket: string) => string
+  /** With Object Lock, where the tests are to make no other. */
+  readonly bucket?: string
+}
+
+/** A server of the tests' own. */
+export interface KillableS3 extends S3Service {
+  readonly reader: S3Keys
   kill(signal: NodeJS.Signals): Promise<void>
   /** On the same port and data; the process must be gone. */
   restart(): Promise<void>
@@ -41,8 +48,13 @@ export function s3Client(endpoint: string, { accessKey, secretKey }: S3Keys, ca?
   })
 }
 
-/** @returns the bucket's name, random */
+export function isKillable(service: S3Service): service is KillableS3 {
+  return 'kill' in service
+}
+
+/** @returns the bucket's name, random; or the one that is given */
 export async function createLockedBucket(service: S3Service, ca?: string): Promise<string> {
+  if (service.bucket !== undefined) return service.bucket
   const bucket = `archive-${randomBytes(6).toString('hex')}`
   const client = s3Client(service.endpoint, service, ca)
   try {
@@ -59,7 +71,7 @@ export async function createLockedBucket(service: S3Service, ca?: string): Promi
 }
 
 /** For `skip` of node:test: the reason, which is printed, where the server cannot run on this machine. */
-export async function startOrReason(start: () => Promise<S3Service>): Promise<S3Service | string> {
+export async function startOrReason<T extends S3Service>(start: () => Promise<T>): Promise<T | string> {
   try {
     return await start()
   } catch (error) {

@@ -16,7 +16,7 @@ import {
   startLocalProcess,
   type LocalProcess,
 } from './local-process.ts'
-import { s3Client, type S3Keys, type S3Service } from './s3-service.ts'
+import { s3Client, type KillableS3, type S3Keys } from './s3-service.ts'
 
 const VERSION = '4.48'
 const PROVISION_MS_MAX = 280_000
@@ -27,7 +27,7 @@ const READER: S3Keys = { accessKey: 'reader', secretKey: 'reader-secret' }
 const run = promisify(execFile)
 
 /** @param options.folder where its objects lie; one in the temporary folder when absent, removed in the end */
-export async function startSeaweedfs(options: { readonly folder?: string } = {}): Promise<S3Service> {
+export async function startSeaweedfs(options: { readonly folder?: string } = {}): Promise<KillableS3> {
   const binary = join(await provisioned(`seaweedfs-${VERSION}`, provision), 'weed')
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'seaweedfs-')))
   await mkdir(join(folder, 'store'), { recursive: true })

@@ -16,7 +16,7 @@ import {
   startLocalProcess,
   type LocalProcess,
 } from './local-process.ts'
-import type { S3Keys, S3Service } from './s3-service.ts'
+import type { KillableS3, S3Keys } from './s3-service.ts'
 
 const VERSION = 'v1.8.0'
 const PACKAGE = `github.com/versity/versitygw/cmd/versitygw@${VERSION}`
@@ -35,7 +35,7 @@ export interface VersitygwOptions {
 const run = promisify(execFile)
 
 /** @throws ServiceUnavailableError where it cannot be built */
-export async function startVersitygw(options: VersitygwOptions = {}): Promise<S3Service> {
+export async function startVersitygw(options: VersitygwOptions = {}): Promise<KillableS3> {
   const binary = join(await provisioned(`versitygw-${VERSION}`, build), 'versitygw')
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'versitygw-')))
   const [port = 0] = await freePorts(1)

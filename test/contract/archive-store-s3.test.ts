@@ -1,4 +1,7 @@
-/** The S3 store on Versity S3 Gateway: the port's suite, what S3 adds to it, TLS with a private authority, a full disk. */
+/**
+ * The S3 store on the server that the tests find (any-s3.ts): the port's suite and what S3 adds to it. And on versitygw,
+ * since it takes a server of one's own: TLS with a private authority, a full disk.
+ */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
@@ -9,21 +12,26 @@ import { openS3Store } from '../../adapters/s3/s3-store.ts'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import { messageOf } from '../../core/error/message-of.ts'
 import { optionsFor } from '../support/s3-stage.ts'
+import { openS3 } from '../support/services/any-s3.ts'
 import { createLockedBucket, startOrReason } from '../support/services/s3-service.ts'
 import { createCertificateFiles } from '../support/services/self-signed.ts'
 import { startVersitygw } from '../support/services/versitygw.ts'
 import { failsWith, keysOf, objectOf } from './archive-store.ts'
 import { testS3Store } from './s3-store.ts'
 
-const service = await startOrReason(startVersitygw)
-const skip = typeof service === 'string' ? service : false
-if (typeof service === 'string') test('the S3 store on versitygw', { skip })
+const service = await startOrReason(openS3)
+if (typeof service === 'string') test('the S3 store', { skip: service })
 else testS3Store({ service })
 
-test('a certificate of a private authority is believed where the authority is given', { skip }, async () => {
+test('a certificate of a private authority is believed where the authority is given', async (t) => {
   await using made = await createCertificateFiles()
   const ca = made.certificate
-  await using secure = await startVersitygw({ tls: made })
+  const started = await startOrReason(() => startVersitygw({ tls: made }))
+  if (typeof started === 'string') {
+    t.skip(started)
+    return
+  }
+  await using secure = started
   const options = optionsFor(secure, await createLockedBucket(secure, ca))
   await using store = openS3Store({ ...options, ca })
   assert.equal(await store.create(objectOf('k', Buffer.from('x'))), 'created')
@@ -35,7 +43,7 @@ test('a certificate of a private authority is believed where the authority is gi
   })
 })
 
-test('a store whose disk is full says so, and goes on when there is room again', { skip }, async (t) => {
+test('a store whose disk is full says so, and goes on when there is room again', async (t) => {
   const folder = await mkdtemp(path.join(tmpdir(), 's3-full-'))
   const mount = path.join(folder, 'disk')
   await mkdir(mount)
@@ -46,7 +54,12 @@ test('a store whose disk is full says so, and goes on when there is room again',
     return
   }
   try {
-    await using small = await startVersitygw({ folder: mount })
+    const started = await startOrReason(() => startVersitygw({ folder: mount }))
+    if (typeof started === 'string') {
+      t.skip(started)
+      return
+    }
+    await using small = started
     await using store = openS3Store(optionsFor(small, await createLockedBucket(small)))
     const large = objectOf('large', Buffer.alloc(8_000_000, 1))
     await assert.rejects(store.create(large), failsWith('ARCHIVE_STORE_FULL'))
