@@ -3,13 +3,10 @@
  * theirs when they are killed and started again, and removed by testcontainers also when the test dies. The engine is
  * asked once a run (global-setup.ts); HOOKTRAIL_TEST_DOCKER=0 leaves it alone.
  */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ContainerRuntimeClient } from 'testcontainers'
-import { parse } from 'yaml'
 import { messageOf } from '../../../core/error/message-of.ts'
-import { ROOT } from '../source-tree.ts'
+import { readComposeFile } from '../compose-file.ts'
 import { freePorts } from './local-process.ts'
 
 const PROBE_MS_MAX = 5_000
@@ -74,7 +71,7 @@ export async function startContainer(options: ContainerOptions): Promise<Contain
   const { GenericContainer, Wait } = await import('testcontainers')
   const [port = 0] = await freePorts(1)
   const address = { host: client.info.containerRuntime.host, port }
-  const started = await new GenericContainer(imageOf(options.service))
+  const started = await new GenericContainer(readComposeFile().services.get(options.service)?.image ?? '')
     .withExposedPorts({ container: options.port ?? port, host: port })
     .withEnvironment({ ...options.env })
     .withCommand([...options.command(address)])
@@ -104,13 +101,4 @@ export async function startContainer(options: ContainerOptions): Promise<Contain
       await started.stop()
     },
   }
-}
-
-function imageOf(service: string): string {
-  const compose = parse(readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8'), { merge: true }) as {
-    readonly services: Readonly<Record<string, { readonly image: string }>>
-  }
-  const image = compose.services[service]?.image
-  if (image === undefined) throw new Error(`docker-compose.yml has no service ${service}`)
-  return image
 }
