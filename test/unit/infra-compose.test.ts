@@ -126,7 +126,8 @@ test('each process gets exactly the variables of its configuration, and settings
     .map(({ text }) => text)
     .join('\n')
   for (const name of PROCESSES) {
-    const { command = [] } = service(name)
+    const { command = [], volumes: mounts = [] } = service(name)
+    assert.ok(mounts.includes(`./${CONFIG_FILE}:/etc/hooktrail/hooktrail.yaml:ro`), name)
     const environment = environmentOf(service(name))
     const handedOn = [...environment].flatMap(([each, value]) => (value === null ? each : []))
     const own = [...environment.keys()].filter((each) => !handedOn.includes(each))
@@ -135,8 +136,9 @@ test('each process gets exactly the variables of its configuration, and settings
       [],
     )
     assert.deepEqual(handedOn.sort(), [...variablesIn(projectFile(CONFIG_FILE))].sort(), name)
-    assert.deepEqual(command, [name, '-c', '/etc/hooktrail/hooktrail.yaml'])
+    assert.deepEqual(command, [name])
   }
+  assert.match(projectFile('infra/Dockerfile'), /^WORKDIR \/etc\/hooktrail$/m)
 })
 
 test('.env.example has exactly the variables that are used, and no secret that is one', () => {

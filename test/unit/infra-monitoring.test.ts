@@ -52,7 +52,7 @@ test('Prometheus asks every process, and Grafana asks Prometheus', () => {
   assert.deepEqual(
     asked.flatMap(({ names }) => names),
     [...services]
-      .filter(([, { command = [] }]) => command.includes('/etc/hooktrail/hooktrail.yaml'))
+      .filter(([, { image, command = [] }]) => image.startsWith('hooktrail:') && command.length > 0)
       .map(([name]) => name),
   )
   const { datasources } = parse(projectFile('infra/grafana/provisioning/datasources/prometheus.yaml')) as {
