@@ -10,7 +10,7 @@ import { readComposeFile } from '../compose-file.ts'
 import { freePorts } from './local-process.ts'
 
 const PROBE_MS_MAX = 5_000
-/** With the pull of an image. */
+/** Of a server whose image is there: a pull comes before, and takes as long as it takes. */
 const START_MS_MAX = 240_000
 
 export interface Address {
