@@ -124,7 +124,7 @@ async function quiet(bench: Bench): Promise<void> {
     const { node, postgres } = bench.installation.usage()
     return node.cpuMs + postgres.cpuMs
   }
-  for (let before = cpuMs(); ; ) {
+  for (let before = cpuMs(); ;) {
     await delay(QUIET_WINDOW_MS)
     const now = cpuMs()
     if (now - before < QUIET_WINDOW_MS * QUIET_SHARE) return

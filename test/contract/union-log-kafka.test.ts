@@ -7,7 +7,7 @@ import { openS3ForReading, type S3Store } from '../../adapters/s3/s3-store.ts'
 import { openKafkaStage, type KafkaLogStage } from '../support/kafka-log.ts'
 import { openS3Stage, type S3Stage } from '../support/s3-stage.ts'
 import { kafkaOrReason } from '../support/services/kafka.ts'
-import { startOrReason, type S3Service } from '../support/services/s3-service.ts'
+import { startOrReason, type KillableS3 } from '../support/services/s3-service.ts'
 import { startVersitygw } from '../support/services/versitygw.ts'
 import { EVERYTHING, openUnionStage, type ArchivePlace } from '../support/union-stage.ts'
 import { exerciseUnionLog, type UnionPlace } from './union-log.ts'
@@ -54,7 +54,7 @@ else {
 }
 
 async function openPlace(
-  service: S3Service,
+  service: KillableS3,
   brokers: readonly string[],
 ): Promise<UnionPlace & { readonly kafka: KafkaLogStage }> {
   await using undo = new AsyncDisposableStack()

@@ -17,7 +17,7 @@ import {
   type Installation,
 } from '../support/installation.ts'
 import { startReceiver, type Receiver } from '../support/receiver.ts'
-import { createLockedBucket, startOrReason, type S3Service } from '../support/services/s3-service.ts'
+import { createLockedBucket, startOrReason, type KillableS3 } from '../support/services/s3-service.ts'
 import { startVersitygw } from '../support/services/versitygw.ts'
 
 const SECRET = 'a-secret-for-the-retention-test'
@@ -27,7 +27,7 @@ const WAIT_MS = 60_000
 interface Place {
   readonly trail: Installation
   readonly receiver: Receiver
-  readonly s3: S3Service
+  readonly s3: KillableS3
   readonly bucket: string
 }
 
