@@ -93,7 +93,8 @@ export class StoreServices implements AsyncDisposable {
     if (this.#options.names.includes('dispatcher') && !signal.aborted) {
       await this.#warnWithoutKey()
       const queue = this.#stack.use(await openQueue(this.#context, identity.storeId))
-      const log = openUnion(this.#context, this.#stack)
+      // Below the dispatcher, which reads payloads while it drains.
+      const log = openUnion(this.#context, this.#stack.use(new AsyncDisposableStack()))
       this.#dispatcher = this.#keep(
         await startDispatcher(this.#context.config, {
           ...{ ...this.#context, ...this.#served(), log, queue, demand },

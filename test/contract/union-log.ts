@@ -136,7 +136,7 @@ export function exerciseUnionLog(name: string, open: () => Promise<UnionPlace>):
     await place.deleteTopic(topic.name)
     const again = placeOf(await newTopic('again'))
     await stage.close(at)
-    const results = await stage.readAll(at, 3n)
+    const results = await stage.readAll(at, 3n, true)
     assert.deepEqual(
       results.flatMap((result) => result.records),
       records.slice(3),

@@ -49,7 +49,7 @@ export interface UnionStage extends AsyncDisposable {
   /** Signs the end of a topic that was deleted. */
   close(at: TopicPartition): Promise<void>
   /** Everything from `from` on, read after read, to the end of the log, or of the chain of a topic that is gone. */
-  readAll(at: TopicPartition, from: bigint): Promise<readonly ReadResult[]>
+  readAll(at: TopicPartition, from: bigint, isGone?: boolean): Promise<readonly ReadResult[]>
 }
 
 const { privateKey } = generateKeyPairSync('ed25519')
@@ -95,7 +95,7 @@ export async function openUnionStage(log: EventLog, place: ArchivePlace): Promis
       assert(row !== null, 'a heartbeat knows the partition')
       await closeChain(context, row)
     },
-    readAll: async (at, from) => {
+    readAll: async (at, from, isGone = false) => {
       const results: ReadResult[] = []
       for (let next = from; ;) {
         const result = await union.read({ ...at, from: next, ...EVERYTHING }).catch((error: unknown) => {
@@ -105,7 +105,6 @@ export async function openUnionStage(log: EventLog, place: ArchivePlace): Promis
         if (result === null) return results
         results.push(result)
         next = result.next
-        const isGone = result.tier === 'archive' && result.logStart === result.highWatermark
         if (!isGone && next === result.highWatermark) return results
       }
     },

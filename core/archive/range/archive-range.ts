@@ -18,8 +18,9 @@ const SEGMENTS_MAX = 256
 /** One segment is verified at a time: it takes a core for as long as it lasts. */
 const LOADS_AT_ONCE = 1
 const LOADS_WAITING_MAX = 1_000
-/** Of loads that nobody has asked about since. */
+/** Of loads that nobody has asked about since; what is older says nothing about now. */
 const FAILURES_MAX = 1_000
+const FAILURE_MS_MAX = 30_000
 
 export interface ArchiveRangeOptions {
   /** Asked only when something is to be read; again after it rejected. */
@@ -34,7 +35,7 @@ export class ArchiveRange implements Disposable {
   /** By partition, least recently used first. */
   #segments: readonly { readonly name: string; readonly rows: SegmentRows }[] = []
   readonly #loads = new Map<string, Promise<void>>()
-  readonly #failures = new Map<string, Error>()
+  readonly #failures = new Map<string, { readonly error: Error; readonly at: number }>()
   readonly #turns: Batcher<() => Promise<void>, null>
 
   constructor(options: ArchiveRangeOptions) {
@@ -96,7 +97,7 @@ export class ArchiveRange implements Disposable {
     const failure = this.#failures.get(key)
     if (failure === undefined) return
     this.#failures.delete(key)
-    throw failure
+    if (this.#options.clock.monotonic() - failure.at < FAILURE_MS_MAX) throw failure.error
   }
 
   /** Never rejects: how it ended is found in the segments or in the failures. */
@@ -118,7 +119,8 @@ export class ArchiveRange implements Disposable {
   }
 
   #fail(key: string, error: unknown): void {
-    this.#failures.set(key, error instanceof Error ? error : new Error(String(error)))
+    const at = this.#options.clock.monotonic()
+    this.#failures.set(key, { error: error instanceof Error ? error : new Error(String(error)), at })
     for (const oldest of this.#failures.keys()) {
       if (this.#failures.size <= FAILURES_MAX) break
       this.#failures.delete(oldest)
@@ -127,6 +129,7 @@ export class ArchiveRange implements Disposable {
 
   async #load({ topic, topicId, partition, from }: ReadRequest): Promise<void> {
     const { signal } = this.#closing
+    signal.throwIfAborted()
     const at = { topic, topicId, partition }
     // While it waited for its turn, another offset's load may have brought the segment.
     if (this.#segments.some(({ name, rows }) => name === nameOf(at) && rows.covers(from))) return
