@@ -1,5 +1,7 @@
 /** The export and single events on real stores: every byte as it came, from the log or from the archive. */
 import assert from 'node:assert/strict'
+import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { openApiStage, type ApiStage } from '../support/api-stage.ts'
 import { planAll } from '../support/dispatcher-stage.ts'
@@ -80,4 +82,25 @@ test('what the log forgot is read from the archive, and without one it is missin
   assert.equal(lines.filter((line) => fieldsOf(line)['payload_missing'] === true).length, 2)
   const gone = await api.ask(`/api/events/${ids[0]}/raw`)
   assert.deepEqual([gone.status, gone.json()['code']], [410, 'API_PAYLOAD_GONE'])
+})
+
+test('a payload whose archived bytes were changed is an error with a code, never shown', async () => {
+  await using api = await openApiStage({ handlers: HANDLERS })
+  const [id] = await storeBodies(api, ['{"n":0}', '{"n":1}'])
+  const [topic] = (await api.stage.log.topics()).filter(({ name }) => name.endsWith('.shop'))
+  assert(topic !== undefined)
+  await api.archiveLog()
+  await api.stage.log.truncate({ topic: topic.name, topicId: topic.id, partition: 0 }, 2n)
+  const prefix = `data/topic=${topic.name}/`
+  const [data] = await Array.fromAsync(api.archive.list(prefix))
+  const file = join(api.archive.location, data?.key ?? '')
+  const bytes = await readFile(file)
+  await chmod(file, 0o644)
+  await writeFile(file, Buffer.from(bytes).fill(0, 20, 21))
+  for (const path of [`/api/events/${id}`, `/api/events/${id}/raw`]) {
+    const answer = await api.ask(path)
+    assert.deepEqual([answer.status, answer.json()['code']], [500, 'ARCHIVE_SEGMENT_ALTERED'])
+  }
+  await writeFile(file, bytes)
+  assert.equal((await api.ask(`/api/events/${id}/raw`)).text, '{"n":0}')
 })
