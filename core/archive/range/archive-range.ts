@@ -18,9 +18,9 @@ const SEGMENTS_MAX = 256
 /** One segment is verified at a time: it takes a core for as long as it lasts. */
 const LOADS_AT_ONCE = 1
 const LOADS_WAITING_MAX = 1_000
-/** Of loads that nobody has asked about since; what is older says nothing about now. */
+/** Of loads that nobody waited for, kept for who asks next; what is older says nothing about now. */
 const FAILURES_MAX = 1_000
-const FAILURE_MS_MAX = 30_000
+const FAILURE_MS_MAX = 120_000
 
 export interface ArchiveRangeOptions {
   /** Asked only when something is to be read; again after it rejected. */
@@ -34,7 +34,7 @@ export class ArchiveRange implements Disposable {
   readonly #closing = new AbortController()
   /** By partition, least recently used first. */
   #segments: readonly { readonly name: string; readonly rows: SegmentRows }[] = []
-  readonly #loads = new Map<string, Promise<void>>()
+  readonly #loads = new Map<string, Promise<Error | null>>()
   readonly #failures = new Map<string, { readonly error: Error; readonly at: number }>()
   readonly #turns: Batcher<() => Promise<void>, null>
 
@@ -86,27 +86,30 @@ export class ArchiveRange implements Disposable {
 
   async #fetch(request: ReadRequest): Promise<SegmentRows | null> {
     const key = `${nameOf(request)}/${request.from}`
-    this.#throwFailure(key)
+    const earlier = this.#failureOf(key)
+    if (earlier !== null) throw earlier
     const load = this.#loads.get(key) ?? this.#begin(key, request)
-    await this.#within(request, load)
-    this.#throwFailure(key)
-    return this.#held(request)
-  }
-
-  #throwFailure(key: string): void {
-    const failure = this.#failures.get(key)
-    if (failure === undefined) return
+    const failure = await this.#within(request, load)
+    if (failure === null) return this.#held(request)
     this.#failures.delete(key)
-    if (this.#options.clock.monotonic() - failure.at < FAILURE_MS_MAX) throw failure.error
+    throw failure
   }
 
-  /** Never rejects: how it ended is found in the segments or in the failures. */
-  #begin(key: string, request: ReadRequest): Promise<void> {
-    const turn = this.#takeTurn(() => this.#load(request))
-    const load = turn
-      .catch((error: unknown) => {
-        this.#fail(key, error)
-      })
+  /** Told once. */
+  #failureOf(key: string): Error | null {
+    const failure = this.#failures.get(key)
+    if (failure === undefined) return null
+    this.#failures.delete(key)
+    return this.#options.clock.monotonic() - failure.at < FAILURE_MS_MAX ? failure.error : null
+  }
+
+  /** Resolves with why it failed, or null; never rejects, since perhaps nobody waits. */
+  #begin(key: string, request: ReadRequest): Promise<Error | null> {
+    const load = this.#takeTurn(() => this.#load(request))
+      .then(
+        () => null,
+        (error: unknown) => this.#fail(key, error),
+      )
       .finally(() => this.#loads.delete(key))
     this.#loads.set(key, load)
     return load
@@ -118,13 +121,14 @@ export class ArchiveRange implements Disposable {
     await this.#turns.push(work)
   }
 
-  #fail(key: string, error: unknown): void {
-    const at = this.#options.clock.monotonic()
-    this.#failures.set(key, { error: error instanceof Error ? error : new Error(String(error)), at })
+  #fail(key: string, reason: unknown): Error {
+    const error = reason instanceof Error ? reason : new Error(String(reason))
+    this.#failures.set(key, { error, at: this.#options.clock.monotonic() })
     for (const oldest of this.#failures.keys()) {
       if (this.#failures.size <= FAILURES_MAX) break
       this.#failures.delete(oldest)
     }
+    return error
   }
 
   async #load({ topic, topicId, partition, from }: ReadRequest): Promise<void> {
@@ -148,12 +152,15 @@ export class ArchiveRange implements Disposable {
     this.#segments = kept
   }
 
-  async #within({ waitMsMax, signal }: ReadRequest, load: Promise<void>): Promise<void> {
-    if (waitMsMax <= 0) return
+  /** Null also when the time is up. */
+  async #within({ waitMsMax, signal }: ReadRequest, load: Promise<Error | null>): Promise<Error | null> {
+    if (waitMsMax <= 0) return null
     const loaded = new AbortController()
     const signals = signal === undefined ? [loaded.signal] : [signal, loaded.signal]
-    await Promise.race([load, this.#options.clock.sleep(waitMsMax, AbortSignal.any(signals))])
+    const late = this.#options.clock.sleep(waitMsMax, AbortSignal.any(signals)).then(() => null)
+    const failure = await Promise.race([load, late])
     loaded.abort()
+    return failure
   }
 }
 
