@@ -61,7 +61,7 @@ async function openPlace(
   const stage = undo.use(await openKafkaStage(brokers))
   const log = await stage.open()
   const bucket = undo.use(await openS3Stage(service))
-  const archive = placeIn(bucket)
+  const archive = placeIn(bucket, service)
   const kept = undo.move()
   return {
     ...{ log, topicPrefix: stage.topicPrefix, kafka: stage, archive, awayCode: 'ARCHIVE_STORE_UNAVAILABLE' },
@@ -70,8 +70,8 @@ async function openPlace(
   }
 }
 
-function placeIn(stage: S3Stage): ArchivePlace {
-  const { service, client } = stage
+function placeIn(stage: S3Stage, service: KillableS3): ArchivePlace {
+  const { client } = stage
   const options = stage.optionsOf()
   const store = stage.open(options)
   const readers: S3Store[] = []
