@@ -202,6 +202,7 @@ test('an index that is behind the start of the log is planned from the archive, 
     counted.filter(([name]) => name === 'offsets_lost_total'),
     [['offsets_lost_total', 4]],
   )
+  await planTo(place, dispatcher, 'billing', 15n)
   await deliverAll(dispatcher, 'billing', 11)
   assert.deepEqual(
     receivedBy(place, 'billing').toSorted(),

@@ -50,7 +50,7 @@ async function openStages(): Promise<Stages> {
   const log = await broker.open()
   const { topicPrefix } = broker
   const config = { ...stage.config, log: { ...stage.config.log, topicPrefix } }
-  const deps = stage.deps({ log })
+  const deps = stage.deps({ log, groupOffsetLog: log })
   const dispatcher = await composeDispatcher(config, deps)
   stack.defer(() => dispatcher.close())
   const topic = `${topicPrefix}.events.${SOURCE}`
