@@ -34,7 +34,7 @@ export const metricsCatalogue: Readonly<Record<string, MetricSpec>> = {
   end_to_end_seconds: histogram(END_TO_END_BUCKETS, 'Time from receipt to delivery', 'handler'),
   open_jobs: gauge('Jobs that are not done', 'handler', 'state'),
   dlq_total: counter('Jobs that became dead', 'handler'),
-  handler_lag_records: gauge('Records in the log that are not planned for the handler', 'handler'),
+  handler_lag_records: gauge('Records in log and archive that are not planned for the handler', 'handler'),
   handler_lag_seconds: gauge('Age of the oldest record that is not planned for the handler', 'handler'),
   handler_unserved_seconds: gauge('How long no dispatcher has served the handler', 'handler'),
   attempts_unknown_total: counter('Attempts whose outcome is unknown'),

@@ -80,7 +80,7 @@ export interface HandlerStanding {
   readonly source: string
   readonly status: 'active' | 'paused' | 'disabled'
   readonly statusReason: string | null
-  /** Records of the log that it has not been planned for; null where it has no position in the log. */
+  /** Records, in log and archive, that it has not been planned for; null where it has no position. */
   readonly lagRecords: number | null
   readonly available: number
   readonly running: number

@@ -167,7 +167,7 @@ async function emptyReads(start: Start): Promise<void> {
   const log = await under.open()
   const topic = await createTopic(log, `${under.topicPrefix}.empty`)
   const atOnce = await log.read(request(topic, 0))
-  assert.deepEqual(atOnce, { records: [], gaps: [], next: 0n, logStart: 0n, highWatermark: 0n })
+  assert.deepEqual(atOnce, { tier: 'log', records: [], gaps: [], next: 0n, logStart: 0n, highWatermark: 0n })
   assert.deepEqual(await log.read(request(topic, 0, { waitMsMax: 20 })), atOnce)
   const abort = new AbortController()
   const read = log.read(request(topic, 0, { waitMsMax: 60_000, signal: abort.signal }))
