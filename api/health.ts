@@ -1,5 +1,5 @@
 /**
- * What /health answers. One cheap statement and a few looks at the archive, taken at most once a second however often
+ * What /health answers. One cheap statement, one question to the log and a few looks at the archive, taken at most once a second however often
  * somebody asks, and given up after a bound: a slow database must not look like a dead process. One look at a time, and
  * the statement that was given up is ended: nothing piles up behind a database or an archive that hangs.
  */
@@ -7,6 +7,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Config } from '../core/config/config.ts'
 import type { Logger } from '../core/log.ts'
 import type { ArchiveStore } from '../core/ports/archive-store.ts'
+import type { EventLog } from '../core/ports/event-log.ts'
 import type { JobStore } from '../core/ports/job-store.ts'
 import type { HandlerStanding, ReportStore } from '../core/ports/report-store.ts'
 import { NewestHeartbeat } from './newest-heartbeat.ts'
@@ -42,6 +43,7 @@ export interface ServicesHealth {
 export interface HealthSources {
   readonly config: Config
   readonly store: JobStore
+  readonly log: Pick<EventLog, 'topics'>
   readonly report: ReportStore
   readonly clock: Clock
   readonly logger: Logger
@@ -52,6 +54,7 @@ export interface HealthSources {
 interface Facts {
   readonly services: readonly ServiceState[]
   readonly handlers: readonly HandlerStanding[] | null
+  readonly logAnswers: boolean
   readonly archive: ArchiveHealth | null
 }
 
@@ -63,6 +66,7 @@ export class Health {
   #readAt = -Infinity
   #isReading = false
   #archiveLook: Promise<ArchiveHealth | null> | null = null
+  #logLook: Promise<unknown> | null = null
 
   constructor(sources: HealthSources) {
     this.#sources = sources
@@ -71,12 +75,13 @@ export class Health {
 
   async answer(): Promise<Record<string, unknown>> {
     const { config } = this.#sources
-    const { services, handlers, archive } = await this.#freshFacts()
+    const { services, handlers, logAnswers, archive } = await this.#freshFacts()
     const retentionSeconds = config.log.retentionMs / 1000
     const archiveFacts = archive === null ? null : factsOf(archive)
     const late = HEARTBEATS_LATE_MAX * config.archive.heartbeatMs
     const verdict = verdictOf({
       storeAnswers: handlers !== null,
+      logAnswers,
       isLogApart: config.log.kafka !== null,
       services,
       handlers: handlers ?? [],
@@ -91,6 +96,7 @@ export class Health {
       verdict,
       dependencies: {
         database: handlers === null ? 'down' : 'ok',
+        log: logAnswers ? 'ok' : 'down',
         archive: archive === null ? 'unknown' : waits('archiver') ? 'waiting' : 'ok',
       },
       services: services.map(({ name, waitingFor }) => ({ name, waiting_for: waitingFor })),
@@ -116,11 +122,12 @@ export class Health {
     this.#isReading = true
     try {
       const { services, archive: own } = await this.#sources.services()
-      const [handlers, archive] = await Promise.all([
+      const [handlers, topics, archive] = await Promise.all([
         this.#orNull((signal) => this.#sources.report.standings(signal)),
+        this.#orNull(() => this.#lookAtLog()),
         own ?? this.#orNull(() => this.#lookAtArchive()),
       ])
-      return { services, handlers, archive }
+      return { services, handlers, logAnswers: topics !== null, archive }
     } finally {
       this.#isReading = false
     }
@@ -151,6 +158,14 @@ export class Health {
       this.#archiveLook = null
     })
     return this.#archiveLook
+  }
+
+  /** As above: what hangs is bounded by the log's own limits. */
+  #lookAtLog(): Promise<unknown> {
+    this.#logLook ??= this.#sources.log.topics().finally(() => {
+      this.#logLook = null
+    })
+    return this.#logLook
   }
 
   async #archiveState(): Promise<ArchiveHealth | null> {

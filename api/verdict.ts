@@ -18,7 +18,8 @@ export interface ArchiveFacts {
 
 export interface HealthFacts {
   readonly storeAnswers: boolean
-  /** Then events are taken while the database is down. */
+  readonly logAnswers: boolean
+  /** Then events are taken while the database is down, and the log may be down by itself. */
   readonly isLogApart: boolean
   readonly services: readonly ServiceState[]
   readonly handlers: readonly HandlerStanding[]
@@ -37,20 +38,14 @@ const BEHIND_RECORDS_MIN = 1_000
 const BEHIND_SECONDS_MIN = 60
 
 export function verdictOf(facts: HealthFacts): string {
-  const { storeAnswers, services, handlers, archive } = facts
+  const { storeAnswers, logAnswers, services, handlers, archive } = facts
   const isArchiveSound = archive === null || (archive.chainFault === null && archive.halted.length === 0)
   const slow = [
     ...(storeAnswers ? notBegun(facts) : []),
     ...handlers.flatMap((row) => (facts.configured.has(row.handler) ? handlerTrouble(row) : removed(row))),
   ]
   const troubles = [
-    ...(storeAnswers
-      ? []
-      : [
-          facts.isLogApart
-            ? 'The database does not answer: events are taken, and delivered when it is back.'
-            : 'The database does not answer: what it cannot take is answered 503 and sent again.',
-        ]),
+    ...dependencyTroubles(facts),
     ...(archive === null ? [] : archiveTroubles(archive, facts)),
     ...services.flatMap(({ name, waitingFor }) =>
       waitingFor === null ? [] : [`${name} waits: ${waitingFor}.`],
@@ -62,8 +57,22 @@ export function verdictOf(facts: HealthFacts): string {
     ...deadLetters(handlers),
   ]
   const opening = troubles.length === 0 ? ['All is well.'] : []
-  const promise = troubles.length > 0 && storeAnswers && isArchiveSound ? ['No acked event is lost.'] : []
+  const promise =
+    troubles.length > 0 && storeAnswers && logAnswers && isArchiveSound ? ['No acked event is lost.'] : []
   return [...opening, ...promise, ...troubles, archiveLag(archive, facts)].join(' ')
+}
+
+/** One trouble, one sentence: a log in the database is away with it. */
+function dependencyTroubles({ storeAnswers, logAnswers, isLogApart }: HealthFacts): readonly string[] {
+  const isLogAway = !logAnswers && (storeAnswers || isLogApart)
+  const log = isLogAway ? ['The log does not answer: what arrives is answered 503 and sent again.'] : []
+  if (storeAnswers) return log
+  if (isLogAway) return [...log, 'The database does not answer: deliveries go on when it is back.']
+  return [
+    isLogApart
+      ? 'The database does not answer: events are taken, and delivered when it is back.'
+      : 'The database does not answer: what it cannot take is answered 503 and sent again.',
+  ]
 }
 
 function deadLetters(handlers: readonly HandlerStanding[]): readonly string[] {

@@ -5,6 +5,7 @@
  */
 import { mkdir, rm } from 'node:fs/promises'
 import type { Config } from '../core/config/config.ts'
+import { explanationOf } from '../core/error/explanation-of.ts'
 import { isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Topic } from '../core/ports/event-log.ts'
 import type { Service } from '../core/service.ts'
@@ -204,7 +205,7 @@ export class Archiver {
 
   #noteFailure(error: unknown, failures: number): void {
     const fields = { error: messageOf(error), details: isHooktrailError(error) ? error.details : {} }
-    this.#waitsFor = messageOf(error)
+    this.#waitsFor = explanationOf(error)
     if (haltsPartition(error)) this.#chainFault = messageOf(error)
     if (failures === 1) this.#context.logger.error(fields, 'the archiver waits and tries again')
   }

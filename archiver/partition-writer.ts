@@ -7,6 +7,7 @@ import { AssertionError } from 'node:assert/strict'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { HeartbeatPartition } from '../core/archive/manifest.ts'
+import { explanationOf } from '../core/error/explanation-of.ts'
 import { HooktrailError, isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { LogBounds, ReadResult, TopicPartition } from '../core/ports/event-log.ts'
 import { adoptData, findDataAt } from './adopt-data.ts'
@@ -253,7 +254,7 @@ export class PartitionWriter {
       return 'halted'
     }
     this.#failures += 1
-    this.#failure = messageOf(error)
+    this.#failure = explanationOf(error)
     this.#retryAt = clock.monotonic() + retryDelayMs(this.#failures)
     logger.warn({ ...fields, failures: this.#failures }, 'archiving of a partition waits and tries again')
     await this.#keepWhatIsWhole(error)

@@ -5,6 +5,7 @@
  */
 import { AssertionError } from 'node:assert/strict'
 import type { Clock } from '../core/clock.ts'
+import { explanationOf } from '../core/error/explanation-of.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Logger } from '../core/log.ts'
 import type { WaitList } from './wait-list.ts'
@@ -48,9 +49,7 @@ export function backoffMs(failures: number): number {
 }
 
 export function reasonOf(error: unknown): string {
-  if (!(error instanceof HooktrailError)) return messageOf(error)
-  const { reason } = error.details
-  return `${error.code}: ${error.message}${typeof reason === 'string' ? ` (${reason})` : ''}`
+  return error instanceof HooktrailError ? `${error.code}: ${explanationOf(error)}` : messageOf(error)
 }
 
 function noteFailure(name: string, error: unknown, context: LoopContext & { failures: number }): void {

@@ -1,6 +1,7 @@
 /** What the file system's errors mean for the archive store. */
 import type { ErrorCode } from '../../core/error/catalogue.ts'
 import { HooktrailError, isHooktrailError } from '../../core/error/hooktrail-error.ts'
+import { messageOf } from '../../core/error/message-of.ts'
 
 const CODES: ReadonlyMap<string | null, ErrorCode> = new Map<string | null, ErrorCode>([
   ['ENOSPC', 'ARCHIVE_STORE_FULL'],
@@ -14,7 +15,8 @@ const CODES: ReadonlyMap<string | null, ErrorCode> = new Map<string | null, Erro
 export function storeError(error: unknown, key: string): HooktrailError {
   if (isHooktrailError(error)) return error
   const errno = errnoOf(error)
-  return new HooktrailError(CODES.get(errno) ?? 'ARCHIVE_STORE_UNAVAILABLE', { key, errno }, error)
+  const details = { key, errno, reason: messageOf(error) }
+  return new HooktrailError(CODES.get(errno) ?? 'ARCHIVE_STORE_UNAVAILABLE', details, error)
 }
 
 export function errnoOf(error: unknown): string | null {

@@ -69,7 +69,10 @@ test('health, metrics and report answer 200 clients while every backend hangs, a
     const verdicts = Promise.all(Array.from({ length: CLIENTS }, health))
     for (const { verdict, handlers, dependencies } of await whileTimePasses(clock, verdicts)) {
       assert.match(String(verdict), /^The database does not answer/)
-      assert.deepEqual([handlers, dependencies], [null, { database: 'down', archive: 'unknown' }])
+      assert.deepEqual(
+        [handlers, dependencies],
+        [null, { database: 'down', log: 'down', archive: 'unknown' }],
+      )
     }
     const metrics = await Promise.all(Array.from({ length: CLIENTS }, () => ask(`${url}/metrics`)))
     assert.deepEqual(new Set(metrics.map(({ status }) => status)), new Set([200]))

@@ -11,6 +11,7 @@ import type { EventView } from '../../core/ports/job-store.ts'
 
 const well: HealthFacts = {
   storeAnswers: true,
+  logAnswers: true,
   isLogApart: false,
   services: [{ name: 'ingress', waitingFor: null }],
   handlers: [],
@@ -57,6 +58,13 @@ test('the verdict says that all is well only when nothing is amiss', () => {
   assert.equal(verdictOf(well), 'All is well. Archive 3 s behind, margin 6 d 23 h.')
   assert.match(verdictOf({ ...well, storeAnswers: false }), /^The database does not answer: .*503/)
   assert.match(verdictOf({ ...well, storeAnswers: false, isLogApart: true }), /events are taken/)
+  assert.match(verdictOf({ ...well, logAnswers: false, isLogApart: true }), /^The log does not answer: .*503/)
+  const bothAway = { ...well, storeAnswers: false, logAnswers: false }
+  assert.match(verdictOf(bothAway), /^The database does not answer: .*503/)
+  assert.match(
+    verdictOf({ ...bothAway, isLogApart: true }),
+    /^The log does not answer: .*503.* when it is back/,
+  )
   assert.match(
     verdictOf({ ...well, services: [{ name: 'ingress', waitingFor: 'the log' }] }),
     /^No acked event is lost\. ingress waits/,
