@@ -53,6 +53,8 @@ export interface DispatcherDeps {
   readonly random?: () => number
   /** Told when a take got all that it asked for. */
   readonly demand?: Pick<Demand, 'note'>
+  /** Of the store, when a stop does not wait for it any more. */
+  readonly abandoned?: AbortSignal
 }
 
 export interface ComposeDeps extends DispatcherDeps {

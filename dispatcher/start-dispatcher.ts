@@ -1,7 +1,8 @@
 /**
  * The dispatcher: plans, takes, delivers, records, reaps and relays. Everything it does is a loop around a bounded
  * step, and every loop outlives an outage of log or store. Stopping drains: takes end first, then what was sent is
- * written, and what is still open after `worker.drain_timeout` becomes `unknown` by its lease.
+ * written, and what is still open after `worker.drain_timeout`, or when the store was given up, becomes `unknown` by its
+ * lease.
  */
 import { randomInt, randomUUID } from 'node:crypto'
 import type { Config } from '../core/config/config.ts'
@@ -27,6 +28,9 @@ class DispatcherService implements Service {
   constructor(config: Config, deps: DispatcherDeps) {
     this.#config = config
     this.#deps = deps
+    deps.abandoned?.addEventListener('abort', () => {
+      this.#giveUp.abort()
+    })
     this.done = this.#run()
     // Whoever awaits `done` sees the reason; nobody has to.
     this.done.catch(() => undefined)

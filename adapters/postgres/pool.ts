@@ -9,6 +9,7 @@ import { HooktrailError, isHooktrailError } from '../../core/error/hooktrail-err
 import type { Logger } from '../../core/log.ts'
 import { copyOut, parseRows, type CopiedRow } from './copy-rows.ts'
 import { isRepeatable, mapDatabaseError } from './database-error.ts'
+import { Sockets } from './sockets.ts'
 import { resultTypes } from './sql.ts'
 
 /** With a name it is prepared once a connection; `answerMsMax` as in DatabaseOptions. */
@@ -47,6 +48,9 @@ export interface Database extends Queryable, AsyncDisposable {
   /** The rows of a set-returning function called with numbers, their fields as the bytes of the binary format. */
   copyRows(name: string, values: readonly (number | bigint)[]): Promise<readonly CopiedRow[]>
   connect(onNotification?: (channel: string, payload: string) => void): Promise<Connection>
+  /** Closes every connection under whatever runs on it; from then on everything rejects with STORE_UNAVAILABLE. */
+  abandon(): void
+  readonly abandoned: AbortSignal
 }
 
 export interface DatabaseOptions {
@@ -77,7 +81,9 @@ export function openDatabase(options: DatabaseOptions): Database {
   const schema = options.schema ?? 'hooktrail'
   if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema))
     throw new TypeError('a schema name is lower case letters, digits and _')
-  const config = sessionConfig(options, schema)
+  const sockets = new Sockets()
+  const config = { ...sessionConfig(options, schema), stream: () => sockets.create() }
+  const abandoned = new AbortController()
   const pool = new Pool({ ...config, max: options.connectionsMax, idleTimeoutMillis: IDLE_TIMEOUT_MS })
   pool.on('error', (error) => {
     options.logger.debug({ reason: error.message }, 'an idle database connection ended')
@@ -88,14 +94,25 @@ export function openDatabase(options: DatabaseOptions): Database {
       lowerPriority(client, niceness, logger)
     })
   let ended: Promise<void> | null = null
+  const end = (): Promise<void> => (ended ??= pool.end().then(() => sockets.closed()))
   return {
     schema,
     processId: options.processId ?? null,
     ...queryable(pool, answerMsMax),
     transaction: (run, options) => runTransaction(pool, run, { answerMsMax, ...options }),
     copyRows: (name, values) => copyFrom(pool, { name, values, answerMsMax }),
-    connect: (onNotification) => openConnection(config, answerMsMax, onNotification),
-    [Symbol.asyncDispose]: () => (ended ??= pool.end()),
+    connect: async (onNotification) => {
+      if (abandoned.signal.aborted) throw new HooktrailError('STORE_UNAVAILABLE', { reason: 'given up' })
+      return openConnection(config, answerMsMax, onNotification)
+    },
+    abandon: () => {
+      abandoned.abort()
+      // A pool that ends gives no connection any more.
+      void end()
+      sockets.destroy()
+    },
+    abandoned: abandoned.signal,
+    [Symbol.asyncDispose]: end,
   }
 }
 

@@ -17,6 +17,7 @@ import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { Logger } from '../../core/log.ts'
 import type { JobStore } from '../../core/ports/job-store.ts'
 import { DeferredLog } from './deferred-log.ts'
+import { giveUpWhenSilent } from './silent-database.ts'
 
 export interface Context extends AsyncDisposable {
   readonly config: Config
@@ -35,6 +36,8 @@ export interface Context extends AsyncDisposable {
   readonly store: JobStore
   /** Null: the database is somebody else's. */
   readonly postgres: LocalPostgres | null
+  /** A stop begins: what it waits for may not be a database that does not answer. */
+  readonly beginStop: () => void
 }
 
 export interface LocalPostgres extends Pick<OwnPostgres, 'url' | 'dataDirectory'> {
@@ -74,12 +77,21 @@ export async function openContext(options: ContextOptions): Promise<Context> {
   const database = undo.use(openDatabase(databaseOptions(options, postgres)))
   const store = createPostgresJobStore(database, { logger, queued: config.queue.redis !== null })
   const kept = undo.move()
+  const ended = new AbortController()
+  let watching: Promise<void> | null = null
   return {
     ...{ config, home, clock, logger, digestKey, apiToken, connectionsMax, processId },
     ...{ database, store, postgres },
     metrics: createPrometheusMetrics(),
     log: new DeferredLog(config.log.kafka === null ? 'postgres' : 'kafka'),
-    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+    beginStop: () => {
+      watching ??= giveUpWhenSilent({ database, clock, logger }, ended.signal)
+    },
+    [Symbol.asyncDispose]: async () => {
+      await kept.disposeAsync()
+      ended.abort()
+      await watching
+    },
   }
 }
 

@@ -52,6 +52,7 @@ export async function runServices(
   failure.promise.catch(() => undefined)
   const onFailed = failure.reject
   context.postgres?.done?.catch(onFailed)
+  signal.addEventListener('abort', context.beginStop, { once: true })
   let stopping = false
   await using undo = new AsyncDisposableStack()
   const own = STORE_SERVICES.filter((name) => names.has(name))
@@ -71,6 +72,7 @@ export async function runServices(
   const kept = undo.move()
   const stop = async (): Promise<void> => {
     stopping = true
+    context.beginStop()
     await kept.disposeAsync()
   }
   return { addresses, failed: failure.promise, stop }

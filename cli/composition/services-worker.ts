@@ -45,6 +45,7 @@ class ServicesHost {
     const logger = createLogger()
     const { signal } = this.#stopping
     const context = this.#opened.use(await openContext({ ...input, niceness: NICENESS, logger, signal }))
+    signal.addEventListener('abort', context.beginStop, { once: true })
     const onFailed = (reason: unknown): void => {
       this.#fail(reason)
     }

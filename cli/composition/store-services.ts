@@ -91,13 +91,14 @@ export class StoreServices implements AsyncDisposable {
     if (this.#context.config.archive.s3 === null) await archiving
     else archiving.catch(this.#options.onFailed)
     if (this.#options.names.includes('dispatcher') && !signal.aborted) {
+      const { abandoned } = this.#context.database
       await this.#warnWithoutKey()
       const queue = this.#stack.use(await openQueue(this.#context, identity.storeId))
       // Below the dispatcher, which reads payloads while it drains.
       const log = openUnion(this.#context, this.#stack.use(new AsyncDisposableStack()))
       this.#dispatcher = this.#keep(
         await startDispatcher(this.#context.config, {
-          ...{ ...this.#context, ...this.#served(), log, queue, demand },
+          ...{ ...this.#context, ...this.#served(), log, queue, demand, abandoned },
           ...(this.#context.log.driver === 'kafka' ? { groupOffsetLog: this.#context.log } : {}),
         }),
       )

@@ -104,17 +104,13 @@ function countTrips(database: Database, onTrip: () => void): Database {
     },
   })
   return {
+    ...database,
     ...counted(database),
-    schema: database.schema,
-    processId: database.processId,
-    connect: (onNotification) => database.connect(onNotification),
-    copyRows: (name, values) => database.copyRows(name, values),
     transaction: (run) => {
       // BEGIN and COMMIT.
       onTrip()
       onTrip()
       return database.transaction((transaction) => run(counted(transaction)))
     },
-    [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
   }
 }

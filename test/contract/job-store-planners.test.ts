@@ -202,17 +202,12 @@ async function statementOf(database: Queryable, pid: number): Promise<string> {
 
 function onTransaction(database: Database, before: () => Promise<void>): Database {
   return {
-    schema: database.schema,
-    processId: database.processId,
-    query: (statement, values) => database.query(statement, values),
-    connect: (onNotification) => database.connect(onNotification),
-    copyRows: (name, values) => database.copyRows(name, values),
+    ...database,
     transaction: (run) =>
       database.transaction(async (transaction) => {
         await before()
         return run(transaction)
       }),
-    [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
   }
 }
 

@@ -1,0 +1,43 @@
+/**
+ * A stop does not wait for a database that does not answer: nothing that is under way could be recorded there. Its
+ * leases run out and its attempts become `unknown`, as after kill -9. For so long it is waited for, since a restart of
+ * Postgres takes that long, and each outcome that is lost is a request that is sent again.
+ */
+import type { Database } from '../../adapters/postgres/pool.ts'
+import type { Clock } from '../../core/clock.ts'
+import type { Logger } from '../../core/log.ts'
+
+const SILENT_MS_MAX = 5_000
+const ASK_EVERY_MS = 500
+
+export interface SilentDatabase {
+  readonly database: Pick<Database, 'query' | 'abandon'>
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+/** Asks until `stopped`, or until it gives the database up. */
+export async function giveUpWhenSilent(
+  { database, clock, logger }: SilentDatabase,
+  stopped: AbortSignal,
+): Promise<void> {
+  let answeredAtMs = clock.monotonic()
+  while (!stopped.aborted) {
+    const answer = database.query({ text: 'SELECT 1', answerMsMax: SILENT_MS_MAX })
+    const answered = await Promise.race([
+      answer.then(
+        () => true,
+        () => false,
+      ),
+      clock.sleep(SILENT_MS_MAX, stopped).then(() => false),
+    ])
+    if (stopped.aborted) return
+    if (answered) answeredAtMs = clock.monotonic()
+    else if (clock.monotonic() - answeredAtMs >= SILENT_MS_MAX) {
+      logger.warn({ silentMs: SILENT_MS_MAX }, 'the database does not answer: the stop does not wait for it')
+      database.abandon()
+      return
+    }
+    await clock.sleep(ASK_EVERY_MS, stopped)
+  }
+}
