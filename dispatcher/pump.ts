@@ -1,8 +1,9 @@
 /**
  * Brings due jobs to a queue that keeps its hints outside the job store. What the planner offers needs no pump; this
  * finds the rest: retries, jobs given back, and whatever the queue lost (I5). A job counts as announced until its mark
- * runs out; when the queue says that it lost hints, all marks go at once. Only windows are pumped, so that the queue
- * stays small (I6); a second hint does no harm.
+ * runs out; when the queue says that it lost hints, all marks go at once. So they do at the start: nobody knows what
+ * the process before held or failed to offer. Only windows are pumped, so that the queue stays small (I6); a second hint
+ * does no harm.
  */
 import type { Logger } from '../core/log.ts'
 import type { HintQueue } from '../core/ports/job-queue.ts'
@@ -28,7 +29,8 @@ export interface PumpOptions {
 export class Pump {
   readonly #options: PumpOptions
   readonly #windows: readonly { handler: string; hintsMax: number }[]
-  #resets = false
+  #resets = true
+  #isFirst = true
 
   constructor(options: PumpOptions) {
     this.#options = options
@@ -64,6 +66,10 @@ export class Pump {
   async #reset(): Promise<void> {
     const jobs = await this.#options.store.resetQueued()
     this.#resets = false
-    if (jobs > 0) this.#options.logger.warn({ jobs }, 'the queue lost hints: their jobs are offered again')
+    if (this.#isFirst)
+      this.#options.logger.debug({ jobs }, 'what was offered before the start is offered again')
+    else if (jobs > 0)
+      this.#options.logger.warn({ jobs }, 'the queue lost hints: their jobs are offered again')
+    this.#isFirst = false
   }
 }
