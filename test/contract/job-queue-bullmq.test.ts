@@ -3,10 +3,7 @@
  * job is taken in the end, by itself, and once.
  */
 import assert from 'node:assert/strict'
-import { cp, rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { randomBytes } from 'node:crypto'
-import { Redis } from 'ioredis'
 import { createBullmqJobQueue } from '../../adapters/bullmq/job-queue.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
 import { HooktrailError, isHooktrailError } from '../../core/error/hooktrail-error.ts'
@@ -15,6 +12,7 @@ import type { JobStore } from '../../core/ports/job-store.ts'
 import { createJobStage, outcome, type JobStage } from '../support/job-stage.ts'
 import { silentLogger } from '../support/postgres.ts'
 import { givenRedis, startRedis, testOnRedis, type RedisServer } from '../support/services/redis.ts'
+import { flush, killAndRestart, onRedis, restartEmpty, takeCopy } from '../support/services/redis-faults.ts'
 import { startTcpProxy } from '../support/services/tcp-proxy.ts'
 import {
   hintsOf,
@@ -66,28 +64,6 @@ const FIXED_KEYS = new Set(['mark', 'meta', 'id', 'events', 'marker', 'stalled-c
 
 type Fault = (redis: RedisServer) => Promise<void>
 
-async function command(url: string, run: (client: Redis) => Promise<unknown>): Promise<void> {
-  const client = new Redis(url)
-  try {
-    await run(client)
-  } finally {
-    client.disconnect()
-  }
-}
-
-const flushed: Fault = ({ url }) => command(url, (client) => client.flushall())
-
-const emptyAfterRestart: Fault = async (redis) => {
-  await redis.kill('SIGKILL')
-  await rm(join(redis.folder, 'appendonlydir'), { recursive: true })
-  await redis.restart()
-}
-
-const killed: Fault = async (redis) => {
-  await redis.kill('SIGKILL')
-  await redis.restart()
-}
-
 /** Registers two tests: the fault comes before the hints are taken, and after. */
 function testFault(what: string, fault: Fault): void {
   testOnRedis(
@@ -123,9 +99,9 @@ function testFault(what: string, fault: Fault): void {
   })
 }
 
-testFault('emptied (FLUSHALL)', flushed)
-testFault('empty after a restart', emptyAfterRestart)
-testFault('killed', killed)
+testFault('emptied (FLUSHALL)', flush)
+testFault('empty after a restart', restartEmpty)
+testFault('killed', killAndRestart)
 
 testOnRedis(
   'a Redis that was put back to an older copy is noticed, and every job is taken',
@@ -134,10 +110,7 @@ testOnRedis(
     await using stage = await createRedisStage(redis)
     await using queue = await stage.open()
     await pumpOf(stage, queue).step()
-    const [data, copy] = [join(redis.folder, 'appendonlydir'), join(redis.folder, 'copy')]
-    await redis.kill('SIGTERM')
-    await cp(data, copy, { recursive: true })
-    await redis.restart()
+    const putBack = await takeCopy(redis)
     await whilePumping(stage, queue, async () => {
       await planJobs(stage.store, 0, 10)
       // It may still be connecting: then the pump offers them.
@@ -145,10 +118,7 @@ testOnRedis(
       await takeExactly(queue, 10)
     })
     await planJobs(stage.store, 10, 10)
-    await redis.kill('SIGKILL')
-    await rm(data, { recursive: true })
-    await cp(copy, data, { recursive: true })
-    await redis.restart()
+    await putBack()
     const taken = await whilePumping(stage, queue, () => takeExactly(queue, 10))
     assert.equal(taken.length, 10)
   },
@@ -227,10 +197,10 @@ testOnRedis(
   async (redis) => {
     await using stage = await createRedisStage(redis)
     await assert.rejects(stage.open(), (error) => isHooktrailError(error, 'QUEUE_EVICTS'))
-    await command(redis.url, (client) => client.config('SET', 'maxmemory-policy', 'noeviction'))
+    await onRedis(redis, (client) => client.config('SET', 'maxmemory-policy', 'noeviction'))
     await using queue = await stage.open()
     await queueOne(stage, queue)
-    await command(redis.url, async (client) => {
+    await onRedis(redis, async (client) => {
       await client.config('SET', 'maxmemory-policy', 'volatile-lru')
       await client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
     })
@@ -288,10 +258,10 @@ testOnRedis('a server that was demoted to a replica is left and asked again', st
   await using stage = await createRedisStage(redis)
   await using queue = await stage.open()
   await queueOne(stage, queue)
-  await command(redis.url, (client) => client.replicaof('127.0.0.1', 1))
+  await onRedis(redis, (client) => client.replicaof('127.0.0.1', 1))
   await planJobs(stage.store, 1, 5)
   await assert.rejects(queue.offer('billing', hintsOf(1, 5)), isUnavailable)
-  await command(redis.url, (client) => client.replicaof('NO', 'ONE'))
+  await onRedis(redis, (client) => client.replicaof('NO', 'ONE'))
   assert.equal((await whilePumping(stage, queue, () => takeExactly(queue, 5))).length, 5)
 })
 
@@ -323,7 +293,7 @@ testOnRedis('hints that were taken leave nothing behind in Redis', startRedis, a
     await queue.lostHints()
   }
   let keys: string[] = []
-  await command(redis.url, async (client) => {
+  await onRedis(redis, async (client) => {
     keys = await client.keys('*')
   })
   const ends = keys.map((key) => key.slice(key.lastIndexOf(':') + 1)).sort()
@@ -335,7 +305,7 @@ testOnRedis('hints that nobody takes stop growing', startRedis, async (redis) =>
   await using queue = await stage.open()
   for (let times = 0; times < 30; times++) await queue.offer('billing', hintsOf(0, 500))
   let keys = 0
-  await command(redis.url, async (client) => {
+  await onRedis(redis, async (client) => {
     for await (const found of client.scanStream({ match: 'test-*:billing:[0-9]*', count: 1_000 }))
       keys += Array.isArray(found) ? found.length : 0
   })

@@ -19,6 +19,14 @@ export const scale = {
   killRounds: size(6, 20),
   /** Events sent in each of those rounds. */
   killEventsPerRound: size(300, 1500),
+  /** How long a server stays away, at least: longer than every deadline that somebody waits for. */
+  outageMs: size(5_000, 60_000),
+  /** Events a second, about, while something is away. */
+  outageEventsPerSecond: size(100, 400),
+  /** Events that lie in Redis when it loses them, and that are sent to what has just started. */
+  outageEvents: size(100, 2000),
+  /** Times that the broker is stopped and killed while events are sent. */
+  outageLogFaults: size(1, 5),
   /** Events through several of each process, of which one is killed and one added on the way. */
   processEvents: size(5_000, 50_000),
   /** Real payloads of each provider that go through the whole pipeline. */

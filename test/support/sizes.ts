@@ -1,17 +1,17 @@
 /**
  * The three sizes that hooktrail comes in, each on real servers of its own: what goes into the configuration, where the
- * archive is found, and which server may be killed. The same end-to-end and fault tests run on each, on local processes:
- * they are killed, and the archive is read from the folder of its server.
+ * archive is found, and its servers, which a test may kill, stop and start again. The same end-to-end and fault tests run
+ * on each, on local processes: the archive is read from the folder of its server.
  */
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { archivedRows, type ArchivedRow } from './archive-reader.ts'
-import { startTestCluster } from './postgres.ts'
-import { startLocalKafka } from './services/kafka.ts'
+import { startLocalKafka, type LocalKafka } from './services/kafka.ts'
 import { ServiceUnavailableError } from './services/local-process.ts'
-import { startRedis } from './services/redis.ts'
-import { createLockedBucket } from './services/s3-service.ts'
+import { startPostgresServer, type PostgresServer } from './services/postgres-server.ts'
+import { startRedis, type RedisServer } from './services/redis.ts'
+import { createLockedBucket, type S3Service } from './services/s3-service.ts'
 import { startVersitygw } from './services/versitygw.ts'
 
 export type SizeName = 'one box' | 'Postgres and S3' | 'full'
@@ -29,18 +29,34 @@ export interface Size extends AsyncDisposable {
   killServer(home: string, random: number): Promise<void>
 }
 
+/** Of the full size. Each stays away after SIGKILL until `restart`, hangs after SIGSTOP until SIGCONT. */
+export interface Servers {
+  readonly postgres: PostgresServer
+  readonly kafka: LocalKafka
+  readonly redis: RedisServer
+  readonly s3: S3Service
+}
+
+export interface FullSize extends Size {
+  readonly servers: Servers
+}
+
+type Killable = Pick<PostgresServer, 'restart'> & { kill(signal: 'SIGKILL'): Promise<void> }
+
 const ROLL = 'roll: { age: 1s }, heartbeat: 1s'
 
 /** The reason, where its servers cannot run on this machine: for `skip` of node:test. */
+export function openSize(name: 'full'): Promise<FullSize | string>
+export function openSize(name: SizeName): Promise<Size | string>
 export async function openSize(name: SizeName): Promise<Size | string> {
   try {
     switch (name) {
       case 'one box':
         return oneBox()
       case 'Postgres and S3':
-        return await withServers({ isFull: false })
+        return await openShared()
       case 'full':
-        return await withServers({ isFull: true })
+        return await openFull()
     }
   } catch (error) {
     if (error instanceof ServiceUnavailableError) return `not run here: ${error.message}`
@@ -60,23 +76,55 @@ function oneBox(): Size {
   }
 }
 
-async function withServers({ isFull }: { isFull: boolean }): Promise<Size> {
+async function openShared(): Promise<Size> {
   await using opened = new AsyncDisposableStack()
+  const { postgres, ...size } = await startShared(opened)
+  const kept = opened.move()
+  return {
+    ...size,
+    killServer: () => killAndRestart(postgres),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  }
+}
+
+async function openFull(): Promise<FullSize> {
+  await using opened = new AsyncDisposableStack()
+  const { postgres, s3, ...size } = await startShared(opened)
+  const kafka = opened.use(await startLocalKafka())
+  const redis = opened.use(await startRedis())
+  const kept = opened.move()
+  const killed: readonly Killable[] = [postgres, kafka, redis]
+  return {
+    ...size,
+    config: `${size.config}
+log: { driver: kafka, brokers: ['${kafka.brokers.join("', '")}'], replication: 1 }
+queue: { driver: redis, url: '${redis.url}' }`,
+    servers: { postgres, kafka, redis, s3 },
+    killServer: async (_home, random) => {
+      const server = killed[Math.floor(random * killed.length)]
+      if (server !== undefined) await killAndRestart(server)
+    },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  }
+}
+
+type Shared = Omit<Size, 'killServer' | typeof Symbol.asyncDispose> & {
+  readonly postgres: PostgresServer
+  readonly s3: S3Service
+}
+
+/** What both larger sizes have: a Postgres and a bucket. */
+async function startShared(opened: AsyncDisposableStack): Promise<Shared> {
   const folder = await mkdtemp(join(tmpdir(), 'hooktrail-size-'))
   opened.defer(() => rm(folder, { recursive: true, force: true }))
-  const cluster = opened.use(await startTestCluster())
+  const postgres = opened.use(await startPostgresServer())
   const s3 = opened.use(await startVersitygw({ folder }))
   const bucket = await createLockedBucket(s3)
-  const full = isFull ? await startFull(opened) : null
-  const kept = opened.move()
-  const kills = [() => killPostmaster(cluster.home), ...(full?.kills ?? [])]
   return {
-    config: [
-      `digest_key: '${'0123456789abcdef'.repeat(4)}'`,
-      `database: { url: '${cluster.postgres.url}' }`,
-      `archive: { driver: s3, bucket: ${bucket}, prefix: trail, endpoint: '${s3.endpoint}', ${ROLL}, credentials: { access_key: ${s3.accessKey}, secret_key: ${s3.secretKey} } }`,
-      ...(full?.config ?? []),
-    ].join('\n'),
+    ...{ postgres, s3 },
+    config: `digest_key: '${'0123456789abcdef'.repeat(4)}'
+database: { url: '${postgres.url}' }
+archive: { driver: s3, bucket: ${bucket}, prefix: trail, endpoint: '${s3.endpoint}', ${ROLL}, credentials: { access_key: ${s3.accessKey}, secret_key: ${s3.secretKey} } }`,
     env: {
       AWS_ACCESS_KEY_ID: s3.reader.accessKey,
       AWS_SECRET_ACCESS_KEY: s3.reader.secretKey,
@@ -84,27 +132,12 @@ async function withServers({ isFull }: { isFull: boolean }): Promise<Size> {
     },
     archive: () => `s3://${bucket}/trail`,
     rows: () => archivedRows(join(folder, 'buckets', bucket, 'trail')),
-    killServer: async (_home, random) => {
-      await kills[Math.floor(random * kills.length)]?.()
-    },
-    [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
 }
 
-async function startFull(opened: AsyncDisposableStack) {
-  const kafka = opened.use(await startLocalKafka())
-  const redis = opened.use(await startRedis())
-  const killAndRestart = async (server: Pick<typeof redis, 'kill' | 'restart'>): Promise<void> => {
-    await server.kill('SIGKILL')
-    await server.restart()
-  }
-  return {
-    config: [
-      `log: { driver: kafka, brokers: ['${kafka.brokers.join("', '")}'], replication: 1 }`,
-      `queue: { driver: redis, url: '${redis.url}' }`,
-    ],
-    kills: [() => killAndRestart(kafka), () => killAndRestart(redis)],
-  }
+async function killAndRestart(server: Killable): Promise<void> {
+  await server.kill('SIGKILL')
+  await server.restart()
 }
 
 /** Whoever started it starts it again. */

@@ -1,0 +1,129 @@
+/**
+ * One installation of a size with senders before it and a receiver behind it, for tests that break it. However often it
+ * was killed and started, in the end `settle` waits until it has caught up by itself and `check` holds what senders were
+ * told, what the receiver saw and what the archive holds against each other, without product code.
+ */
+import assert from 'node:assert/strict'
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { eventually, freePort, startInstallation, type Installation } from './installation.ts'
+import { startReceiver, type Receiver } from './receiver.ts'
+import { SOURCES, startSenders, type Senders, type Sending } from './senders.ts'
+import type { Size } from './sizes.ts'
+import { checkTrail, type Trail } from './trail-check.ts'
+
+export const SETTLE_MS_MAX = 120_000
+
+export interface TrailStage extends AsyncDisposable {
+  readonly receiver: Receiver
+  readonly url: string
+  /** Also again, after a stop or a kill. Resolves when it is ready. */
+  start(): Promise<Installation>
+  /** To wherever it runs, or not. */
+  senders(sending: Pick<Sending, 'connections' | 'events' | 'pauseMs'> & { signal?: AbortSignal }): Senders
+  /** Ids of what was acknowledged so far. */
+  acked(): readonly string[]
+  /** Resolves when the receiver got all that was acknowledged so far. */
+  delivered(): Promise<void>
+  /** Delivered, accounted for and archived, all by itself. */
+  settle(trail: Installation): Promise<void>
+  /** Stops it. @returns what was checked: how much it was, and for damaged copies */
+  check(trail: Installation): Promise<Trail>
+}
+
+/** @param settings YAML beside the size's own, sources and handler */
+export async function openTrailStage(size: Size, settings = ''): Promise<TrailStage> {
+  await using opened = new AsyncDisposableStack()
+  const folder = mkdtempSync(join(tmpdir(), 'hooktrail-trail-'))
+  opened.defer(() => {
+    rmSync(folder, { recursive: true, force: true })
+  })
+  const [ackFile, receivedFile] = [join(folder, 'acked'), join(folder, 'received')]
+  for (const file of [ackFile, receivedFile]) appendFileSync(file, '')
+  const receiver = opened.use(await startReceiver({ file: receivedFile, keepBodies: false }))
+  const port = await freePort()
+  const config = `${size.config}
+delivery: { timeout: 2s, default_retry: { max: 50, backoff: [100ms, 200ms, 500ms] } }
+${SOURCES}
+handlers: { one: { source: github, url: '${receiver.url}/one', allow_private: true } }
+${settings}`
+  const files: Files = { size, ackFile, receivedFile }
+  const url = `http://127.0.0.1:${port}`
+  const kept = opened.move()
+  return {
+    receiver,
+    url,
+    start: () => startInstallation({ folder, port, config, env: size.env }),
+    senders: ({ signal = new AbortController().signal, ...sending }) =>
+      startSenders({ ...sending, url, ackFile, signal }),
+    acked: () => lines(ackFile),
+    delivered: () => delivered(files),
+    settle: (trail) => settle(trail, files),
+    check: (trail) => check(trail, files),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  }
+}
+
+interface Files {
+  readonly size: Size
+  readonly ackFile: string
+  /** `<event id>.<handler>` and more, one request a line. */
+  readonly receivedFile: string
+}
+
+async function delivered({ ackFile, receivedFile }: Files): Promise<void> {
+  const acked = lines(ackFile)
+  await eventually('all events are delivered', SETTLE_MS_MAX, () => {
+    const received = new Set(lines(receivedFile).map((line) => line.split('.')[0]))
+    return Promise.resolve(acked.every((id) => received.has(id)) ? true : null)
+  })
+}
+
+async function settle(trail: Installation, files: Files): Promise<void> {
+  const { size, ackFile } = files
+  try {
+    await delivered(files)
+    await eventually('the report adds up', SETTLE_MS_MAX, async () => {
+      const { code } = await trail.cli('report', '--url', trail.url)
+      return code === 0 ? true : null
+    })
+    // Leases of the killed run out first; then the archive catches up while everything else is quiet.
+    await eventually('the archive holds every event and its successful attempt', SETTLE_MS_MAX, () => {
+      const succeeded = new Set(size.rows(trail.home).flatMap(({ value }) => successOf(value)))
+      return Promise.resolve(lines(ackFile).every((id) => succeeded.has(`${id}.one`)) ? true : null)
+    })
+  } catch (error) {
+    throw new Error(trail.output(), { cause: error })
+  }
+}
+
+async function check(trail: Installation, { size, ackFile, receivedFile }: Files): Promise<Trail> {
+  assert.equal(await trail.stop(), 0, trail.output())
+  const found: Trail = {
+    acked: lines(ackFile),
+    received: lines(receivedFile).flatMap((line) => line.split(' ')[0] ?? []),
+    rows: size.rows(trail.home),
+  }
+  assert.deepEqual(checkTrail(found), [])
+  const key = join(trail.home, 'keys', 'archive.pub')
+  const verified = await trail.cli('archive', 'verify', size.archive(trail.home), '--key', key)
+  assert.equal(verified.code, 0, verified.stdout + verified.stderr)
+  return found
+}
+
+export function countsText({ acked, received, rows }: Trail): string {
+  return `${acked.length} acknowledged, ${received.length} requests, ${rows.length} rows archived`
+}
+
+/** The job id, when the value is the record of a successful attempt. */
+function successOf(value: string | null): readonly string[] {
+  if (value?.includes('"kind":"attempt"') !== true && value?.includes('"kind": "attempt"') !== true) return []
+  const row = JSON.parse(value) as Record<string, unknown>
+  return row['error'] === null && typeof row['job_id'] === 'string' ? [row['job_id']] : []
+}
+
+function lines(file: string): readonly string[] {
+  const text = readFileSync(file, 'utf8').trim()
+  return text === '' ? [] : text.split('\n')
+}
