@@ -31,6 +31,8 @@ export interface S3StoreOptions {
   readonly ca: string | null
   /** For the answer to one call, retries included; bodies get time by their size on top. */
   readonly requestTimeoutMs: number
+  /** Aborted when the process stops: from then on a store that does not answer soon is given up. */
+  readonly stopping?: AbortSignal
   readonly clock: Clock
   readonly logger: Logger
 }

@@ -1,7 +1,8 @@
 /**
  * One call to the store: bounded by one deadline over all its attempts, repeated a few times where the store says
  * "later" or the connection broke. A lost answer is repeated as well: a create that had landed then reads as refused by
- * its condition, which is what callers adopt. Going on for ever is the callers' loop.
+ * its condition, which is what callers adopt. Going on for ever is the callers' loop. While the process stops, the first
+ * call without an answer ends all others: what is not archived stays in the log.
  */
 import type { S3Client } from '@aws-sdk/client-s3'
 import { isTransient, reasonOf, storeError } from './store-error.ts'
@@ -13,6 +14,8 @@ export interface S3Context {
   readonly options: S3StoreOptions
   /** In front of each key: empty, or with its slash. */
   readonly folder: string
+  /** Aborted by the first call that is not answered while the process stops, and when the store is closed. */
+  readonly givenUp: AbortController
 }
 
 export interface Call {
@@ -22,6 +25,8 @@ export interface Call {
   readonly bytes?: number
 }
 
+/** Whatever its bytes: an upload that takes longer is done again after the next start. */
+const STOPPING_MS_MAX = 10_000
 const ATTEMPTS_MAX = 4
 /** Doubles with each attempt. */
 const RETRY_MS_MIN = 100
@@ -30,7 +35,7 @@ const BYTES_PER_MS_MIN = 256
 
 /** @throws HooktrailError alone */
 export async function request<T>(
-  { options }: S3Context,
+  { options, givenUp }: S3Context,
   call: Call,
   send: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
@@ -39,13 +44,32 @@ export async function request<T>(
   const timer = setTimeout(() => {
     deadline.abort()
   }, timeoutMs)
+  const settled = hurryWhenStopping(options.stopping, givenUp)
   try {
-    return await repeat(options, deadline.signal, send)
+    return await repeat(options, AbortSignal.any([deadline.signal, givenUp.signal]), send)
   } catch (error) {
-    const timedOutAfterMs = deadline.signal.aborted ? timeoutMs : undefined
+    const stoppedAfterMs = givenUp.signal.aborted ? STOPPING_MS_MAX : undefined
+    const timedOutAfterMs = stoppedAfterMs ?? (deadline.signal.aborted ? timeoutMs : undefined)
     throw storeError(error, { key: call.key, store: storeName(options), timedOutAfterMs })
   } finally {
     clearTimeout(timer)
+    settled()
+  }
+}
+
+/** Aborts `givenUp` so long after the stop began, or from now when it has begun; not any more once the result is called. */
+function hurryWhenStopping(stopping: AbortSignal | undefined, givenUp: AbortController): () => void {
+  let timer: NodeJS.Timeout | undefined
+  const begin = (): void => {
+    timer = setTimeout(() => {
+      givenUp.abort()
+    }, STOPPING_MS_MAX)
+  }
+  if (stopping?.aborted === true) begin()
+  else stopping?.addEventListener('abort', begin, { once: true })
+  return () => {
+    clearTimeout(timer)
+    stopping?.removeEventListener('abort', begin)
   }
 }
 

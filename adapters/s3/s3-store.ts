@@ -53,7 +53,8 @@ async function whyNoArchive(context: S3Context): Promise<string | null> {
 }
 
 function contextOf(options: S3StoreOptions): S3Context {
-  return { client: openClient(options), options, folder: folderOf(options.prefix) }
+  const givenUp = new AbortController()
+  return { client: openClient(options), options, folder: folderOf(options.prefix), givenUp }
 }
 
 /** Looks again when a key that was not found is listed: somebody created it in between. */
@@ -101,6 +102,7 @@ class BucketStore implements S3Store {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
+    this.#context.givenUp.abort()
     this.#context.client.destroy()
     return Promise.resolve()
   }

@@ -23,24 +23,27 @@ const REQUEST_TIMEOUT_MS = 30_000
 export async function openArchiveStore(
   context: Context,
   opened: AsyncDisposableStack,
+  stopping: AbortSignal,
 ): Promise<ArchiveStore> {
   const { s3 } = context.config.archive
   if (s3 === null) return openDirectoryStore(folderOf(context), context)
   const { openS3Store } = await import('../../adapters/s3/s3-store.ts')
-  return opened.use(openS3Store(s3Options(context, s3)))
+  return opened.use(openS3Store({ ...s3Options(context, s3), stopping }))
 }
 
 /** Resolves with null while there is no archive, or where this process cannot see it. */
 export function archiveReader(
   context: Context,
   opened: AsyncDisposableStack,
+  stopping: AbortSignal,
 ): () => Promise<ArchiveStore | null> {
   const { s3 } = context.config.archive
   if (s3 === null) return () => unlessAbsent(openDirectoryForReading(folderOf(context)))
   let bucket: ArchiveStore | null = null
+  const options = { ...s3Options(context, s3), stopping }
   return async () => {
     const { openS3ForReading } = await import('../../adapters/s3/s3-store.ts')
-    bucket ??= await unlessAbsent(openS3ForReading(s3Options(context, s3)).then((store) => opened.use(store)))
+    bucket ??= await unlessAbsent(openS3ForReading(options).then((store) => opened.use(store)))
     return bucket
   }
 }

@@ -35,7 +35,7 @@ interface Parts {
   readonly ingress: Ingress | null
   /** What is opened later, for as long as the listeners stand. */
   readonly opened: AsyncDisposableStack
-  readonly isStopping: () => boolean
+  readonly stopping: AbortSignal
 }
 
 /** With ingress in the process, dispatcher and archiver get a thread of their own. */
@@ -52,8 +52,12 @@ export async function runServices(
   failure.promise.catch(() => undefined)
   const onFailed = failure.reject
   context.postgres?.done?.catch(onFailed)
-  signal.addEventListener('abort', context.beginStop, { once: true })
-  let stopping = false
+  const stopping = new AbortController()
+  const beginStop = (): void => {
+    stopping.abort()
+    context.beginStop()
+  }
+  signal.addEventListener('abort', beginStop, { once: true })
   await using undo = new AsyncDisposableStack()
   const own = STORE_SERVICES.filter((name) => names.has(name))
   const isApart = hasServicesThread(names)
@@ -65,26 +69,25 @@ export async function runServices(
   const ingress = names.has('ingress') ? undo.use(await startIngress(context.config, context)) : null
   ingress?.done.catch(onFailed)
   const opened = undo.use(new AsyncDisposableStack())
-  const parts = { names, services, thread, ingress, opened, isStopping: () => stopping }
+  const parts = { names, services, thread, ingress, opened, stopping: stopping.signal }
   await register(listeners, context, parts)
   const addresses = await listeners.listen(ingress !== null)
   signal.throwIfAborted()
   const kept = undo.move()
   const stop = async (): Promise<void> => {
-    stopping = true
-    context.beginStop()
+    beginStop()
     await kept.disposeAsync()
   }
   return { addresses, failed: failure.promise, stop }
 }
 
 async function register({ open, admin }: Listeners, context: Context, parts: Parts): Promise<void> {
-  const { names, services, ingress, isStopping, opened } = parts
-  const openArchive = archiveReader(context, opened)
+  const { names, services, ingress, stopping, opened } = parts
+  const openArchive = archiveReader(context, opened, stopping)
   const deps = { ...context, report: createReportStore(context.database, logEndsOf(context)), openArchive }
   await admin.register(healthRoutes, {
     ...deps,
-    ready: () => !isStopping() && (ingress?.ready() ?? services.isPrepared),
+    ready: () => !stopping.aborted && (ingress?.ready() ?? services.isPrepared),
     services: () => reportOf(context, parts),
   })
   if (names.has('api')) {

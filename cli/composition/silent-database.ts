@@ -31,7 +31,6 @@ export async function giveUpWhenSilent(
       ),
       clock.sleep(SILENT_MS_MAX, stopped).then(() => false),
     ])
-    if (stopped.aborted) return
     if (answered) answeredAtMs = clock.monotonic()
     else if (clock.monotonic() - answeredAtMs >= SILENT_MS_MAX) {
       logger.warn({ silentMs: SILENT_MS_MAX }, 'the database does not answer: the stop does not wait for it')

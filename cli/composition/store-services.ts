@@ -122,7 +122,7 @@ export class StoreServices implements AsyncDisposable {
   async #beginArchiver({ archiveId }: StoreIdentity, demand: Demand): Promise<void> {
     if (!this.#options.names.includes('archiver') || this.#stopping.signal.aborted) return
     this.#archiverWaitsFor = 'the archive'
-    const archive = await openArchiveStore(this.#context, this.#stack)
+    const archive = await openArchiveStore(this.#context, this.#stack, this.#stopping.signal)
     const given = { archive, demand, rememberedArchiveId: archiveId }
     const awaited = this.#awaited('the archive', (line) => (this.#archiverWaitsFor = line))
     const archiver = await waitFor(this.#context, awaited, (context) => openArchiver(context, given))

@@ -20,7 +20,7 @@ else {
       await store.create(objectOf(key, Buffer.from('x')))
     const client = openClient(options)
     const paged = listObjects(
-      { client, options, folder: `${options.prefix}/` },
+      { client, options, folder: `${options.prefix}/`, givenUp: new AbortController() },
       { prefix: '', after: '', entriesMax: 2 },
     )
     await assert.rejects(Array.fromAsync(paged), failsWith('ARCHIVE_STORE_UNAVAILABLE'))

@@ -1,19 +1,29 @@
-/** A start while the bucket of the archive does not answer: events are taken and delivered, and archived when it is back. */
+/**
+ * A start while the bucket of the archive is away or hangs: events are taken and delivered, and archived when it is back;
+ * a stop meanwhile does not wait for it.
+ */
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 import { archivedRows } from '../support/archive-reader.ts'
-import { eventually, freePort, startInstallation } from '../support/installation.ts'
+import { eventually, freePort, startInstallation, type Installation } from '../support/installation.ts'
+import { stopSoon } from '../support/outage.ts'
 import { startReceiver } from '../support/receiver.ts'
 import { createLockedBucket, startOrReason } from '../support/services/s3-service.ts'
 import { startVersitygw } from '../support/services/versitygw.ts'
 
 const SECRET = 'a-secret-for-the-bucket-test'
 
-test('a bucket that comes later is waited for by the archiver alone', async (t) => {
+for (const [what, signal] of [
+  ['comes later', 'SIGKILL'],
+  ['hangs', 'SIGSTOP'],
+] as const)
+  test(`a bucket that ${what} is waited for by the archiver alone`, (t) => withoutBucket(t, signal))
+
+async function withoutBucket(t: TestContext, signal: 'SIGKILL' | 'SIGSTOP'): Promise<void> {
   await using opened = new AsyncDisposableStack()
   const folder = mkdtempSync(join(tmpdir(), 'hooktrail-bucket-'))
   opened.defer(() => {
@@ -26,36 +36,39 @@ test('a bucket that comes later is waited for by the archiver alone', async (t) 
   }
   opened.use(s3)
   const bucket = await createLockedBucket(s3)
-  await s3.kill('SIGKILL')
+  await s3.kill(signal)
   const receiver = opened.use(await startReceiver())
-  const trail = opened.use(
-    await startInstallation({
+  const port = await freePort()
+  const start = (): Promise<Installation> =>
+    startInstallation({
       folder,
-      port: await freePort(),
+      port,
       config: `
 archive: { driver: s3, bucket: ${bucket}, endpoint: '${s3.endpoint}', credentials: { access_key: ${s3.accessKey}, secret_key: ${s3.secretKey} }, roll: { age: 1s }, heartbeat: 1s }
 sources: { github: { verify: github, secrets: ['${SECRET}'] } }
 handlers: { one: { source: github, url: '${receiver.url}/one', allow_private: true } }
 `,
-    }),
-  )
+    })
+  const first = opened.use(await start())
   const body = '{"zen":"Half measures are as bad as nothing at all."}'
   const signature = `sha256=${createHmac('sha256', SECRET).update(body).digest('hex')}`
   const headers = { 'x-hub-signature-256': signature, 'x-github-event': 'ping', 'x-github-delivery': '1' }
-  const response = await fetch(`${trail.url}/webhooks/github`, { method: 'POST', body, headers })
+  const response = await fetch(`${first.url}/webhooks/github`, { method: 'POST', body, headers })
   assert.equal(response.status, 200)
   const { event_id: eventId } = (await response.json()) as { event_id: string }
   await eventually('the event is delivered', 20_000, () =>
     Promise.resolve(receiver.requests.length > 0 ? true : null),
   )
-  const health = JSON.stringify(await trail.api('/health'))
+  const health = JSON.stringify(await first.api('/health'))
   assert.match(health, /"archive":"(waiting|unknown)"/)
   assert.match(health, /"waiting_for":"the archive/)
 
-  await s3.restart()
+  assert.equal(await stopSoon(first), 0, first.output())
+  const trail = opened.use(await start())
+  await (signal === 'SIGSTOP' ? s3.kill('SIGCONT') : s3.restart())
   await eventually('the event is archived', 60_000, () => {
     const rows = archivedRows(join(folder, 's3', 'buckets', bucket))
     return Promise.resolve(rows.some((row) => row.eventId === eventId) ? true : null)
   })
   assert.equal(await trail.stop(), 0, trail.output())
-})
+}
