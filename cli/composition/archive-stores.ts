@@ -52,7 +52,7 @@ export function archiveReader(
 export function openUnion(
   context: Context,
   opened: AsyncDisposableStack,
-  openArchive = archiveReader(context, opened),
+  openArchive: () => Promise<ArchiveStore | null>,
 ): UnionLog {
   const openSource = async (): Promise<ArchiveSource> => {
     const keys = await archiveKeys(context)

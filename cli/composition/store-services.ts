@@ -9,7 +9,7 @@ import type { EventLog } from '../../core/ports/event-log.ts'
 import type { StoreIdentity } from '../../core/ports/job-store.ts'
 import type { Service } from '../../core/service.ts'
 import { startDispatcher } from '../../dispatcher/start-dispatcher.ts'
-import { archiveKeys, openArchiveStore, openUnion } from './archive-stores.ts'
+import { archiveKeys, archiveReader, openArchiveStore, openUnion } from './archive-stores.ts'
 import type { Context } from './context.ts'
 import { openArchiver } from './open-archiver.ts'
 import { openQueue } from './open-queue.ts'
@@ -95,7 +95,8 @@ export class StoreServices implements AsyncDisposable {
       await this.#warnWithoutKey()
       const queue = this.#stack.use(await openQueue(this.#context, identity.storeId))
       // Below the dispatcher, which reads payloads while it drains.
-      const log = openUnion(this.#context, this.#stack.use(new AsyncDisposableStack()))
+      const reading = this.#stack.use(new AsyncDisposableStack())
+      const log = openUnion(this.#context, reading, archiveReader(this.#context, reading, signal))
       this.#dispatcher = this.#keep(
         await startDispatcher(this.#context.config, {
           ...{ ...this.#context, ...this.#served(), log, queue, demand, abandoned },

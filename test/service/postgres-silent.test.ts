@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openDatabase, type Database } from '../../adapters/postgres/pool.ts'
+import { giveUpWhenSilent } from '../../cli/composition/silent-database.ts'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
+import { HandClock } from '../support/hand-clock.ts'
 import { createTestDatabase, silentLogger } from '../support/postgres.ts'
 
 const PID = { name: 'silent_pid', text: 'SELECT pg_backend_pid() AS pid' }
@@ -76,4 +78,42 @@ test('a transaction whose connection goes silent ends without waiting for its ro
   } finally {
     process.kill(stopped, 'SIGCONT')
   }
+})
+
+test('a stop gives up a database that is silent, with all that waits for it', async () => {
+  await using database = await createTestDatabase()
+  const { url } = database
+  const pool = openDatabase({ url, connectionsMax: 1, applicationName: 'test', logger: silentLogger })
+  const [backend] = await pool.query<{ pid: number }>(PID)
+  const pid = backend?.pid ?? 0
+  const clock = new HandClock()
+  const ended = new AbortController()
+  process.kill(pid, 'SIGSTOP')
+  try {
+    const isAway = (error: unknown): boolean => isHooktrailError(error, 'STORE_UNAVAILABLE')
+    const waiting = assert.rejects(pool.query('SELECT 1'), isAway)
+    const watching = giveUpWhenSilent({ database: pool, clock, logger: silentLogger }, ended.signal)
+    clock.advance(60_000)
+    await watching
+    assert.ok(pool.abandoned.aborted)
+    await waiting
+    await assert.rejects(pool.query('SELECT 1'), isAway)
+    await assert.rejects(pool.connect(), isAway)
+    await pool[Symbol.asyncDispose]()
+  } finally {
+    process.kill(pid, 'SIGCONT')
+  }
+})
+
+test('a stop waits for a database that answers', async () => {
+  await using database = await createTestDatabase()
+  const { url } = database
+  await using pool = openDatabase({ url, connectionsMax: 1, applicationName: 'test', logger: silentLogger })
+  const clock = new HandClock()
+  const ended = new AbortController()
+  const watching = giveUpWhenSilent({ database: pool, clock, logger: silentLogger }, ended.signal)
+  await pool.query(PID)
+  ended.abort()
+  await watching
+  assert.ok(!pool.abandoned.aborted)
 })

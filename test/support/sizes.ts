@@ -11,7 +11,7 @@ import { startLocalKafka, type LocalKafka } from './services/kafka.ts'
 import { ServiceUnavailableError } from './services/local-process.ts'
 import { startPostgresServer, type PostgresServer } from './services/postgres-server.ts'
 import { startRedis, type RedisServer } from './services/redis.ts'
-import { createLockedBucket, type S3Service } from './services/s3-service.ts'
+import { createLockedBucket, type KillableS3 } from './services/s3-service.ts'
 import { startVersitygw } from './services/versitygw.ts'
 
 export type SizeName = 'one box' | 'Postgres and S3' | 'full'
@@ -34,7 +34,7 @@ export interface Servers {
   readonly postgres: PostgresServer
   readonly kafka: LocalKafka
   readonly redis: RedisServer
-  readonly s3: S3Service
+  readonly s3: KillableS3
 }
 
 export interface FullSize extends Size {
@@ -110,7 +110,7 @@ queue: { driver: redis, url: '${redis.url}' }`,
 
 type Shared = Omit<Size, 'killServer' | typeof Symbol.asyncDispose> & {
   readonly postgres: PostgresServer
-  readonly s3: S3Service
+  readonly s3: KillableS3
 }
 
 /** What both larger sizes have: a Postgres and a bucket. */
