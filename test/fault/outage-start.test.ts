@@ -4,10 +4,10 @@
  * everything else follows by itself. What cannot be waited for ends the start with its reason.
  */
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { after, test, type TestContext } from 'node:test'
 import { messageOf } from '../../core/error/message-of.ts'
 import type { Installation } from '../support/installation.ts'
-import { isReady, stopSoon, untilHealthSays } from '../support/outage.ts'
+import { isReady, untilHealthSays } from '../support/outage.ts'
 import { scale } from '../support/scale.ts'
 import { openSize, type FullSize, type Servers } from '../support/sizes.ts'
 import { countsText, openTrailStage, type TrailStage } from '../support/trail-stage.ts'
@@ -18,28 +18,33 @@ const ORDERS: readonly (readonly (keyof Servers)[])[] = [
 ]
 const CONNECTIONS = 4
 
-test('the servers may all be away at the start and come in any order', async (t) => {
-  await using opened = new AsyncDisposableStack()
-  const size = await openSize('full')
-  if (typeof size === 'string') {
-    t.skip(size)
-    return
-  }
-  opened.use(size)
-  const stage = opened.use(await openTrailStage(size))
-  let trail: Installation | null = null
-  for (const order of ORDERS) {
-    if (trail !== null) assert.equal(await stopSoon(trail), 0, trail.output())
-    for (const name of order) await size.servers[name].kill('SIGKILL')
-    trail = await startWithout(stage)
-    for (const name of order) await bring(name, { size, stage, trail })
-    await stage.delivered()
-  }
-  assert.ok(trail !== null)
+const size = await openSize('full')
+if (typeof size === 'string') test('a start without its servers', { skip: size })
+else {
+  const stage = await openTrailStage(size)
+  after(async () => {
+    await stage[Symbol.asyncDispose]()
+    await size[Symbol.asyncDispose]()
+  })
+  for (const order of ORDERS)
+    test(`all servers may be away at the start and come as ${order.join(', ')}`, (t) =>
+      inOrder(t, { order, size, stage }))
+  test('a database that refuses ends the start, whether the log is there or not', () => refused(size))
+}
+
+interface Ordered {
+  readonly order: readonly (keyof Servers)[]
+  readonly size: FullSize
+  readonly stage: TrailStage
+}
+
+async function inOrder(t: TestContext, { order, size, stage }: Ordered): Promise<void> {
+  for (const name of order) await size.servers[name].kill('SIGKILL')
+  const trail = await startWithout(stage)
+  for (const name of order) await bring(name, { size, stage, trail })
   await stage.settle(trail)
   t.diagnostic(countsText(await stage.check(trail)))
-  await t.test('a database that refuses ends the start, whether the log is there or not', () => refused(size))
-})
+}
 
 /** Ready by itself, although nothing is there. */
 async function startWithout(stage: TrailStage): Promise<Installation> {
