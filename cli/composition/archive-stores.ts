@@ -64,15 +64,19 @@ export function openUnion(
   return new UnionLog(context.log, opened.use(new ArchiveRange({ openSource, clock: context.clock })))
 }
 
-/** Whose notes are believed: the key of the setting, or the one that the archiver keeps in the home. @throws ARCHIVE_READER_MISSING */
+/** Whose notes are believed: the keys of the settings, or the one that the archiver keeps in the home. @throws ARCHIVE_READER_MISSING */
 export async function archiveKeys({ config, home }: Context): Promise<readonly NoteVerifier[]> {
-  const { signingKey } = config.archive
-  if (signingKey !== null) return [parseVerifierKey(archiveSignerOf(signingKey, 'archive.signing_key').vkey)]
+  const { signingKey, publicKey } = config.archive
+  const given = [
+    ...(signingKey === null ? [] : [archiveSignerOf(signingKey, 'archive.signing_key').vkey]),
+    ...(publicKey === null ? [] : [publicKey]),
+  ]
+  if (given.length > 0) return given.map(parseVerifierKey)
   const file = archivePublicKeyPath(home)
   try {
     return await readPublicKeys(file)
   } catch (error) {
-    const reason = `neither archive.signing_key nor ${file}`
+    const reason = `neither archive.public_key nor archive.signing_key nor ${file}`
     throw new HooktrailError('ARCHIVE_READER_MISSING', { reason }, error)
   }
 }

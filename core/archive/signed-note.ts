@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { createPublicKey, hash, sign, verify, type KeyObject } from 'node:crypto'
-import { HooktrailError } from '../error/hooktrail-error.ts'
+import { HooktrailError, isHooktrailError } from '../error/hooktrail-error.ts'
 
 /** Signature type byte of Ed25519 in key hashes and verifier keys. */
 const ED25519 = 0x01
@@ -54,6 +54,16 @@ export function parseVerifierKey(vkey: string): NoteVerifier {
   if (keyHash.toString('hex') !== hashHex) throw invalid('the hash in the verifier key is wrong')
   const jwk = { kty: 'OKP', crv: 'Ed25519', x: raw.toString('base64url') }
   return { name, keyHash, vkey: vkeyOf(name, raw), publicKey: createPublicKey({ key: jwk, format: 'jwk' }) }
+}
+
+export function isVerifierKey(vkey: string): boolean {
+  try {
+    parseVerifierKey(vkey)
+    return true
+  } catch (error) {
+    if (isHooktrailError(error)) return false
+    throw error
+  }
 }
 
 /** @param text ends in a newline. */

@@ -108,6 +108,8 @@ export interface ArchiveConfig {
   readonly idleHeartbeatMs: number
   /** PEM (PKCS #8, Ed25519); null: $HOOKTRAIL_HOME/keys/archive.key, made at first start. */
   readonly signingKey: string | null
+  /** Verifier key line, believed beside that of `signingKey`; null: where there is neither, $HOOKTRAIL_HOME/keys/archive.pub. */
+  readonly publicKey: string | null
 }
 
 export interface ApiConfig {

@@ -4,6 +4,7 @@
  */
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
+import { isVerifierKey } from '../archive/signed-note.ts'
 import { compileFilter } from '../match/filter.ts'
 import { isEventPattern } from '../match/event-pattern.ts'
 import { compileSelector } from '../match/selector.ts'
@@ -66,6 +67,12 @@ export const flag = field('boolean', 'true or false', (value) => {
 export const text = field('text', 'text that is not empty', (value) => {
   const found = scalarText(value)
   return found !== null && found !== '' && found.length <= TEXT_CHARACTERS_MAX ? found : null
+})
+
+/** Empty, as from a variable that is not set yet, it is none. */
+export const publicKey = field('key', 'a public key as hooktrail keys show prints it', (value) => {
+  const found = scalarText(value)
+  return found === '' || (found !== null && isVerifierKey(found)) ? found : null
 })
 
 /** `later`: values of the full design that this version does not have, and what to use instead; refused by name. */

@@ -15,6 +15,7 @@ import {
   headerValue,
   list,
   listen,
+  publicKey,
   ratio,
   secret,
   section,
@@ -230,6 +231,11 @@ export const sectionSchemas = {
       })
       .optional()
       .describe('default: made at $HOOKTRAIL_HOME/keys/archive.key'),
+    public_key: publicKey
+      .optional()
+      .describe(
+        'of the archive, for dispatchers and APIs that do not sign it; default: $HOOKTRAIL_HOME/keys/archive.pub',
+      ),
   }),
   api: section({
     listen: listen.optional().describe("default: the server's own listener"),

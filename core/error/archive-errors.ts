@@ -115,7 +115,7 @@ export const archiveErrors = {
     what: 'this process would have to read the archive and cannot: it sees none, or lacks its public key',
     events:
       'what the log has forgotten is neither planned nor delivered by this process; nothing is lost, and what is in the log goes on',
-    fix: 'give the process the same archive.* settings as the archiver has, with archive.signing_key, or keys/archive.pub in its $HOOKTRAIL_HOME',
+    fix: 'give the process the same archive.* settings as the archiver has, with archive.public_key (hooktrail keys show prints it), or keys/archive.pub in its $HOOKTRAIL_HOME',
     read: 'docs/sizes.md',
   },
   ARCHIVE_NOT_FOUND: {

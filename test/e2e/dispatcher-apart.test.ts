@@ -59,7 +59,7 @@ handlers: { ${handlerOf('cut')}, ${handlerOf('whole')} }
     const text = await (await fetch(`${dispatcher.url}/health`)).text()
     return text.includes('ARCHIVE_READER_MISSING') ? text : null
   })
-  assert.match(health, /neither archive\.signing_key nor .*archive\.pub/)
+  assert.match(health, /neither archive\.public_key nor .*archive\.pub/)
 })
 
 async function append(log: EventLog, source: string, count: number): Promise<void> {

@@ -42,6 +42,7 @@ export const SETTINGS: ArchiveConfig = {
   heartbeatMs: 60_000,
   idleHeartbeatMs: 900_000,
   signingKey: null,
+  publicKey: null,
 }
 
 /** One archiver's view: its own clock, its own faults, the shared log and archive. */

@@ -208,6 +208,7 @@ function stageConfig(options: StageOptions, url: string): Config {
       heartbeatMs: 1,
       idleHeartbeatMs: 1,
       signingKey: null,
+      publicKey: null,
     },
     api: { listen: null, authToken: null, metricsAuthToken: null, requireReason: false },
     delivery: { signingSecrets: [], eventTtlMs: null, responseBytesKept: { ok: 0, failed: 1_024 } },

@@ -143,6 +143,7 @@ function testConfig({ sources, inFlightBytesMax }: FixtureOptions): Config {
       heartbeatMs: 1,
       idleHeartbeatMs: 1,
       signingKey: null,
+      publicKey: null,
     },
     api: { listen: null, authToken: null, metricsAuthToken: null, requireReason: false },
     delivery: { signingSecrets: [], eventTtlMs: null, responseBytesKept: { ok: 0, failed: 0 } },

@@ -1,7 +1,9 @@
 /** Reading hooktrail.yaml: places of faults, expansions, defaults, cross-checks, and that no text makes it throw. */
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { makeSigner } from '../../core/archive/signed-note.ts'
 import { readConfig } from '../../core/config/read-config.ts'
 import { starterConfig, templateConfig } from '../../core/config/starter.ts'
 import { summarizeSources } from '../../core/config/warn-config.ts'
@@ -45,6 +47,15 @@ sources:
   assert.equal(config.server.port, 9000)
   assert.deepEqual(config.sources[0]?.secrets, [env.SECRET, 'from-a-file', env.TRICKY])
   assert.deepEqual(config.sources[1]?.secrets, ['literal-${SECRET}'])
+})
+
+test('the public key of an archive is checked where it is given, and empty while nobody knows it', () => {
+  const { vkey } = makeSigner(generateKeyPairSync('ed25519').privateKey, 'hooktrail-archive')
+  const withKey = (key: string): string => `version: 1\narchive: { public_key: '${key}' }\n`
+  assert.equal(valid(withKey(vkey)).archive.publicKey, vkey)
+  assert.equal(valid(withKey('')).archive.publicKey, null)
+  const [fault, ...others] = faultsOf(withKey(vkey.replace('+', '+0')))
+  assert.deepEqual([fault?.path, others], ['archive.public_key', []])
 })
 
 test('a reference that leads nowhere is one fault that names it', () => {
