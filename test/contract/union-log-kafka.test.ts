@@ -9,6 +9,7 @@ import { openS3Stage, type S3Stage } from '../support/s3-stage.ts'
 import { kafkaOrReason } from '../support/services/kafka.ts'
 import { startOrReason, type KillableS3 } from '../support/services/s3-service.ts'
 import { startVersitygw } from '../support/services/versitygw.ts'
+import { eventually } from '../support/installation.ts'
 import { EVERYTHING, openUnionStage, type ArchivePlace } from '../support/union-stage.ts'
 import { exerciseUnionLog, type UnionPlace } from './union-log.ts'
 
@@ -33,8 +34,10 @@ else {
     const at = { topic: topic.name, topicId: topic.id, partition: 0 }
     for (const ending of ['abort', 'commit'] as const) await send(place.kafka, topic.name, ending)
     // A commit is answered before its last marker can be read.
-    while ((await place.log.bounds(at)).highWatermark < 4n);
-    const logged = await place.log.read({ ...at, from: 0n, ...EVERYTHING })
+    const logged = await eventually('the second marker can be read', 10_000, async () => {
+      const read = await place.log.read({ ...at, from: 0n, ...EVERYTHING })
+      return read.next === 4n ? read : null
+    })
     assert.deepEqual(
       logged.gaps.map(({ reason }) => reason),
       ['aborted', 'control', 'control'],
