@@ -85,11 +85,11 @@ async function begin({ flags, services, logger, stop, opened }: Beginning): Prom
   if (isFirstStart(flags) && services === ALL) await prepareFirstStart(flags.config)
   const { config, warnings } = loadConfig(flags)
   for (const warning of warnings) logger.warn({}, warning)
-  if (services !== ALL && config.database.url === null)
-    throw new HooktrailError('DATABASE_URL_MISSING', { process: services.join() })
   const names = new Set(services)
   // One process for everything leaves no handler out; a dispatcher alone is one of several.
   const serves = services === ALL ? null : servedOf(config, flags)
+  if (services !== ALL && config.database.url === null)
+    throw new HooktrailError('DATABASE_URL_MISSING', { process: services.join() })
   const { connectionsMax: allMax } = config.database
   const connectionsMax = hasServicesThread(names) ? Math.floor(allMax / 2) : allMax
   const home = homeOf(process.env)
