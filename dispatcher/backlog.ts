@@ -32,6 +32,7 @@ export interface BacklogOptions {
 export class Backlog {
   readonly #options: BacklogOptions
   readonly #loads: ReadonlyMap<string, Load>
+  #room = new AbortController()
 
   constructor(options: BacklogOptions) {
     this.#options = options
@@ -43,13 +44,12 @@ export class Backlog {
   admits(handler: string, jobs: number): boolean {
     const load = this.#loads.get(handler)
     if (load?.active !== true) return false
-    this.#judge(handler, load, jobs)
-    return load.held === null
+    return this.#judge(handler, load, jobs) === null
   }
 
-  /** True when a bound, not an operator, keeps some handler behind: it may go on at any moment. */
-  get anyHeld(): boolean {
-    return [...this.#loads.values()].some(({ active, held }) => active && held !== null)
+  /** Aborted when a handler that was kept behind may go on: whoever waits for records has something else to do. */
+  get room(): AbortSignal {
+    return this.#room.signal
   }
 
   /** Keeps room for a step that is being planned; `settle` gives it back. */
@@ -67,7 +67,10 @@ export class Backlog {
 
   /** A job left the states available and running. */
   finished(handler: string): void {
-    this.#change(handler, (load) => (load.open -= 1))
+    const load = this.#loads.get(handler)
+    if (load === undefined) return
+    load.open -= 1
+    this.#release(handler, load)
   }
 
   async step(): Promise<number> {
@@ -78,14 +81,27 @@ export class Backlog {
       const row = openOf.get(handler) ?? { available: 0, running: 0, retryable: 0 }
       load.open = row.available + row.running
       load.retryable = row.retryable
+      const wasActive = load.active
       load.active = (statusOf.get(handler) ?? 'active') === 'active'
+      if (load.active && !wasActive) this.#announceRoom()
+      this.#release(handler, load)
       for (const state of ['available', 'running', 'retryable'] as const)
         this.#options.metrics.set('open_jobs', { handler, state }, row[state])
     }
-    return this.anyHeld ? POLL_HELD_MS : POLL_MS
+    return [...this.#loads.values()].some(({ held }) => held !== null) ? POLL_HELD_MS : POLL_MS
   }
 
-  #judge(handler: string, load: Load, jobs: number): void {
+  #release(handler: string, load: Load): void {
+    if (load.held !== null && this.#judge(handler, load, 0) === null) this.#announceRoom()
+  }
+
+  #announceRoom(): void {
+    const room = this.#room
+    this.#room = new AbortController()
+    room.abort()
+  }
+
+  #judge(handler: string, load: Load, jobs: number): Load['held'] {
     const held = load.held
     const factor = held === null ? 1 : 0.5
     const open = load.open + load.reserved + (held === null ? jobs : 0)
@@ -93,6 +109,7 @@ export class Backlog {
     else load.held = open > OPEN_JOBS_MAX * factor ? 'open_jobs' : null
     if (load.held === 'retry_backlog' && held !== 'retry_backlog')
       this.#options.logger.warn({ handler, retryable: load.retryable }, 'retry_backlog: planning pauses')
+    return load.held
   }
 
   #change(handler: string, change: (load: Load) => void): void {

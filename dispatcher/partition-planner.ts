@@ -32,8 +32,6 @@ const TAIL_WAIT_MS = 1_000
 const STEP_RECORDS_ENOUGH = 100
 const QUIET_RECORDS_PER_SECOND = 100
 const STEP_PAUSE_MS_MAX = 100
-/** While a bound holds a handler, which may end at any moment. */
-const HELD_WAIT_MS = 50
 /** Positions are kept in memory between steps and read again after this long, or when a commit disagrees. */
 const POSITIONS_KEPT_MS = 1_000
 
@@ -93,6 +91,7 @@ export class PartitionPlanner {
   async step(signal: AbortSignal, tailWaitMs: number = TAIL_WAIT_MS): Promise<PlannerStep> {
     if (!(await this.#options.lease.hold())) return 'not-leased'
     const positions = await this.#standing()
+    const untilRoom = AbortSignal.any([signal, this.#options.backlog.room])
     const { index, catchUp } = chooseSteps({
       index: positions.get(INDEX_HANDLER) ?? 0n,
       handlers: this.#handlerPositions(positions),
@@ -100,10 +99,8 @@ export class PartitionPlanner {
     })
     const choice = catchUp !== null && this.#lastKind === 'index' ? catchUp : index
     this.#lastKind = choice.kind
-    let waitMs = Math.min(tailWaitMs, this.#stuck.retryMs())
-    if (this.#options.backlog.anyHeld) waitMs = Math.min(HELD_WAIT_MS, waitMs)
-    if (catchUp !== null) waitMs = 0
-    const result = await this.#take(choice, waitMs, signal)
+    const waitMs = catchUp === null ? Math.min(tailWaitMs, this.#stuck.retryMs()) : 0
+    const result = await this.#take(choice, waitMs, untilRoom)
     // Nothing new for the index, but somebody is behind: that one is next.
     return result === 'idle' && catchUp !== null && choice === index
       ? this.#take(catchUp, 0, signal).finally(() => (this.#lastKind = 'catch-up'))
