@@ -135,7 +135,7 @@ async function quiet(bench: Bench): Promise<void> {
 
 async function idle(bench: Bench): Promise<readonly Figure[]> {
   bench.options.onStage('idle')
-  await delay(2000)
+  await quiet(bench)
   const before = bench.installation.usage()
   const windowMs = 8000
   await delay(windowMs)
