@@ -145,8 +145,10 @@ class PostgresLog implements PostgresEventLog {
   async diskUsage(): Promise<{ usedBytes: bigint; capacityBytes: bigint | null }> {
     const folder = this.#options.dataDirectory ?? null
     if (folder !== null) {
-      const { blocks, bavail, bsize } = await statfs(folder, { bigint: true })
-      return { usedBytes: (blocks - bavail) * bsize, capacityBytes: blocks * bsize }
+      const { blocks, bfree, bavail, bsize } = await statfs(folder, { bigint: true })
+      // As df says it: what is reserved for root is neither used nor to be had.
+      const used = blocks - bfree
+      return { usedBytes: used * bsize, capacityBytes: (used + bavail) * bsize }
     }
     const [row] = await asLogError(
       this.#database.query<{ bytes: bigint }>(
