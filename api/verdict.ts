@@ -145,7 +145,7 @@ function archiveTroubles(archive: ArchiveFacts, facts: HealthFacts): readonly st
       ? [`No heartbeat of the archive for ${spanText(heartbeatAgeSeconds)}: is an archiver running?`]
       : []),
     ...(marginSeconds(archive, facts) === 0
-      ? ['The archive is as far behind as log.retention: nothing is cut.']
+      ? ['The archive is as far behind as log.retention: the log is kept longer, until it is archived.']
       : []),
   ]
 }

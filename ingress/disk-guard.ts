@@ -8,7 +8,7 @@ import type { Logger } from '../core/log.ts'
 import type { EventLog } from '../core/ports/event-log.ts'
 
 const MAKE_ROOM =
-  'hooktrail status says whether the archiver or a handler is behind, which keeps the log from being cut; else free space, shorten log.retention or enlarge the disk (docs/operations.md)'
+  'hooktrail status says whether the archiver is behind, which keeps the log from being cut; else free space, shorten log.retention or enlarge the disk (docs/operations.md)'
 
 export class DiskGuard {
   readonly #log: Pick<EventLog, 'diskUsage'>
