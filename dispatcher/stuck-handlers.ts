@@ -39,10 +39,13 @@ export class StuckHandlers {
     return stuck !== undefined && this.#options.clock.monotonic() < stuck.until
   }
 
-  /** Until the first of them is tried again; Infinity when there is none. */
+  /**
+   * Until the first of them is tried again; Infinity when there is none. Whose time has passed is tried as soon as it is
+   * admitted, and is not waited for: a bound or an operator may hold it back for days.
+   */
   retryMs(): number {
     const now = this.#options.clock.monotonic()
-    return Math.max(0, Math.min(...[...this.#stuck.values()].map(({ until }) => until)) - now)
+    return Math.min(...[...this.#stuck.values()].map(({ until }) => until - now).filter((ms) => ms > 0))
   }
 
   /** What they need is on its way. */

@@ -115,3 +115,28 @@ test('two partitions that plan the same ids under other keys at once make each i
   assert.equal(verdicts.filter(({ kind }) => kind === 'first').length, 100)
   assert.equal((await stage.store.openJobs())[0]?.available, 100)
 })
+
+test('an event whose key came back past the window is first for a handler that is behind, too', async () => {
+  await using stage = await createJobStage()
+  const before = claim(0, { key: 'again' })
+  const past = claim(1, { key: 'again', timestampMs: before.timestampMs + BigInt(before.windowMs) + 1n })
+  for (const each of [before, past])
+    assert.deepEqual(await verdictsOf(stage.store, { claims: [each], handlers: [INDEX_HANDLER] }), [FIRST])
+  const behind = { claims: [before, past], handlers: ['billing'] }
+  assert.deepEqual(await verdictsOf(stage.store, behind), [FIRST, FIRST])
+})
+
+test('a handler starts as a new one on another source, and at 0 on later partitions of its own', async () => {
+  await using stage = await createJobStage()
+  const start = (source: string, topicId: string, next: bigint) =>
+    stage.store.registerHandler({
+      ...{ handler: 'billing', source },
+      positions: [{ topicId, partition: 0, next }],
+    })
+  const [other, later] = ['cd'.repeat(16), 'ef'.repeat(16)]
+  assert.deepEqual(await start('other', other, 1_000n), { created: false })
+  assert.deepEqual(await start('other', later, 1_000n), { created: false })
+  const nextOf = async (topicId: string): Promise<bigint | undefined> =>
+    (await stage.store.positions(topicId, 0)).find(({ handler }) => handler === 'billing')?.next
+  assert.deepEqual([await nextOf(other), await nextOf(later)], [1_000n, 0n])
+})

@@ -87,13 +87,26 @@ async function registerHandler(
     [handler, source],
   )
   const created = rows.length > 0
-  // Partitions that came later start at 0, whatever the caller computed for a first start.
+  const starts = created || (await movesTo(transaction, { handler, source }))
+  // Partitions of its source that came later start at 0, whatever the caller computed for a first start.
   await insertPositions(
     transaction,
     handler,
-    created ? positions : positions.map((position) => ({ ...position, next: 0n })),
+    starts ? positions : positions.map((position) => ({ ...position, next: 0n })),
   )
   return { created }
+}
+
+/** True when the handler had another source: on this one it starts as a new handler does. */
+async function movesTo(
+  transaction: Queryable,
+  { handler, source }: Pick<HandlerStart, 'handler' | 'source'>,
+): Promise<boolean> {
+  const rows = await transaction.query(
+    'UPDATE handlers SET source = $2 WHERE handler = $1 AND source <> $2 RETURNING handler',
+    [handler, source],
+  )
+  return rows.length > 0
 }
 
 async function insertPositions(

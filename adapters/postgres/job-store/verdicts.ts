@@ -194,6 +194,8 @@ function judgeByKey({ byName }: Seen, request: StepRequest): ReadonlyMap<bigint,
   return new Map(
     request.claims.map((claim) => {
       const row = byName.get(nameOf(claim))
+      // Its own row: it was first, though an earlier record of the step may have the same key, past the window.
+      if (row !== undefined && isAt(row, claim, request)) return [claim.offset, FIRST]
       const winner = step.winners.get(nameOf(claim)) ?? claim
       // Without a row (purged) the step decides within itself, as where the row is its own.
       const isWithin = row === undefined || isAt(row, winner, request)
