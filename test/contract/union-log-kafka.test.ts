@@ -38,10 +38,11 @@ else {
       const read = await place.log.read({ ...at, from: 0n, ...EVERYTHING })
       return read.next === 4n ? read : null
     })
-    assert.deepEqual(
-      logged.gaps.map(({ reason }) => reason),
-      ['aborted', 'control', 'control'],
+    // The abort is answered before its marker is written, too: the next record may come before it.
+    const reasons = logged.gaps.flatMap(({ from, to, reason }) =>
+      Array.from({ length: Number(to - from) + 1 }, () => reason),
     )
+    assert.deepEqual(reasons, ['aborted', 'control', 'control'])
     await stage.archive(at)
     await place.log.truncate(at, logged.next)
     const archived = await stage.readAll(at, 0n)
