@@ -10,10 +10,11 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
+import { deliveredJobs } from '../support/archive-reader.ts'
 import { eventually, runCli } from '../support/installation.ts'
 import { startReceiver, type Receiver } from '../support/receiver.ts'
 import { scale } from '../support/scale.ts'
-import { freePorts } from '../support/services/local-process.ts'
+import { freePorts, orSkip } from '../support/services/local-process.ts'
 import { openSize, type Size } from '../support/sizes.ts'
 import { startSingleProcess, type SingleProcess } from '../support/single-process.ts'
 import { checkTrail } from '../support/trail-check.ts'
@@ -150,19 +151,10 @@ async function allDelivered({ requests }: Receiver, jobs: readonly string[]): Pr
   })
 }
 
-/** The job id, when the value is the record of a successful attempt. */
-function successOf(value: string | null): readonly string[] {
-  if (value?.includes('"attempt"') !== true) return []
-  const row = JSON.parse(value) as Record<string, unknown>
-  return row['kind'] === 'attempt' && row['error'] === null ? [String(row['job_id'])] : []
-}
-
 /** A killed archiver's leases have to run out first. */
 async function allArchived({ size, home }: Place, jobs: readonly string[]): Promise<void> {
   await eventually('each successful attempt is archived', SETTLE_MS_MAX, () => {
-    const succeeded = new Set(
-      size.rows(home).flatMap(({ topic, value }) => (topic.endsWith('.deliveries') ? successOf(value) : [])),
-    )
+    const succeeded = deliveredJobs(size.rows(home))
     return Promise.resolve(jobs.every((job) => succeeded.has(job)) ? true : null)
   })
 }
@@ -241,12 +233,8 @@ for (const name of ['Postgres and S3', 'full'] as const)
     { timeout: TEST_MS_MAX },
     async (context) => {
       await using opened = new AsyncDisposableStack()
-      const size = await openSize(name)
-      if (typeof size === 'string') {
-        context.skip(size)
-        return
-      }
-      opened.use(size)
+      const size = opened.use(await orSkip(context, openSize(name)))
+      if (size === null) return
       const folder = mkdtempSync(join(tmpdir(), 'hooktrail-many-'))
       const home = join(folder, 'home')
       mkdirSync(home, { mode: 0o700 })

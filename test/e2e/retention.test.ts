@@ -17,6 +17,7 @@ import {
   type Installation,
 } from '../support/installation.ts'
 import { startReceiver, type Receiver } from '../support/receiver.ts'
+import { orSkip } from '../support/services/local-process.ts'
 import { createLockedBucket, startOrReason, type KillableS3 } from '../support/services/s3-service.ts'
 import { startVersitygw } from '../support/services/versitygw.ts'
 
@@ -37,12 +38,13 @@ test('a bucket that is away and a handler that is off for longer than log.retent
   opened.defer(() => {
     rmSync(folder, { recursive: true, force: true })
   })
-  const s3 = await startOrReason(() => startVersitygw({ folder: join(folder, 's3') }))
-  if (typeof s3 === 'string') {
-    t.skip(s3)
-    return
-  }
-  opened.use(s3)
+  const s3 = opened.use(
+    await orSkip(
+      t,
+      startOrReason(() => startVersitygw({ folder: join(folder, 's3') })),
+    ),
+  )
+  if (s3 === null) return
   const bucket = await createLockedBucket(s3)
   const receiver = opened.use(await startReceiver())
   const trail = opened.use(

@@ -12,6 +12,7 @@ import { archivedRows } from '../support/archive-reader.ts'
 import { eventually, freePort, startInstallation, type Installation } from '../support/installation.ts'
 import { stopSoon } from '../support/outage.ts'
 import { startReceiver } from '../support/receiver.ts'
+import { orSkip } from '../support/services/local-process.ts'
 import { createLockedBucket, startOrReason } from '../support/services/s3-service.ts'
 import { startVersitygw } from '../support/services/versitygw.ts'
 
@@ -29,12 +30,13 @@ async function withoutBucket(t: TestContext, signal: 'SIGKILL' | 'SIGSTOP'): Pro
   opened.defer(() => {
     rmSync(folder, { recursive: true, force: true })
   })
-  const s3 = await startOrReason(() => startVersitygw({ folder: join(folder, 's3') }))
-  if (typeof s3 === 'string') {
-    t.skip(s3)
-    return
-  }
-  opened.use(s3)
+  const s3 = opened.use(
+    await orSkip(
+      t,
+      startOrReason(() => startVersitygw({ folder: join(folder, 's3') })),
+    ),
+  )
+  if (s3 === null) return
   const bucket = await createLockedBucket(s3)
   await s3.kill(signal)
   const receiver = opened.use(await startReceiver())

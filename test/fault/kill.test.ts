@@ -10,6 +10,7 @@ import { randomInt } from 'node:crypto'
 import { test, type TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { eventually, type Installation } from '../support/installation.ts'
+import { orSkip } from '../support/services/local-process.ts'
 import { scale } from '../support/scale.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 import type { Senders } from '../support/senders.ts'
@@ -70,12 +71,8 @@ async function oneRound(trail: Installation, { size, stage, random }: Round): Pr
 for (const name of ['one box', 'Postgres and S3', 'full'] as const satisfies readonly SizeName[])
   test(`after kill -9 at random points every acknowledged event is archived, planned once and delivered: ${name}`, async (context) => {
     await using opened = new AsyncDisposableStack()
-    const size = await openSize(name)
-    if (typeof size === 'string') {
-      context.skip(size)
-      return
-    }
-    opened.use(size)
+    const size = opened.use(await orSkip(context, openSize(name)))
+    if (size === null) return
     await withKills(context, size)
   })
 

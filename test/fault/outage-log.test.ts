@@ -8,6 +8,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Installation } from '../support/installation.ts'
 import { isReady, untilAnswered, untilHealthSays } from '../support/outage.ts'
+import { orSkip } from '../support/services/local-process.ts'
 import { scale } from '../support/scale.ts'
 import type { Senders } from '../support/senders.ts'
 import { openSize, type Servers } from '../support/sizes.ts'
@@ -17,12 +18,8 @@ const CONNECTIONS = 8
 
 test('a log that is killed or stopped under load: 503 in time, no acknowledgement without a record, 2xx again', async (t) => {
   await using opened = new AsyncDisposableStack()
-  const size = await openSize('full')
-  if (typeof size === 'string') {
-    t.skip(size)
-    return
-  }
-  opened.use(size)
+  const size = opened.use(await orSkip(t, openSize('full')))
+  if (size === null) return
   const stage = opened.use(await openTrailStage(size))
   const { kafka } = size.servers
   const trail = await stage.start()

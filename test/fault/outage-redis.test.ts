@@ -7,6 +7,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { eventually, type Installation } from '../support/installation.ts'
 import { untilAnswered } from '../support/outage.ts'
+import { orSkip } from '../support/services/local-process.ts'
 import { scale } from '../support/scale.ts'
 import { flush, killAndRestart, onRedis, restartEmpty, takeCopy } from '../support/services/redis-faults.ts'
 import type { RedisServer } from '../support/services/redis.ts'
@@ -24,12 +25,8 @@ interface Running {
 
 test('FLUSHALL, an empty Redis, one put back to an older copy, a killed one: everything is delivered by itself', async (t) => {
   await using opened = new AsyncDisposableStack()
-  const size = await openSize('full')
-  if (typeof size === 'string') {
-    t.skip(size)
-    return
-  }
-  opened.use(size)
+  const size = opened.use(await orSkip(t, openSize('full')))
+  if (size === null) return
   const stage = opened.use(await openTrailStage(size))
   const { redis } = size.servers
   const trail = await stage.start()

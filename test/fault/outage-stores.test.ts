@@ -9,6 +9,7 @@ import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Installation } from '../support/installation.ts'
 import { isReady, stopSoon, untilAnswered, untilHealthSays } from '../support/outage.ts'
+import { orSkip } from '../support/services/local-process.ts'
 import { scale } from '../support/scale.ts'
 import { openSize, type Servers } from '../support/sizes.ts'
 import { countsText, openTrailStage, type TrailStage } from '../support/trail-stage.ts'
@@ -53,12 +54,8 @@ const OUTAGES: readonly Outage[] = [
 
 test('Postgres, Redis and S3 may be away: every event is acknowledged, and the rest is caught up', async (t) => {
   await using opened = new AsyncDisposableStack()
-  const size = await openSize('full')
-  if (typeof size === 'string') {
-    t.skip(size)
-    return
-  }
-  opened.use(size)
+  const size = opened.use(await orSkip(t, openSize('full')))
+  if (size === null) return
   const stage = opened.use(await openTrailStage(size, SETTINGS))
   let trail = await stage.start()
   for (const outage of OUTAGES) trail = await goThrough(outage, { trail, stage, servers: size.servers })

@@ -30,6 +30,17 @@ export function archivedRows(archive: string): readonly ArchivedRow[] {
     )
 }
 
+/** Ids of the jobs whose successful attempt is archived. */
+export function deliveredJobs(rows: readonly ArchivedRow[]): ReadonlySet<string> {
+  return new Set(rows.flatMap(successOf))
+}
+
+function successOf({ topic, value }: ArchivedRow): readonly string[] {
+  if (!topic.endsWith('.deliveries') || value === null) return []
+  const row = JSON.parse(value) as Record<string, unknown>
+  return row['kind'] === 'attempt' && row['error'] === null ? [String(row['job_id'])] : []
+}
+
 function readRow(row: Record<string, unknown>): ArchivedRow {
   const text = (name: string): string | null => (typeof row[name] === 'string' ? row[name] : null)
   return {

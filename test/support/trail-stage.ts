@@ -7,6 +7,7 @@ import assert from 'node:assert/strict'
 import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { deliveredJobs } from './archive-reader.ts'
 import { eventually, freePort, startInstallation, type Installation } from './installation.ts'
 import { startReceiver, type Receiver } from './receiver.ts'
 import { SOURCES, startSenders, type Senders, type Sending } from './senders.ts'
@@ -90,7 +91,7 @@ async function settle(trail: Installation, files: Files): Promise<void> {
     })
     // Leases of the killed run out first; then the archive catches up while everything else is quiet.
     await eventually('the archive holds every event and its successful attempt', SETTLE_MS_MAX, () => {
-      const succeeded = new Set(size.rows(trail.home).flatMap(({ value }) => successOf(value)))
+      const succeeded = deliveredJobs(size.rows(trail.home))
       return Promise.resolve(lines(ackFile).every((id) => succeeded.has(`${id}.one`)) ? true : null)
     })
   } catch (error) {
@@ -114,13 +115,6 @@ async function check(trail: Installation, { size, ackFile, receivedFile }: Files
 
 export function countsText({ acked, received, rows }: Trail): string {
   return `${acked.length} acknowledged, ${received.length} requests, ${rows.length} rows archived`
-}
-
-/** The job id, when the value is the record of a successful attempt. */
-function successOf(value: string | null): readonly string[] {
-  if (value?.includes('"kind":"attempt"') !== true && value?.includes('"kind": "attempt"') !== true) return []
-  const row = JSON.parse(value) as Record<string, unknown>
-  return row['error'] === null && typeof row['job_id'] === 'string' ? [row['job_id']] : []
 }
 
 function lines(file: string): readonly string[] {

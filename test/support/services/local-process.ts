@@ -11,6 +11,7 @@ import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { homedir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
+import type { TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 
 const PROBE_EVERY_MS = 50
@@ -37,6 +38,17 @@ export interface LocalProcessOptions {
 
 /** Why a server cannot run on this machine: the tests that need it are skipped, loudly. */
 export class ServiceUnavailableError extends Error {}
+
+/** What was opened; or null, and the test is skipped, where it is the reason why it cannot be. */
+export async function orSkip<T>(
+  t: Pick<TestContext, 'skip'>,
+  opening: Promise<T | string>,
+): Promise<T | null> {
+  const opened = await opening
+  if (typeof opened !== 'string') return opened
+  t.skip(opened)
+  return null
+}
 
 export async function startLocalProcess(options: LocalProcessOptions): Promise<LocalProcess> {
   const log = openSync(options.logFile, 'a')
