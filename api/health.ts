@@ -219,7 +219,8 @@ function handlerJson(standing: HandlerStanding) {
   return {
     ...{ handler, source, status, status_reason: statusReason, lag_records: lagRecords },
     ...{ available, running, retryable, dead, last_error: lastError },
-    oldest_due_seconds: dueForMs === null ? null : dueForMs / 1000,
+    // One that waits for its time is not due.
+    oldest_due_seconds: dueForMs === null || dueForMs < 0 ? null : dueForMs / 1000,
     unserved_seconds: unservedForMs === null ? null : unservedForMs / 1000,
   }
 }

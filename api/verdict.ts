@@ -79,7 +79,9 @@ function deadLetters(handlers: readonly HandlerStanding[]): readonly string[] {
   const letters = handlers.reduce((sum, { dead }) => sum + dead, 0)
   if (letters === 0) return []
   const count = letters === 1 ? '1 dead letter' : `${letters} dead letters`
-  return [`${count}; hooktrail jobs list --status dead.`]
+  const owners = handlers.filter(({ dead }) => dead > 0).map(({ handler }) => handler)
+  const named = owners.length > NAMED_MAX ? '' : ` of ${owners.join(', ')}`
+  return [`${count}${named}; hooktrail jobs list --status dead.`]
 }
 
 function notBegun({ configured, handlers }: HealthFacts): readonly string[] {

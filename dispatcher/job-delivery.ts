@@ -15,8 +15,10 @@ import type { EventRecord } from '../core/record/event-record.ts'
 import type { Backlog } from './backlog.ts'
 import type { FailingHandlers } from './failing-handlers.ts'
 import type { JobReturner } from './job-returner.ts'
+import { reasonOf } from './loop.ts'
 import type { OutcomeWriter, Recorded } from './outcome-writer.ts'
 import type { PayloadCache } from './payload-cache.ts'
+import type { WaitList } from './wait-list.ts'
 
 /** A payload that cannot be read costs no attempt; the job is due again after this. */
 export const PAYLOAD_RETRY_MS = 30_000
@@ -37,6 +39,7 @@ export interface JobDeliveryOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: Metrics
+  readonly waits: WaitList
 }
 
 export interface TakenAs {
@@ -54,8 +57,8 @@ export class JobDelivery {
   }
 
   async deliver(job: TakenJob, taken: TakenAs): Promise<void> {
-    const { payloads, returner, sender, handler, clock } = this.#options
-    const event = await payloads.get(job).catch((error: unknown) => this.#unreadable(job, error))
+    const { returner, sender, handler, clock } = this.#options
+    const event = await this.#payload(job)
     if (event === null) {
       await returner.giveBack(job, { delayMs: PAYLOAD_RETRY_MS, reason: 'payload_unavailable' })
       return
@@ -75,15 +78,21 @@ export class JobDelivery {
     this.#note({ job, event, result, decision, recorded })
   }
 
-  #unreadable(job: TakenJob, error: unknown): null {
-    const place = {
-      job_id: job.jobId,
-      topic: job.topic,
-      partition: job.partition,
-      offset: String(job.offset),
+  /** Said once for a handler, and in /health, until a payload of it is had again. */
+  async #payload(job: TakenJob): Promise<EventRecord | null> {
+    const { payloads, waits, logger } = this.#options
+    const part = `payloads for ${job.handler}`
+    try {
+      const event = await payloads.get(job)
+      if (event !== null) waits.clear(part)
+      return event
+    } catch (error) {
+      const { jobId, topic, partition, offset } = job
+      const fields = { job_id: jobId, handler: job.handler, topic, partition, offset: String(offset) }
+      const isNew = waits.set(part, reasonOf(error))
+      logger[isNew ? 'warn' : 'debug']({ ...fields, err: error }, 'payload_unavailable: the job waits')
+      return null
     }
-    this.#options.logger.warn({ ...place, err: error }, 'payload_unavailable: the job waits')
-    return null
   }
 
   #headers(job: TakenJob, event: EventRecord): Record<string, string> {

@@ -2,8 +2,11 @@
 export class WaitList {
   readonly #reasons = new Map<string, string>()
 
-  set(part: string, reason: string): void {
+  /** True when the part did not wait before. */
+  set(part: string, reason: string): boolean {
+    const isNew = !this.#reasons.has(part)
     this.#reasons.set(part, reason)
+    return isNew
   }
 
   clear(part: string): void {

@@ -47,7 +47,8 @@ const standings = (logEnds: string): string => `
          lag.records::float8 AS "lagRecords", coalesce(open.available, 0)::float8 AS available,
          coalesce(open.running, 0)::float8 AS running, coalesce(open.retryable, 0)::float8 AS retryable,
          coalesce(dead.count, 0)::float8 AS dead,
-         (extract(epoch FROM now() - next.due) * 1000)::float8 AS "dueForMs", next.last_error AS "lastError",
+         (extract(epoch FROM now() - next.due) * 1000)::float8 AS "dueForMs",
+         coalesce(next.last_error, letter.last_error) AS "lastError",
          (extract(epoch FROM now() - served.unserved_since) * 1000)::float8 AS "unservedForMs"
     FROM handlers h
     JOIN (${servedText('dispatchers')}) AS served USING (handler)
@@ -58,7 +59,10 @@ const standings = (logEnds: string): string => `
                       count(*) FILTER (WHERE state = 'running') AS running,
                       count(*) FILTER (WHERE state = 'retryable') AS retryable
                  FROM jobs GROUP BY 1) AS open USING (handler)
-    LEFT JOIN (SELECT handler, count(*) AS count FROM jobs_dead GROUP BY 1) AS dead USING (handler)
+    LEFT JOIN (SELECT handler, count(*) AS count, max(completed_at) AS newest FROM jobs_dead GROUP BY 1) AS dead
+           USING (handler)
+    LEFT JOIN LATERAL (SELECT last_error FROM jobs_dead d WHERE d.handler = h.handler AND d.completed_at = dead.newest
+                        LIMIT 1) AS letter ON true
     LEFT JOIN LATERAL (SELECT due, last_error FROM jobs j WHERE j.handler = h.handler AND j.state <> 'running'
                         ORDER BY due LIMIT 1) AS next ON true
    ORDER BY h.handler LIMIT 2000`

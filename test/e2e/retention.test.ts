@@ -32,6 +32,12 @@ interface Place {
   readonly bucket: string
 }
 
+interface Sent {
+  /** Its job is dead. */
+  readonly first: string
+  readonly all: readonly string[]
+}
+
 test('a bucket that is away and a handler that is off for longer than log.retention lose nothing and repeat nothing', async (t) => {
   await using opened = new AsyncDisposableStack()
   const folder = mkdtempSync(join(tmpdir(), 'hooktrail-retention-'))
@@ -47,18 +53,24 @@ test('a bucket that is away and a handler that is off for longer than log.retent
   if (s3 === null) return
   const bucket = await createLockedBucket(s3)
   const receiver = opened.use(await startReceiver())
-  const trail = opened.use(
-    await startInstallation({ folder, port: await freePort(), config: configOf({ s3, bucket, receiver }) }),
-  )
-  await exercise({ trail, receiver, s3, bucket }).catch((error: unknown) => {
-    throw new Error(trail.output(), { cause: error })
-  })
+  const options = { folder, port: await freePort(), config: configOf({ s3, bucket, receiver }) }
+  const before = opened.use(await startInstallation(options))
+  const sent = await telling(before, outlast({ trail: before, receiver, s3, bucket }))
+  assert.equal(await before.stop(), 0, before.output())
+  // Started anew, so that no payload is remembered: what slow has not had is in the bucket alone.
+  const trail = opened.use(await startInstallation(options))
+  await telling(trail, catchUp({ trail, receiver, s3, bucket }, sent))
   assert.equal(await trail.stop(), 0, trail.output())
 })
 
-async function exercise(place: Place): Promise<void> {
-  const { trail, receiver, s3 } = place
-  // The first answer turns the handler off; its job is dead.
+async function telling<T>(trail: Installation, work: Promise<T>): Promise<T> {
+  return work.catch((error: unknown) => {
+    throw new Error(trail.output(), { cause: error })
+  })
+}
+
+async function outlast({ trail, receiver, s3 }: Place): Promise<Sent> {
+  // The first answer turns the handler off.
   receiver.script('/slow', (n) => (n === 0 ? 410 : 200))
   const [first = ''] = await send(trail, 1, 'first')
   await eventually('slow is disabled', WAIT_MS, async () =>
@@ -69,7 +81,6 @@ async function exercise(place: Place): Promise<void> {
   await eventually('the log has forgotten all of it', WAIT_MS, async () =>
     (await eventsInLog(trail)) === 0n ? true : null,
   )
-
   await s3.kill('SIGKILL')
   const late = await send(trail, 40, 'late')
   await received(receiver, '/quick', late)
@@ -77,6 +88,11 @@ async function exercise(place: Place): Promise<void> {
   await eventually('the bucket is away for longer than log.retention', WAIT_MS, () =>
     Promise.resolve(performance.now() - killedAt > 2 * RETENTION_MS ? true : null),
   )
+  return { first, all: [first, ...early, ...late] }
+}
+
+async function catchUp(place: Place, { first, all }: Sent): Promise<void> {
+  const { trail, receiver, s3 } = place
   const enabled = await trail.cli('handlers', 'enable', 'slow', '--reason', 'mended', '--url', trail.url)
   assert.equal(enabled.code, 0, enabled.stderr)
   await eventually('slow waits for the bucket, and says so', WAIT_MS, async () =>
@@ -86,13 +102,13 @@ async function exercise(place: Place): Promise<void> {
   await received(receiver, '/quick', meanwhile)
 
   await s3.restart()
-  const all = [first, ...early, ...late, ...meanwhile]
-  await received(receiver, '/slow', all)
+  const sent = [...all, ...meanwhile]
+  await received(receiver, '/slow', sent)
   await retriesOldJob(place, first)
   for (const path of ['/quick', '/slow']) {
     const ids = idsOf(receiver, path)
     const extra = path === '/slow' ? [first] : []
-    assert.deepEqual(ids.toSorted(), [...all, ...extra].toSorted(), `${path} got each event once`)
+    assert.deepEqual(ids.toSorted(), [...sent, ...extra].toSorted(), `${path} got each event once`)
   }
   await addsUp(place)
 }

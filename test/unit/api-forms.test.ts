@@ -89,9 +89,9 @@ test('what is not known of the archive is said, and never as a figure', () => {
   assert.equal(verdictOf({ ...well, archive: null }), 'All is well. Of the archive nothing is known here.')
 })
 
-test('the verdict counts dead letters and says where they are', () => {
+test('the verdict counts dead letters, of whom, and says where they are', () => {
   const verdict = verdictOf({ ...well, configured, handlers: [{ ...billing, dead: 3 }] })
-  assert.match(verdict, /3 dead letters; hooktrail jobs list --status dead\./)
+  assert.match(verdict, /3 dead letters of billing; hooktrail jobs list --status dead\./)
   assert.doesNotMatch(verdict, /All is well/)
 })
 
