@@ -58,7 +58,11 @@ export class Backlog {
   }
 
   settle(handlers: readonly string[], jobs: number): void {
-    for (const handler of handlers) this.#change(handler, (load) => (load.reserved -= jobs))
+    for (const handler of handlers)
+      this.#change(handler, (load) => {
+        load.reserved -= jobs
+        this.#release(handler, load)
+      })
   }
 
   planned(handler: string, jobs: number): void {
@@ -103,10 +107,11 @@ export class Backlog {
 
   #judge(handler: string, load: Load, jobs: number): Load['held'] {
     const held = load.held
-    const factor = held === null ? 1 : 0.5
     const open = load.open + load.reserved + (held === null ? jobs : 0)
-    if (load.retryable >= RETRYABLE_JOBS_MAX * factor) load.held = 'retry_backlog'
-    else load.held = open > OPEN_JOBS_MAX * factor ? 'open_jobs' : null
+    const openMax = held === null ? OPEN_JOBS_MAX : OPEN_JOBS_MAX / 2
+    const retryableMax = held === 'retry_backlog' ? RETRYABLE_JOBS_MAX / 2 : RETRYABLE_JOBS_MAX
+    if (load.retryable >= retryableMax) load.held = 'retry_backlog'
+    else load.held = open > openMax ? 'open_jobs' : null
     if (load.held === 'retry_backlog' && held !== 'retry_backlog')
       this.#options.logger.warn({ handler, retryable: load.retryable }, 'retry_backlog: planning pauses')
     return load.held

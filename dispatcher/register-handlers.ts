@@ -1,6 +1,6 @@
 /**
  * Where handlers start (delivery §1). One insert in the store decides who writes the positions of all partitions;
- * whoever comes later, or again, changes nothing but adds partitions that are missing, at 0.
+ * whoever comes later, or again, changes nothing but adds partitions that are missing, where the index starts there.
  * `latest` is the end of the log at that moment, except on a topic that hooktrail made and that the index never
  * planned: nothing acknowledged before the first dispatcher ran may be skipped.
  */
@@ -23,7 +23,7 @@ export async function registerHandlers(options: RegistrationOptions): Promise<vo
   for (const handler of options.handlers) await registerHandler(handler, fresh, options)
   // After the handlers: once the index is there the topic no longer counts as never planned.
   for (let partition = 0; partition < topic.partitions; partition++)
-    await store.ensureIndex(topic.id, partition, topic.createdByUs ? 0n : await logStart(options, partition))
+    await store.ensureIndex(topic.id, partition, await firstOffset(options, partition))
 }
 
 async function registerHandler(
@@ -37,6 +37,7 @@ async function registerHandler(
       topicId: options.topic.id,
       partition,
       next: fresh ? 0n : await startOffset(handler, options, partition),
+      first: await firstOffset(options, partition),
     })
   const start = { handler: handler.name, source: handler.source, positions }
   const { created } = await options.store.registerHandler(start)
@@ -61,8 +62,9 @@ async function startOffset(
   }
 }
 
-async function logStart(options: RegistrationOptions, partition: number): Promise<bigint> {
-  return (await options.log.bounds(placeOf(options, partition))).logStart
+/** Where the log begins for hooktrail: of its own topic it has seen all, of another what was there when it came. */
+async function firstOffset(options: RegistrationOptions, partition: number): Promise<bigint> {
+  return options.topic.createdByUs ? 0n : (await options.log.bounds(placeOf(options, partition))).logStart
 }
 
 function placeOf({ topic }: RegistrationOptions, partition: number): Parameters<EventLog['bounds']>[0] {

@@ -119,11 +119,12 @@ export type StepOutcome =
 export interface HandlerStart {
   readonly handler: string
   readonly source: string
-  readonly positions: readonly { topicId: TopicId; partition: number; next: bigint }[]
+  /** `next`: for a new handler; `first`: for a partition that came after the handler. */
+  readonly positions: readonly { topicId: TopicId; partition: number; next: bigint; first: bigint }[]
 }
 
 export interface PlanStore {
-  /** Writes the handler and all its positions unless the handler exists; then adds only positions of partitions that it lacks, at 0. */
+  /** Writes the handler and all its positions unless the handler exists; then adds only positions of partitions that it lacks, at `first`. */
   registerHandler(start: HandlerStart): Promise<{ readonly created: boolean }>
   /** Makes the index's rows for partitions that have none, at `next`. */
   ensureIndex(topicId: TopicId, partition: number, next: bigint): Promise<void>

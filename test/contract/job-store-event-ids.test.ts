@@ -79,6 +79,69 @@ for (const { size, rest } of SIZES) {
   })
 }
 
+const WINDOW_MS = BigInt(claim(0).windowMs)
+const at = (windows: number, plusMs = 0): bigint =>
+  1_000_000n + BigInt(windows) * (WINDOW_MS + 1n) + BigInt(plusMs)
+
+for (const { size, rest } of SIZES) {
+  test(`a key that comes back past its window within one step is an event again, and each id stays known (${size} step)`, async () => {
+    await using stage = await createJobStage()
+    const again = [
+      claim(0, { key: 'back', eventId: 'one', timestampMs: at(0) }),
+      claim(1, { key: 'back', eventId: 'one-copy', timestampMs: at(0, 5) }),
+      claim(2, { key: 'back', eventId: 'two', timestampMs: at(1) }),
+      claim(3, { key: 'back', eventId: 'two-copy', timestampMs: at(1, 5) }),
+      claim(4, { key: 'back', eventId: 'three', timestampMs: at(2) }),
+    ]
+    const expected = [FIRST, repeats('one'), FIRST, repeats('two'), FIRST]
+    assert.deepEqual(await verdictsAt(stage, again, rest), expected)
+    const first = again.length + rest
+    const later = claim(first, { key: 'back', eventId: 'four', timestampMs: at(2, 5) })
+    assert.deepEqual(await verdictsOf(stage.store, { claims: [later], partition: 1 }), [repeats('three')])
+    const foreign = again.map(({ eventId }, n) => claim(first + 1 + n, { eventId, key: `new-${n}` }))
+    assert.deepEqual(
+      await verdictsOf(stage.store, { claims: foreign, partition: 1 }),
+      foreign.map(({ eventId }) => repeats(eventId)),
+    )
+  })
+
+  test(`a key that another step holds comes back past its window in the middle of a step (${size} step)`, async () => {
+    await using stage = await createJobStage()
+    await plan(stage.store, { claims: [claim(0, { key: 'back', eventId: 'held' })] })
+    const claims = [
+      claim(0, { key: 'back', eventId: 'copy', timestampMs: at(0, 5) }),
+      claim(1, { key: 'back', eventId: 'one', timestampMs: at(1) }),
+      claim(2, { key: 'back', eventId: 'one-copy', timestampMs: at(1, 5) }),
+      claim(3, { key: 'back', eventId: 'two', timestampMs: at(2) }),
+    ]
+    const expected = [repeats('held'), FIRST, repeats('one'), FIRST]
+    assert.deepEqual(await verdictsAt(stage, claims, rest), expected)
+    const foreign = ['held', 'copy', 'one', 'one-copy', 'two'].map((eventId, n) =>
+      claim(claims.length + rest + n, { eventId, key: `new-${n}`, timestampMs: at(2) }),
+    )
+    assert.deepEqual(
+      await verdictsOf(stage.store, { claims: foreign, partition: 1 }),
+      foreign.map(({ eventId }) => repeats(eventId)),
+    )
+  })
+}
+
+test('a handler that is behind gets the verdicts of the index, whoever has taken the keys since', async () => {
+  await using stage = await createJobStage()
+  const steps = [
+    claim(0, { key: 'back', eventId: 'one', timestampMs: at(0) }),
+    claim(1, { key: 'back', eventId: 'one-copy', timestampMs: at(1, -2), bodyDigest: OTHER_BODY }),
+    claim(2, { key: 'back', eventId: 'two', timestampMs: at(1) }),
+    claim(3, { key: 'back', eventId: 'three', timestampMs: at(2) }),
+  ]
+  const expected = [FIRST, repeats('one', true), FIRST, FIRST]
+  const indexed: Verdict[] = []
+  for (const each of steps)
+    indexed.push(...(await verdictsOf(stage.store, { claims: [each], handlers: [INDEX_HANDLER] })))
+  assert.deepEqual(indexed, expected)
+  assert.deepEqual(await verdictsOf(stage.store, { claims: steps, handlers: ['billing'] }), expected)
+})
+
 test('a known id is a duplicate past the window of its key, too', async () => {
   await using stage = await createJobStage()
   await plan(stage.store, { claims: [claim(0)] })
@@ -126,17 +189,17 @@ test('an event whose key came back past the window is first for a handler that i
   assert.deepEqual(await verdictsOf(stage.store, behind), [FIRST, FIRST])
 })
 
-test('a handler starts as a new one on another source, and at 0 on later partitions of its own', async () => {
+test('a handler starts as a new one on another source, and where the index does on later partitions of its own', async () => {
   await using stage = await createJobStage()
   const start = (source: string, topicId: string, next: bigint) =>
     stage.store.registerHandler({
       ...{ handler: 'billing', source },
-      positions: [{ topicId, partition: 0, next }],
+      positions: [{ topicId, partition: 0, next, first: 7n }],
     })
   const [other, later] = ['cd'.repeat(16), 'ef'.repeat(16)]
   assert.deepEqual(await start('other', other, 1_000n), { created: false })
   assert.deepEqual(await start('other', later, 1_000n), { created: false })
   const nextOf = async (topicId: string): Promise<bigint | undefined> =>
     (await stage.store.positions(topicId, 0)).find(({ handler }) => handler === 'billing')?.next
-  assert.deepEqual([await nextOf(other), await nextOf(later)], [1_000n, 0n])
+  assert.deepEqual([await nextOf(other), await nextOf(later)], [1_000n, 7n])
 })

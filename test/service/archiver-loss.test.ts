@@ -119,7 +119,7 @@ test('the cut waits for the archive, for its heartbeat and for the retention, an
   await stage.jobs.registerHandler({
     handler: 'slow',
     source: 'cut',
-    positions: [{ topicId: at.topicId, partition: 0, next: 6n }],
+    positions: [{ topicId: at.topicId, partition: 0, next: 6n, first: 0n }],
   })
   assert.equal(await cut(0), 10n, 'whoever is behind reads on in the archive')
 })

@@ -55,7 +55,7 @@ export async function createJobStage({
   await store.registerHandler({
     handler: 'billing',
     source: 'shop',
-    positions: [0, 1].map((partition) => ({ topicId: TOPIC_ID, partition, next: 0n })),
+    positions: [0, 1].map((partition) => ({ topicId: TOPIC_ID, partition, next: 0n, first: 0n })),
   })
   return {
     database,

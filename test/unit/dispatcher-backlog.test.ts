@@ -1,17 +1,23 @@
 /** Bounds on open jobs, as far as they are counted in memory: who is held, and who is told when that ends. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Backlog, OPEN_JOBS_MAX } from '../../dispatcher/backlog.ts'
+import { Backlog, OPEN_JOBS_MAX, RETRYABLE_JOBS_MAX } from '../../dispatcher/backlog.ts'
 import { silentLogger } from '../support/postgres.ts'
 
-function openBacklog(): Backlog {
+function openBacklog(retryable?: number): Backlog {
   const unasked = (): never => {
     throw new Error('the store is not asked')
   }
-  const metrics = { count: unasked, set: unasked, observe: unasked }
+  const metrics = { count: unasked, set: () => undefined, observe: unasked }
   return new Backlog({
     ...{ handlers: ['slow', 'quick'], logger: silentLogger, metrics },
-    store: { openJobs: unasked, handlers: unasked },
+    store: {
+      openJobs: () =>
+        retryable === undefined
+          ? unasked()
+          : Promise.resolve([{ handler: 'slow', available: OPEN_JOBS_MAX, running: 0, retryable }]),
+      handlers: () => (retryable === undefined ? unasked() : Promise.resolve([])),
+    },
   })
 }
 
@@ -39,4 +45,25 @@ test('whoever waits is told the moment a held handler may go on, and not before'
   })
   assert.equal(told.indexOf(true), 8 + OPEN_JOBS_MAX / 2)
   assert.ok(!backlog.room.aborted, 'the next who waits waits for the next time')
+})
+
+test('a step that plans nothing gives its room back to whoever it held', () => {
+  const backlog = openBacklog()
+  backlog.planned('slow', OPEN_JOBS_MAX / 2)
+  backlog.reserve(['slow'], OPEN_JOBS_MAX / 2)
+  assert.equal(backlog.admits('slow', 1), false)
+  const before = backlog.room
+  backlog.settle(['slow'], OPEN_JOBS_MAX / 2)
+  assert.ok(before.aborted)
+  assert.equal(backlog.admits('slow', 1), true)
+})
+
+test('a handler at its bound of open jobs is held for its retries only at the bound of these', async () => {
+  for (const retryable of [RETRYABLE_JOBS_MAX / 2, RETRYABLE_JOBS_MAX - 1]) {
+    const backlog = openBacklog(retryable)
+    await backlog.step()
+    assert.equal(backlog.admits('slow', 1), false, 'too many are open')
+    for (let open = OPEN_JOBS_MAX; open > OPEN_JOBS_MAX / 2; open--) backlog.finished('slow')
+    assert.equal(backlog.admits('slow', 1), true)
+  }
 })

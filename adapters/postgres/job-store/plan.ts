@@ -15,8 +15,8 @@ import {
 import { sqlStateOf } from '../database-error.ts'
 import type { Database, Queryable } from '../pool.ts'
 import { int4Array, int8Array, textArray } from '../sql.ts'
-import { claimsIfNew, verdictsIfNew } from './step-claims.ts'
-import { claimedVerdicts, lockAndClaim, readVerdicts } from './verdicts.ts'
+import { claimsIfNew, walkStep } from './step-claims.ts'
+import { claimedVerdicts, IdRaceError, lockAndClaim, readVerdicts } from './verdicts.ts'
 import { stepStatements, writeNewStep, writeStep, type StepStatements } from './write-step.ts'
 
 type Decide = (locked: LockedStep) => StepDecision
@@ -88,11 +88,10 @@ async function registerHandler(
   )
   const created = rows.length > 0
   const starts = created || (await movesTo(transaction, { handler, source }))
-  // Partitions of its source that came later start at 0, whatever the caller computed for a first start.
   await insertPositions(
     transaction,
     handler,
-    starts ? positions : positions.map((position) => ({ ...position, next: 0n })),
+    starts ? positions : positions.map((position) => ({ ...position, next: position.first })),
   )
   return { created }
 }
@@ -112,7 +111,7 @@ async function movesTo(
 async function insertPositions(
   database: Queryable,
   handler: string,
-  positions: HandlerStart['positions'],
+  positions: readonly Omit<HandlerStart['positions'][number], 'first'>[],
 ): Promise<void> {
   await database.query(
     `INSERT INTO positions (handler, topic_id, partition_no, start_offset, next_offset)
@@ -146,7 +145,7 @@ async function commitNewStep(
   { request, decide, statements }: Commit,
 ): Promise<StepOutcome | null> {
   const { handlers } = request
-  const decision = decide({ handlers: new Set(handlers), verdicts: verdictsIfNew(request) })
+  const decision = decide({ handlers: new Set(handlers), verdicts: walkStep(request).verdicts })
   const step = { request, decision, handlers, statements }
   const isWritten = await writeNewStep(database, step, claimsIfNew(request))
   return isWritten ? committed(decision) : null
@@ -158,7 +157,8 @@ async function commitAgain(database: Database, commit: Commit): Promise<StepOutc
     try {
       return await commitLocked(database, commit)
     } catch (error) {
-      if (sqlStateOf(error) !== UNIQUE_VIOLATION || race === ID_RACES_MAX) throw error
+      const isRace = error instanceof IdRaceError || sqlStateOf(error) === UNIQUE_VIOLATION
+      if (!isRace || race === ID_RACES_MAX) throw error
     }
   }
 }

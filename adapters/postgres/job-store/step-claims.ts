@@ -1,67 +1,81 @@
 /**
- * The claims of one planning step among themselves, pure: of equal keys, and of equal event ids, the lowest offset
- * counts. A log may hold one id twice: a producer resends after a lost ack, or somebody else writes an id that is
- * taken. Either way the later record is a duplicate of its own id, whatever its key.
+ * The claims of one planning step, pure. They are walked in the order of the log: a record is a duplicate of the event
+ * that holds its key, where that is within the window, else it holds the key from there on; so a key may have several
+ * originals in one step. A log may also hold one event id twice: a producer resends after a lost ack, or somebody else
+ * writes an id that is taken. The later record is a duplicate of its own id, whatever its key.
  */
 import type { DedupClaim, StepRequest, Verdict } from '../../../core/ports/job-store.ts'
 import { byteaArray, int8Array, textArray } from '../sql.ts'
 import { texts } from './columns.ts'
 import { storedKey } from './stored-key.ts'
 
-export const FIRST: Verdict = { kind: 'first' }
+const FIRST: Verdict = { kind: 'first' }
 /** Of rows that hold the id of an event whose key another event has. No source has this name. */
 const IDS_SOURCE = ''
 
-export interface StepClaims {
-  /** By name, the claims that go into first_seen. */
-  readonly winners: ReadonlyMap<string, DedupClaim>
-  /** By event id, the claim at the lowest offset. */
-  readonly byId: ReadonlyMap<string, DedupClaim>
+/** An event that holds a key. */
+export interface Original {
+  readonly eventId: string
+  readonly timestampMs: bigint
+  readonly bodyDigest: Buffer
 }
 
-export function stepClaims({ claims }: StepRequest): StepClaims {
-  const byId = lowestBy(claims, ({ eventId }) => eventId)
-  const winners = lowestBy(
-    claims.filter((claim) => byId.get(claim.eventId) === claim),
-    nameOf,
-  )
-  return { winners, byId }
+/** What stood in first_seen before the walk; `at` is the claim of the step that it is itself, or null. */
+export type Standing = Original & { readonly at: bigint | null }
+
+export interface WalkedStep {
+  /** By offset. */
+  readonly verdicts: ReadonlyMap<bigint, Verdict>
+  /** By name, the claim that holds the key in the end, where one of the step does. */
+  readonly holders: ReadonlyMap<string, DedupClaim>
 }
 
-/** For keys and ids that nobody has claimed before the step. */
-export function verdictWithin({ winners, byId }: StepClaims, claim: DedupClaim): Verdict {
-  const same = byId.get(claim.eventId) ?? claim
-  const original = same.offset === claim.offset ? (winners.get(nameOf(claim)) ?? claim) : same
-  return original.offset === claim.offset ? FIRST : duplicateOf(original, claim)
+/** @param standing by name; nothing: nobody claimed any of the keys before */
+export function walkStep(
+  { claims }: Pick<StepRequest, 'claims'>,
+  standing: ReadonlyMap<string, Standing> = new Map(),
+): WalkedStep {
+  const verdicts = new Map<bigint, Verdict>()
+  const holders = new Map<string, DedupClaim>()
+  const { ownIds, repeats } = splitById(claims)
+  for (const [claim, same] of repeats) verdicts.set(claim.offset, duplicateOf(same, claim))
+  for (const claim of ownIds) {
+    const name = nameOf(claim)
+    const row = standing.get(name)
+    const original = row?.at === claim.offset ? null : within(claim, holders.get(name), row)
+    verdicts.set(claim.offset, original === null ? FIRST : duplicateOf(original, claim))
+    if (original === null) holders.set(name, claim)
+  }
+  return { verdicts, holders }
 }
 
-/** The verdicts of a step whose keys and ids nobody has claimed before: only within it are there duplicates. */
-export function verdictsIfNew(request: StepRequest): ReadonlyMap<bigint, Verdict> {
-  const step = stepClaims(request)
-  return new Map(request.claims.map((claim) => [claim.offset, verdictWithin(step, claim)]))
-}
-
-/** All that such a step puts into first_seen. */
+/** All that a step puts into first_seen whose keys and ids nobody has claimed before. */
 export function claimsIfNew(request: StepRequest): readonly DedupClaim[] {
-  return [...claimsInOrder(request), ...idClaims(request, verdictsIfNew(request))].sort(byKey)
+  const walked = walkStep(request)
+  return [...walked.holders.values(), ...idClaims(request, walked)].sort(byKey)
 }
 
-/** What goes into first_seen, one for each key, sorted: locks are taken one row after the other. */
-export function claimsInOrder(request: StepRequest): readonly DedupClaim[] {
-  return [...stepClaims(request).winners.values()].sort(byKey)
+/** Of each key the first claim, sorted: locks are taken one row after the other. */
+export function claimsInOrder({ claims }: StepRequest): readonly DedupClaim[] {
+  const firsts = new Map<string, DedupClaim>()
+  for (const claim of splitById(claims).ownIds)
+    if (!firsts.has(nameOf(claim))) firsts.set(nameOf(claim), claim)
+  return [...firsts.values()].sort(byKey)
 }
 
-/** Rows for duplicates that have an id of their own, sorted as well. */
+/** Rows for the ids of events that hold no key: duplicates, and originals whose key went on. Sorted as well. */
 export function idClaims(
-  { claims }: StepRequest,
-  verdicts: ReadonlyMap<bigint, Verdict>,
+  { claims }: Pick<StepRequest, 'claims'>,
+  { verdicts, holders }: WalkedStep,
 ): readonly DedupClaim[] {
-  const isCopy = ({ offset, eventId }: DedupClaim): boolean => {
-    const verdict = verdicts.get(offset)
-    return verdict?.kind === 'duplicate' && verdict.originalEventId !== eventId
+  const needsRow = (claim: DedupClaim): boolean => {
+    const verdict = verdicts.get(claim.offset)
+    return verdict?.kind === 'duplicate'
+      ? verdict.originalEventId !== claim.eventId
+      : holders.get(nameOf(claim)) !== claim
   }
   return claims
-    .filter(isCopy)
+    .filter(needsRow)
     .map((claim) => ({ ...claim, source: IDS_SOURCE, key: claim.eventId }))
     .sort(byKey)
 }
@@ -78,7 +92,7 @@ export function claimColumns(claims: readonly DedupClaim[]): readonly Buffer[] {
   ]
 }
 
-export function duplicateOf(original: { eventId: string; bodyDigest: Buffer }, claim: DedupClaim): Verdict {
+export function duplicateOf(original: Pick<Original, 'eventId' | 'bodyDigest'>, claim: DedupClaim): Verdict {
   return {
     kind: 'duplicate',
     originalEventId: original.eventId,
@@ -91,17 +105,34 @@ export function nameOf({ source, key }: { source: string; key: string }): string
   return `${source}\n${storedKey(key)}`
 }
 
-function lowestBy(
-  claims: readonly DedupClaim[],
-  nameIn: (claim: DedupClaim) => string,
-): ReadonlyMap<string, DedupClaim> {
-  const lowest = new Map<string, DedupClaim>()
-  for (const claim of claims) {
-    const name = nameIn(claim)
-    const earlier = lowest.get(name)
-    if (earlier === undefined || claim.offset < earlier.offset) lowest.set(name, claim)
+interface ClaimsById {
+  /** In the order of the log. */
+  readonly ownIds: readonly DedupClaim[]
+  /** Each with the claim that had its id before. */
+  readonly repeats: readonly (readonly [claim: DedupClaim, same: DedupClaim])[]
+}
+
+function splitById(claims: readonly DedupClaim[]): ClaimsById {
+  const byId = new Map<string, DedupClaim>()
+  const repeats: [DedupClaim, DedupClaim][] = []
+  for (const claim of claims.toSorted(byOffset)) {
+    const same = byId.get(claim.eventId)
+    if (same === undefined) byId.set(claim.eventId, claim)
+    else repeats.push([claim, same])
   }
-  return lowest
+  return { ownIds: [...byId.values()], repeats }
+}
+
+function within(claim: DedupClaim, ...originals: readonly (Original | undefined)[]): Original | null {
+  const isWithin = ({ timestampMs }: Original): boolean => {
+    const apartMs = timestampMs - claim.timestampMs
+    return (apartMs < 0n ? -apartMs : apartMs) <= BigInt(claim.windowMs)
+  }
+  return originals.find((original) => original !== undefined && isWithin(original)) ?? null
+}
+
+function byOffset(a: DedupClaim, b: DedupClaim): number {
+  return a.offset < b.offset ? -1 : Number(a.offset > b.offset)
 }
 
 /** Any total order does, as long as every planner has the same. */

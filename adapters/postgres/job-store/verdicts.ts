@@ -11,16 +11,16 @@ import {
 import type { Queryable } from '../pool.ts'
 import { textArray } from '../sql.ts'
 import { texts } from './columns.ts'
+import { readIndexed } from './indexed-verdicts.ts'
 import {
   claimColumns,
   claimsInOrder,
   duplicateOf,
-  FIRST,
   idClaims,
   nameOf,
-  stepClaims,
-  verdictsIfNew,
-  verdictWithin,
+  walkStep,
+  type Standing,
+  type WalkedStep,
 } from './step-claims.ts'
 import { storedKey } from './stored-key.ts'
 
@@ -109,41 +109,61 @@ export async function lockAndClaim(transaction: Queryable, request: StepRequest)
   }
 }
 
-/** Rows that the claim met are locked: what is read counts. */
+/** An id that another partition claimed meanwhile: the step is to be judged again. */
+export class IdRaceError extends Error {}
+
+/** Rows that the claim met are locked: what is read counts. @throws IdRaceError */
 export async function claimedVerdicts(
   transaction: Queryable,
   request: StepRequest,
   claimed: ReadonlySet<bigint>,
 ): Promise<ReadonlyMap<bigint, Verdict>> {
-  const winners = [...stepClaims(request).winners.values()]
-  if (winners.every(({ offset }) => claimed.has(offset)))
-    return withOwnIds(transaction, request, verdictsIfNew(request))
+  const alone = walkStep(request)
+  if (holdsAll(claimed, [...alone.holders.values()])) return withOwnIds(transaction, request, alone)
   const seen = await readSeen(transaction, request)
   const repeated = repeatedIds(seen, request)
-  if (repeated.size === 0) return withOwnIds(transaction, request, judgeByKey(seen, request))
-  // What claims nothing itself must not keep its key from a record behind it.
-  const others = without(request, repeated)
-  const again = await lockAndClaim(transaction, others)
-  return new Map([...repeated, ...(await claimedVerdicts(transaction, others, again.claimed))])
+  if (repeated.size > 0) {
+    // What claims nothing itself must not keep its key from a record behind it.
+    const others = without(request, repeated)
+    const again = await lockAndClaim(transaction, others)
+    return new Map([...repeated, ...(await claimedVerdicts(transaction, others, again.claimed))])
+  }
+  const standing = standingOf(seen, request)
+  const walked = walkStep(request, standing)
+  const moved = [...walked.holders.values()].filter(
+    (claim) => standing.get(nameOf(claim))?.at !== claim.offset,
+  )
+  if (moved.length > 0) {
+    const again = await lockAndClaim(transaction, { ...request, claims: moved })
+    if (!holdsAll(again.claimed, moved)) throw new IdRaceError('an event id was claimed meanwhile')
+  }
+  // Whose key went on in the step keeps its id by the trigger of first_seen.
+  const own = new Set([...standing.values()].map((row) => row.at))
+  const unknown = request.claims.filter(({ offset }) => !own.has(offset))
+  return withOwnIds(transaction, { ...request, claims: unknown }, walked)
 }
 
-/** For handlers behind the index: the verdict stands in first_seen already. */
+/** For handlers behind the index: as it was judged then; by first_seen where the index's row is no longer kept. */
 export async function readVerdicts(
   transaction: Queryable,
   request: StepRequest,
 ): Promise<ReadonlyMap<bigint, Verdict>> {
-  const seen = await readSeen(transaction, request)
-  const repeated = repeatedIds(seen, request)
-  return new Map([...repeated, ...judgeByKey(seen, without(request, repeated))])
+  const indexed = await readIndexed(transaction, request)
+  const rest = without(request, indexed)
+  const seen = await readSeen(transaction, rest)
+  const repeated = repeatedIds(seen, rest)
+  const others = without(rest, repeated)
+  return new Map([...indexed, ...repeated, ...walkStep(others, standingOf(seen, others)).verdicts])
 }
 
-/** A duplicate that has an id of its own claims that; where it is taken the record is one of that id. */
+/** An event that holds no key claims its id; where that is taken the record is one of that id. */
 async function withOwnIds(
   transaction: Queryable,
   request: StepRequest,
-  verdicts: ReadonlyMap<bigint, Verdict>,
+  walked: WalkedStep,
 ): Promise<ReadonlyMap<bigint, Verdict>> {
-  const claims = idClaims(request, verdicts)
+  const { verdicts } = walked
+  const claims = idClaims(request, walked)
   if (claims.length === 0) return verdicts
   const { topicId, partition } = request
   const rows = await transaction.query<{ offset: bigint }>(CLAIM_IDS, [
@@ -189,24 +209,18 @@ function repeatedIds({ byId }: Seen, request: StepRequest): ReadonlyMap<bigint, 
   )
 }
 
-function judgeByKey({ byName }: Seen, request: StepRequest): ReadonlyMap<bigint, Verdict> {
-  const step = stepClaims(request)
+function standingOf({ byName }: Seen, request: StepRequest): ReadonlyMap<string, Standing> {
+  const { topicId, partition } = request
   return new Map(
-    request.claims.map((claim) => {
-      const row = byName.get(nameOf(claim))
-      // Its own row: it was first, though an earlier record of the step may have the same key, past the window.
-      if (row !== undefined && isAt(row, claim, request)) return [claim.offset, FIRST]
-      const winner = step.winners.get(nameOf(claim)) ?? claim
-      // Without a row (purged) the step decides within itself, as where the row is its own.
-      const isWithin = row === undefined || isAt(row, winner, request)
-      return [claim.offset, isWithin ? verdictWithin(step, claim) : judge(row, claim)]
+    [...byName].map(([name, row]) => {
+      const isHere = row.topicId === topicId && row.partition === partition
+      return [name, { ...row, at: isHere ? row.offset : null }]
     }),
   )
 }
 
-function judge(row: SeenRow, claim: DedupClaim): Verdict {
-  const apartMs = row.timestampMs - claim.timestampMs
-  return (apartMs < 0n ? -apartMs : apartMs) > BigInt(claim.windowMs) ? FIRST : duplicateOf(row, claim)
+function holdsAll(claimed: ReadonlySet<bigint>, claims: readonly DedupClaim[]): boolean {
+  return claims.every(({ offset }) => claimed.has(offset))
 }
 
 function isAt(row: SeenRow, { offset }: DedupClaim, { topicId, partition }: StepRequest): boolean {
