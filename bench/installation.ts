@@ -1,6 +1,7 @@
 /**
- * A real `hooktrail start` in a temporary home for a benchmark: own Postgres with fsync, archive directory, one GitHub
- * source and one handler that points at the sink. What is measured is exactly what a user runs.
+ * A real `hooktrail start` in a temporary home for a benchmark: one GitHub source and one handler that points at the
+ * sink; own Postgres with fsync and an archive directory, or the services that the caller names. What is measured is
+ * exactly what a user runs.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -9,20 +10,39 @@ import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { parse } from 'yaml'
+import { z } from 'zod'
 import { usageOf, usageOfTree, type Usage } from './process-usage.ts'
 
 export const BENCH_SECRET = 'bench-secret-that-is-long-enough'
 const READY_MS_MAX = 60_000
+/** What the references need; all else is for hooktrail to judge. */
+const SERVICES = z.looseObject({
+  database: z.looseObject({ url: z.string() }),
+  log: z.looseObject({ brokers: z.array(z.string()).optional() }).optional(),
+})
 
 export interface Installation extends AsyncDisposable {
   readonly port: number
-  readonly socketDirectory: string
-  usage(): { readonly node: Usage; readonly postgres: Usage }
+  readonly databaseUrl: string
+  /** Null: the log lies in the database. */
+  readonly brokers: readonly string[] | null
+  /** By process: `node` is hooktrail, the others are its servers, as far as they can be seen from here. */
+  usage(): ReadonlyMap<string, Usage>
   /** Unlabelled or labelled sample of /metrics whose line begins with `name`, summed; 0 when absent. */
   metric(name: string): Promise<number>
 }
 
+/** Servers that are there already, for this run alone: what is sent stays in them. */
+export interface Services {
+  /** `digest_key`, `log`, `database`, `queue` and `archive` of a configuration. */
+  readonly yaml: string
+  readonly env: Readonly<Record<string, string>>
+  usage(): ReadonlyMap<string, Usage>
+}
+
 export interface InstallationOptions {
+  readonly services: Services | null
   readonly sinkPort: number
   readonly concurrency: number
 }
@@ -37,19 +57,20 @@ export async function startInstallation(options: InstallationOptions): Promise<I
   const main = resolve(import.meta.dirname, '..', 'cli', 'main.ts')
   const child = spawn(process.execPath, [...process.execArgv, main, 'start', '-c', file], {
     stdio: ['ignore', 'ignore', 'inherit'],
-    env: { ...process.env, HOOKTRAIL_HOME: home, HOOKTRAIL_LOG: 'warn' },
+    env: { ...process.env, HOOKTRAIL_HOME: home, HOOKTRAIL_LOG: 'warn', ...options.services?.env },
   })
   const exited = once(child, 'exit')
   const pid = child.pid
   if (pid === undefined) throw new Error('hooktrail did not start')
   await untilReady(port, () => child.exitCode)
   const token = readFileSync(join(home, 'token'), 'utf8').trim()
-  const postmasterFile = readFileSync(join(home, 'postgres', 'postmaster.pid'), 'utf8').split('\n')
-  const postmaster = Number(postmasterFile[0])
   return {
     port,
-    socketDirectory: postmasterFile[4] ?? '',
-    usage: () => ({ node: usageOf(pid), postgres: usageOfTree(postmaster) }),
+    ...(options.services === null ? ownDatabase(home) : serversIn(options.services)),
+    usage: () => {
+      const servers = options.services === null ? usageOfOwn(home) : options.services.usage()
+      return new Map([['node', usageOf(pid)], ...servers])
+    },
     metric: async (name) => {
       const response = await fetch(`http://127.0.0.1:${port}/metrics`, {
         headers: { authorization: `Bearer ${token}` },
@@ -64,8 +85,33 @@ export async function startInstallation(options: InstallationOptions): Promise<I
   }
 }
 
-function configText({ port, sinkPort, concurrency }: InstallationOptions & { port: number }): string {
+function ownDatabase(home: string): Pick<Installation, 'databaseUrl' | 'brokers'> {
+  const [, , , , socketDirectory = ''] = postmasterFile(home)
+  const databaseUrl = `postgresql://hooktrail@/hooktrail?host=${encodeURIComponent(socketDirectory)}`
+  return { databaseUrl, brokers: null }
+}
+
+function serversIn({ yaml }: Services): Pick<Installation, 'databaseUrl' | 'brokers'> {
+  const { database, log } = SERVICES.parse(parse(yaml))
+  return { databaseUrl: database.url, brokers: log?.brokers ?? null }
+}
+
+function usageOfOwn(home: string): ReadonlyMap<string, Usage> {
+  return new Map([['postgres', usageOfTree(Number(postmasterFile(home)[0]))]])
+}
+
+function postmasterFile(home: string): readonly string[] {
+  return readFileSync(join(home, 'postgres', 'postmaster.pid'), 'utf8').split('\n')
+}
+
+function configText({
+  port,
+  sinkPort,
+  concurrency,
+  services,
+}: InstallationOptions & { port: number }): string {
   return `version: 1
+${services?.yaml ?? ''}
 server: { host: 127.0.0.1, port: ${port} }
 worker: { max_concurrency: ${concurrency} }
 sources:

@@ -28,7 +28,7 @@ export interface LoadResult {
 }
 
 /** About the size of a real GitHub push event. */
-const BODY = JSON.stringify({
+export const BENCH_BODY = JSON.stringify({
   ref: 'refs/heads/main',
   repository: { id: 186853002, full_name: 'octo/trail', private: false, owner: { login: 'octo' } },
   commits: Array.from({ length: 5 }, (_, index) => ({
@@ -66,9 +66,9 @@ class LoadRun {
 
   constructor(options: LoadOptions) {
     this.#options = options
-    const signature = createHmac('sha256', options.secret).update(BODY).digest('hex')
+    const signature = createHmac('sha256', options.secret).update(BENCH_BODY).digest('hex')
     this.#head = `POST ${options.path} HTTP/1.1\r\nHost: 127.0.0.1:${options.port}\r\nX-GitHub-Event: push\r\nX-Hub-Signature-256: sha256=${signature}\r\nX-GitHub-Delivery: `
-    this.#tail = `\r\nUser-Agent: GitHub-Hookshot/bench\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(BODY)}\r\n\r\n${BODY}`
+    this.#tail = `\r\nUser-Agent: GitHub-Hookshot/bench\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(BENCH_BODY)}\r\n\r\n${BENCH_BODY}`
   }
 
   async run(): Promise<LoadResult> {

@@ -4,9 +4,10 @@
  * minimum, median and maximum.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { BENCH_SECRET, startInstallation, type Installation } from './installation.ts'
+import { BENCH_SECRET, startInstallation, type Installation, type Services } from './installation.ts'
 import { quantile, runLoad, type LoadResult } from './load.ts'
-import { startReference } from './reference.ts'
+import type { Usage } from './process-usage.ts'
+import { clientLoop, produceLoop, startReference } from './reference.ts'
 import { startSink, type Sink } from './sink.ts'
 
 export interface Figure {
@@ -19,6 +20,8 @@ export interface ScenarioOptions {
   readonly seconds: number
   readonly backlog: number
   readonly steadyPerSecond: number
+  /** Null: one box. */
+  readonly services: Services | null
   readonly onStage: (stage: string) => void
 }
 
@@ -79,7 +82,9 @@ export async function runScenarios(options: ScenarioOptions): Promise<readonly F
     latencies.arrived(eventId, atMs)
   })
   options.onStage('starting')
-  await using installation = await startInstallation({ sinkPort: sink.port, concurrency: CONCURRENCY })
+  await using installation = await startInstallation({
+    ...{ sinkPort: sink.port, concurrency: CONCURRENCY, services: options.services },
+  })
   const bench: Bench = { installation, sink, latencies, options, acked: 0 }
   await load(bench, { connections: 16, requestsMax: 4000, ratePerSecond: null })
   await settle(bench)
@@ -120,17 +125,38 @@ async function settle(bench: Bench): Promise<void> {
 /** Waits until nothing is left to do of the stage before, the archive's part included: stages must not pay for others. */
 async function quiet(bench: Bench): Promise<void> {
   const giveUpAt = performance.now() + QUIET_MS_MAX
-  const cpuMs = (): number => {
-    const { node, postgres } = bench.installation.usage()
-    return node.cpuMs + postgres.cpuMs
-  }
-  for (let before = cpuMs(); ;) {
+  for (let before = bench.installation.usage(); ;) {
     await delay(QUIET_WINDOW_MS)
-    const now = cpuMs()
-    if (now - before < QUIET_WINDOW_MS * QUIET_SHARE) return
+    const now = bench.installation.usage()
+    if ([...cpuMsBetween(before, now).values()].every((ms) => ms < QUIET_WINDOW_MS * QUIET_SHARE)) return
     if (performance.now() > giveUpAt) throw new Error('hooktrail did not come to rest after a stage')
     before = now
   }
+}
+
+function cpuMsBetween(
+  before: ReadonlyMap<string, Usage>,
+  after: ReadonlyMap<string, Usage>,
+): ReadonlyMap<string, number> {
+  return new Map([...after].map(([name, { cpuMs }]) => [name, cpuMs - (before.get(name)?.cpuMs ?? 0)]))
+}
+
+/** One row for each process, and one for all where there are several servers. */
+function cpuPerEvent(
+  stage: string,
+  {
+    before,
+    after,
+    events,
+  }: { before: ReadonlyMap<string, Usage>; after: ReadonlyMap<string, Usage>; events: number },
+): readonly Figure[] {
+  const used = [...cpuMsBetween(before, after)]
+  const all = used.reduce((sum, [, cpuMs]) => sum + cpuMs, 0)
+  return [...used, ['all of these', all] as const].map(([name, cpuMs]) => ({
+    name: `${stage}: CPU of ${name}`,
+    unit: 'µs/event',
+    value: (cpuMs * 1000) / events,
+  }))
 }
 
 async function idle(bench: Bench): Promise<readonly Figure[]> {
@@ -140,11 +166,11 @@ async function idle(bench: Bench): Promise<readonly Figure[]> {
   const windowMs = 8000
   await delay(windowMs)
   const after = bench.installation.usage()
-  const percent = (from: number, to: number): number => ((to - from) / windowMs) * 100
-  return [
-    { name: 'idle: CPU of node', unit: '%', value: percent(before.node.cpuMs, after.node.cpuMs) },
-    { name: 'idle: CPU of Postgres', unit: '%', value: percent(before.postgres.cpuMs, after.postgres.cpuMs) },
-  ]
+  return [...cpuMsBetween(before, after)].map(([name, cpuMs]) => ({
+    name: `idle: CPU of ${name}`,
+    unit: '%',
+    value: (cpuMs / windowMs) * 100,
+  }))
 }
 
 async function lowRate(bench: Bench): Promise<readonly Figure[]> {
@@ -177,16 +203,7 @@ async function ingest(bench: Bench, connections: number): Promise<readonly Figur
     { name: `${name}: refused`, unit: '', value: result.refused },
     { name: `${name}: behind at the end`, unit: 'events', value: lagAtEnd },
     { name: `${name}: archive lag at the end`, unit: 'records', value: archiveLag },
-    {
-      name: `${name}: CPU of node, to delivered`,
-      unit: 'µs/event',
-      value: ((after.node.cpuMs - before.node.cpuMs) * 1000) / result.acked,
-    },
-    {
-      name: `${name}: CPU of Postgres, to delivered`,
-      unit: 'µs/event',
-      value: ((after.postgres.cpuMs - before.postgres.cpuMs) * 1000) / result.acked,
-    },
+    ...cpuPerEvent(`${name}, to delivered`, { before, after, events: result.acked }),
   ]
 }
 
@@ -225,23 +242,19 @@ async function drain(bench: Bench): Promise<readonly Figure[]> {
   const after = bench.installation.usage()
   return [
     { name: 'drain: delivered', unit: '/s', value: (backlog * 1000) / elapsedMs },
-    {
-      name: 'drain: CPU of node',
-      unit: 'µs/event',
-      value: ((after.node.cpuMs - before.node.cpuMs) * 1000) / backlog,
-    },
-    {
-      name: 'drain: CPU of Postgres',
-      unit: 'µs/event',
-      value: ((after.postgres.cpuMs - before.postgres.cpuMs) * 1000) / backlog,
-    },
-    { name: 'resident memory of node', unit: 'MB', value: after.node.residentBytes / 1e6 },
+    ...cpuPerEvent('drain', { before, after, events: backlog }),
+    ...[...after].map(([name, { residentBytes }]) => ({
+      name: `resident memory of ${name}`,
+      unit: 'MB',
+      value: residentBytes / 1e6,
+    })),
   ]
 }
 
 async function references(bench: Bench): Promise<readonly Figure[]> {
   bench.options.onStage('references')
-  const url = `postgresql://hooktrail@/hooktrail?host=${encodeURIComponent(bench.installation.socketDirectory)}`
+  const { databaseUrl: url, brokers } = bench.installation
+  const durationMs = bench.options.seconds * 1000
   const measure = async (databaseUrl: string | null): Promise<number> => {
     await using reference = await startReference(databaseUrl)
     const { acked, elapsedMs } = await runLoad({
@@ -251,7 +264,7 @@ async function references(bench: Bench): Promise<readonly Figure[]> {
       connections: 32,
       ratePerSecond: null,
       requestsMax: Infinity,
-      durationMsMax: bench.options.seconds * 1000,
+      durationMsMax: durationMs,
       onAck: () => undefined,
     })
     return (acked * 1000) / elapsedMs
@@ -259,5 +272,19 @@ async function references(bench: Bench): Promise<readonly Figure[]> {
   return [
     { name: 'reference: bare node:http, answers only', unit: '/s', value: await measure(null) },
     { name: 'reference: bare node:http + one INSERT a request', unit: '/s', value: await measure(url) },
+    {
+      name: 'reference: bare HTTP client, POST to the sink',
+      unit: '/s',
+      value: await clientLoop({ port: bench.sink.port, concurrency: CONCURRENCY, durationMs }),
+    },
+    ...(brokers === null
+      ? []
+      : [
+          {
+            name: 'reference: bare Kafka producer, acks=all, C=32',
+            unit: '/s',
+            value: await produceLoop({ brokers, concurrency: 32, durationMs }),
+          },
+        ]),
   ]
 }

@@ -1,8 +1,11 @@
 /**
  * `hooktrail bench`: starts a real installation in a temporary folder, loads it from loopback, and prints every
- * figure as minimum, median and maximum over several runs, with the durable settings beside them.
+ * figure as minimum, median and maximum over several runs, with the durable settings beside them. One box as it is, or
+ * before the services of a larger size.
  */
 import { Command } from 'commander'
+import { readFileSync } from 'node:fs'
+import type { Services } from '../bench/installation.ts'
 import { runScenarios, type Figure } from '../bench/scenarios.ts'
 
 interface BenchFlags {
@@ -10,6 +13,7 @@ interface BenchFlags {
   readonly seconds: string
   readonly backlog: string
   readonly rate: string
+  readonly services?: string
   readonly json?: boolean
 }
 
@@ -22,26 +26,58 @@ export function benchCommand(): Command {
     .option('--seconds <n>', 'length of each stage', '10')
     .option('--backlog <n>', 'events of the backlog that is drained', '20000')
     .option('--rate <n>', 'events a second of the steady stage', '2500')
+    .option(
+      '--services <file>',
+      'YAML with digest_key, database, log, queue and archive: servers for this run alone, what is sent stays in them',
+    )
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExamples:\n  hooktrail bench\n  hooktrail bench --runs 1 --seconds 5 --json')
-    .action(async (flags: BenchFlags) => {
-      const runs: (readonly Figure[])[] = []
-      for (let run = 1; run <= Number(flags.runs); run++) {
-        runs.push(
-          await runScenarios({
-            seconds: Number(flags.seconds),
-            backlog: Number(flags.backlog),
-            steadyPerSecond: Number(flags.rate),
-            onStage: (stage) => {
-              process.stderr.write(`run ${run} of ${flags.runs}: ${stage}\n`)
-            },
-          }),
-        )
-      }
-      const rows = summarize(runs)
-      if (flags.json === true) console.log(JSON.stringify(rows))
-      else printTable(rows)
+    .action(async ({ services, ...flags }: BenchFlags) => {
+      await bench({
+        runs: Number(flags.runs),
+        seconds: Number(flags.seconds),
+        backlog: Number(flags.backlog),
+        steadyPerSecond: Number(flags.rate),
+        json: flags.json === true,
+        // Whose servers they are is not known here, so only hooktrail's own CPU is counted.
+        openServices: () =>
+          Promise.resolve(
+            services === undefined
+              ? null
+              : { yaml: readFileSync(services, 'utf8'), env: {}, usage: () => new Map() },
+          ),
+      })
     })
+}
+
+export interface BenchOptions {
+  readonly runs: number
+  readonly seconds: number
+  readonly backlog: number
+  readonly steadyPerSecond: number
+  readonly json: boolean
+  /** Asked once for each run; null: one box. */
+  readonly openServices: () => Promise<(Services & Partial<AsyncDisposable>) | null>
+}
+
+export async function bench({ runs: count, json, openServices, ...options }: BenchOptions): Promise<void> {
+  const runs: (readonly Figure[])[] = []
+  let place = 'one box, own Postgres: fsync on, synchronous_commit on'
+  for (let run = 1; run <= count; run++) {
+    const services = await openServices()
+    if (services !== null) place = 'before the given services, durable as these are set'
+    try {
+      const onStage = (stage: string): void => {
+        process.stderr.write(`run ${run} of ${count}: ${stage}\n`)
+      }
+      runs.push(await runScenarios({ ...options, services, onStage }))
+    } finally {
+      await services?.[Symbol.asyncDispose]?.()
+    }
+  }
+  const rows = summarize(runs)
+  if (json) console.log(JSON.stringify(rows))
+  else printTable(`${place}; generator and sink on the same cores`, rows)
 }
 
 interface Row {
@@ -67,9 +103,9 @@ function summarize(runs: readonly (readonly Figure[])[]): readonly Row[] {
   })
 }
 
-function printTable(rows: readonly Row[]): void {
+function printTable(place: string, rows: readonly Row[]): void {
   const width = Math.max(...rows.map(({ name }) => name.length))
-  console.log('one box, own Postgres: fsync on, synchronous_commit on; generator and sink on the same cores')
+  console.log(place)
   console.log(
     `${'figure'.padEnd(width)}  ${'min'.padStart(10)}  ${'median'.padStart(10)}  ${'max'.padStart(10)}  unit`,
   )
