@@ -71,9 +71,9 @@ test('imports go from core outward, and no process imports another', () => {
   report('imports against the direction', offenders)
 })
 
-test('only adapters import a driver', () => {
+test('only adapters import a driver, and the bench for its bare references', () => {
   const offenders = product
-    .filter((file) => folderOf(file.path) !== 'adapters')
+    .filter((file) => !['adapters', 'bench'].includes(folderOf(file.path)))
     .flatMap((file) =>
       file.packages.filter((name) => drivers.has(name)).map((name) => `${file.path} imports ${name}`),
     )
