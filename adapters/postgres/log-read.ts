@@ -1,9 +1,11 @@
 /**
  * Reading one partition: log_read in infra/sql/000001_log.sql gives the bounds and the records below the byte bound from
- * one snapshot. It is copied out in binary: rows as text would cost two hex digits a byte on both sides.
+ * one snapshot. A slice that is dropped behind that snapshot takes its rows along all the same, so missing rows are
+ * asked about once more: cut off is out of range, anything else is damage, and neither is ever skipped. It is copied out
+ * in binary: rows as text would cost two hex digits a byte on both sides.
  */
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
-import type { LogBounds, LogRecord, OffsetGap, ReadRequest, ReadResult } from '../../core/ports/event-log.ts'
+import type { LogBounds, LogRecord, ReadRequest, ReadResult } from '../../core/ports/event-log.ts'
 import { int8Of, type CopiedRow } from './copy-rows.ts'
 import { decodeHeaders } from './log-headers.ts'
 import type { Database, Queryable } from './pool.ts'
@@ -18,6 +20,7 @@ const BOUNDS = {
   text: 'SELECT log_start, next_offset FROM log_partitions WHERE topic_no = $1 AND partition_no = $2',
 }
 
+/** @throws LOG_OFFSET_OUT_OF_RANGE, LOG_TOPIC_REPLACED, LOG_CORRUPT */
 export async function readOnce(
   database: Database,
   topicNo: number,
@@ -29,12 +32,32 @@ export async function readOnce(
     ...[topicNo, partition, from, recordsMax, bytesMax, timestampMsMin],
   ])
   const bounds = boundsOf(first && { next_offset: int8Of(first[0]), log_start: int8Of(first[1]) }, request)
+  requireInRange(from, bounds)
+  const records = rows.map(toRecord)
+  const missing = firstMissing(records, from, bounds.highWatermark)
+  if (missing !== null) {
+    requireInRange(from, await readBounds(database, topicNo, request))
+    const { topic } = request
+    throw new HooktrailError('LOG_CORRUPT', {
+      topic,
+      partition,
+      offset: missing,
+      reason: 'its row is missing',
+    })
+  }
+  return { tier: 'log', records, gaps: [], next: from + BigInt(records.length), ...bounds }
+}
+
+function requireInRange(from: bigint, bounds: LogBounds): void {
   if (from < bounds.logStart || from > bounds.highWatermark)
     throw new HooktrailError('LOG_OFFSET_OUT_OF_RANGE', { from, ...bounds })
-  const records = rows.map(toRecord)
-  const gaps = holes(records, from)
-  const last = records.at(-1)
-  return { tier: 'log', records, gaps, next: last === undefined ? from : last.offset + 1n, ...bounds }
+}
+
+/** Offsets are contiguous: every append takes them in the transaction that inserts its rows. */
+function firstMissing(records: readonly LogRecord[], from: bigint, highWatermark: bigint): bigint | null {
+  if (records.length === 0) return from < highWatermark ? from : null
+  const at = records.findIndex(({ offset }, index) => offset !== from + BigInt(index))
+  return at === -1 ? null : from + BigInt(at)
 }
 
 export async function readBounds(
@@ -63,15 +86,4 @@ function toRecord([offset, timestamp, key = null, value = null, headers = null]:
     value,
     headers: decodeHeaders(headers),
   }
-}
-
-/** Offsets are contiguous; where rows are missing all the same, that is said, never skipped. */
-function holes(records: readonly LogRecord[], from: bigint): readonly OffsetGap[] {
-  const gaps: OffsetGap[] = []
-  let expected = from
-  for (const { offset } of records) {
-    if (offset > expected) gaps.push({ from: expected, to: offset - 1n, reason: 'hole' })
-    expected = offset + 1n
-  }
-  return gaps
 }

@@ -36,10 +36,10 @@ export const logErrors = {
     read: 'docs/operations.md',
   },
   LOG_CORRUPT: {
-    what: 'the log gave back a batch of records that does not have its checksum or cannot be read',
+    what: 'the log gave back what does not have its checksum or cannot be read, or misses a record that it acknowledged',
     events:
       'nothing is read past it, so that no event is skipped; the log and the archive keep what they have',
-    fix: 'read the partition from another replica, and check disk and memory of the broker that leads it',
+    fix: 'read the partition from another replica, and check disk and memory of the broker that leads it; on Postgres put the database back to a backup that has the row',
     read: 'docs/operations.md',
   },
   LOG_FSYNC_OFF: {

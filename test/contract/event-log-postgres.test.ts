@@ -6,6 +6,7 @@ import { listSlices } from '../../adapters/postgres/log-slices.ts'
 import { migrate } from '../../adapters/postgres/migrate.ts'
 import { openDatabase, type Database } from '../../adapters/postgres/pool.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
+import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import { createTestDatabase, silentLogger, startTestCluster } from '../support/postgres.ts'
 import { scale } from '../support/scale.ts'
 import {
@@ -143,15 +144,48 @@ test('a record that no slice was made for is kept in the default slice and read 
   assert.deepEqual(await database.query('SELECT FROM log_records_default'), [])
 })
 
-test('a missing row is told as a hole, never skipped silently', async () => {
+test('a missing row is damage: nothing is read past it, and nothing is said to be a gap', async () => {
   await using under = await start()
   const { database, log } = await under.openBoth()
-  const topic = await createTopic(log, 'trail.hole')
+  const topic = await createTopic(log, 'trail.damage')
   await log.append(['a', 'b', 'c'].map((value) => textRecord(topic, 0, value)))
   await database.query('DELETE FROM log_records WHERE record_offset = 1')
-  const { gaps, next } = await log.read(request(topic, 0))
-  assert.deepEqual(gaps, [{ from: 1n, to: 1n, reason: 'hole' }])
-  assert.equal(next, 3n)
+  const isDamage = (error: unknown): boolean =>
+    isHooktrailError(error, 'LOG_CORRUPT') && error.details['offset'] === 1n
+  await assert.rejects(log.read(request(topic, 0)), isDamage)
+  await assert.rejects(log.read(request(topic, 0, { from: 1n })), isDamage)
+  await database.query('DELETE FROM log_records WHERE record_offset = 2')
+  await assert.rejects(log.read(request(topic, 0, { from: 2n })), hasCode('LOG_CORRUPT'))
+  assert.equal((await log.read(request(topic, 0, { from: 3n }))).next, 3n)
+})
+
+test('a slice that is dropped between the bounds of a read and its rows is out of range, never a hole', async () => {
+  await using under = await start()
+  const { database, log } = await under.openBoth()
+  const topic = await createTopic(log, 'trail.dropped')
+  await log.append(['old', 'old', 'new'].map((value) => textRecord(topic, 0, value)))
+  const [slice] = await database.query<{ name: string }>(
+    'SELECT tableoid::regclass::text AS name FROM log_records LIMIT 1',
+  )
+  // Into another slice, by time.
+  await database.query(
+    `UPDATE log_records SET timestamp_ms = timestamp_ms + ${100 * DAY_MS} WHERE record_offset = 2`,
+  )
+  const waiting = `SELECT FROM pg_locks WHERE relation = 'log_records'::regclass AND NOT granted`
+  const reading = await database.transaction(async (dropper) => {
+    // Neither the reader's bounds nor its snapshot need this lock, its rows do.
+    await dropper.query('LOCK TABLE log_records IN ACCESS EXCLUSIVE MODE')
+    const read = log.read(request(topic, 0)).then(
+      () => null,
+      (error: unknown) => error,
+    )
+    while ((await dropper.query(waiting)).length === 0);
+    await dropper.query(`UPDATE log_partitions SET log_start = 2; DROP TABLE ${slice?.name ?? ''}`)
+    return { read }
+  })
+  const error = await reading.read
+  assert.ok(isHooktrailError(error, 'LOG_OFFSET_OUT_OF_RANGE'))
+  assert.deepEqual(error.details, { from: 0n, logStart: 2n, highWatermark: 3n })
 })
 
 test('what was acknowledged survives kill -9 of the server, and the same log goes on', async () => {
