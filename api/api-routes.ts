@@ -15,6 +15,7 @@ import type { ReportStore } from '../core/ports/report-store.ts'
 import { ArchiveChains } from './archive-chains.ts'
 import { exportLines } from './export-lines.ts'
 import { requireHandler, unknownHandler } from './known-handler.ts'
+import { requireSource } from './known-source.ts'
 import { createErrorHandler } from './problem.ts'
 import * as query from './query.ts'
 import { readEvent, requireEvent } from './read-payload.ts'
@@ -66,7 +67,9 @@ const eventRoutes: Routes = (app, { config, store, log }) => {
   const jobsOf = async (eventId: string) =>
     (await store.listJobs({ eventId, limit: JOBS_OF_EVENT_MAX })).items.map((job) => jobJson(job, config))
   app.get('/events', async (request) => {
-    const { items, next } = await store.listEvents(eventFilter(query.parse(query.eventQuery, request.query)))
+    const asked = query.parse(query.eventQuery, request.query)
+    await requireSource(log, config, asked.source)
+    const { items, next } = await store.listEvents(eventFilter(asked))
     return { items: items.map(eventJson), next }
   })
   app.get('/events/:id', async ({ params }) => {
@@ -159,8 +162,9 @@ const otherRoutes: Routes = (app, { config, clock, store, log, report, openArchi
     })
     return reportJson(await reports.ask(window, gone.signal))
   })
-  app.get('/export/events', (request, reply) => {
+  app.get('/export/events', async (request, reply) => {
     const { since, until, source, limit: max } = query.parse(query.exportQuery, request.query)
+    await requireSource(log, config, source)
     const filter = defined({ source, sinceMs: since, untilMs: until, max })
     const lines = exportLines({ log, store }, filter)
     // One string ahead: each holds thousands of lines.

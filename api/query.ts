@@ -1,6 +1,10 @@
-/** Parameters of the API: a time without a zone is UTC; everything has a bound. */
+/**
+ * Parameters of the API: a time without a zone is UTC; everything has a bound. What is not valid is told in words that
+ * name what may stand there, and what was probably meant.
+ */
 import { z } from 'zod'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
+import { nearestName } from '../core/nearest-name.ts'
 
 const LIMIT_MAX = 1000
 const RETRY_JOBS_MAX = 10_000
@@ -24,8 +28,8 @@ const time = z
   })
 const name = z
   .string()
-  .min(1)
-  .max(512)
+  .min(1, 'is empty')
+  .max(512, 'is longer than 512 characters')
   .refine((text) => !text.includes('\0'), 'holds a NUL')
 const paging = { cursor: name.optional(), limit: z.coerce.number().int().min(1).max(LIMIT_MAX).default(50) }
 
@@ -67,6 +71,17 @@ export const retryBody = z.strictObject({
 export function parse<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
   const result = schema.safeParse(value)
   if (result.success) return result.data
-  const faults = result.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
+  const faults = result.error.issues.map((issue) => faultText(issue, value))
   throw new HooktrailError('API_INVALID_REQUEST', { faults })
+}
+
+function faultText(issue: z.core.$ZodIssue, value: unknown): string {
+  const name = issue.path.join('.')
+  if (issue.code === 'unrecognized_keys') return `${issue.keys.join(', ')}: is no parameter of this route`
+  if (issue.code !== 'invalid_value') return name === '' ? issue.message : `${name}: ${issue.message}`
+  const allowed = issue.values.map(String)
+  const found = z.object({ [name]: z.string() }).safeParse(value).data?.[name]
+  const nearest = found === undefined ? null : nearestName(found, allowed)
+  const meant = nearest === null ? '' : `; did you mean ${nearest}?`
+  return `${name}: must be ${allowed.length === 1 ? '' : 'one of '}${allowed.join(', ')}${meant}`
 }

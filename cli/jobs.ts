@@ -25,7 +25,7 @@ const COLUMNS: readonly Column[] = [
 export function jobsCommand(): Command {
   const list = apiCommand('list', 'deliveries, newest first', 'hooktrail jobs list --status dead')
     .option('--handler <name>', 'of this handler')
-    .option('--status <status>', 'available, running, retryable, completed, dead')
+    .option('--status <status>', 'available, running, retryable, completed, dead, discarded')
     .option('--limit <n>', 'how many, at most 1000')
     .option('--cursor <cursor>', 'next of the page before')
     .action(async (flags: ListFlags) => {

@@ -29,6 +29,7 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'API_NOT_FOUND',
   'API_JOB_NOT_FOUND',
   'API_HANDLER_NOT_FOUND',
+  'API_SOURCE_NOT_FOUND',
   'API_NO_ROUTE',
   'API_JOB_NOT_DEAD',
   'API_PAYLOAD_GONE',
@@ -65,6 +66,7 @@ export function errorText(error: HooktrailError): string {
 }
 
 function plain(value: unknown): string {
+  if (Array.isArray(value)) return value.map(plain).join('; ')
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 

@@ -34,6 +34,12 @@ export const apiErrors = {
     fix: 'hooktrail handlers list',
     read,
   },
+  API_SOURCE_NOT_FOUND: {
+    what: 'there is no source of this name',
+    events: 'nothing was changed',
+    fix: 'hooktrail report names the sources; details may name the nearest',
+    read,
+  },
   API_NO_ROUTE: {
     what: 'there is no such route',
     events: 'the request was not kept and nothing was changed',

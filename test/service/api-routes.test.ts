@@ -40,6 +40,8 @@ test('errors are problems with a stable code', async () => {
     ['/api/events?limit=0', 400, 'API_INVALID_REQUEST'],
     ['/api/events?since=yesterday', 400, 'API_INVALID_REQUEST'],
     ['/api/jobs?status=happy', 400, 'API_INVALID_REQUEST'],
+    ['/api/events?source=nobody', 404, 'API_SOURCE_NOT_FOUND'],
+    ['/api/export/events?source=nobody', 404, 'API_SOURCE_NOT_FOUND'],
   ]
   for (const [path, status, code] of cases) {
     const answer = await api.ask(path)
@@ -67,6 +69,30 @@ test('a name that no handler has is refused with the nearest one', async () => {
       [404, { handler: 'biling', did_you_mean: 'billing' }],
     )
   assert.equal((await api.ask('/api/jobs?handler=billing')).status, 200)
+})
+
+test('a source that nobody has is refused with the nearest one, and one that was removed is known', async () => {
+  await using api = await openApiStage({ handlers: HANDLERS })
+  for (const path of ['/api/events', '/api/export/events']) {
+    const answer = await api.ask(`${path}?source=shpo`)
+    assert.deepEqual(
+      [answer.status, answer.json()['details']],
+      [404, { source: 'shpo', did_you_mean: 'shop' }],
+    )
+  }
+  const topic = `${api.config.log.topicPrefix}.events.former`
+  await api.stage.log.ensureTopics([{ name: topic, partitions: 1 }])
+  assert.deepEqual(await itemsOf(api, '/api/events?source=former'), { ids: [], next: null })
+})
+
+test('a parameter that is not valid is told with what may stand there, and what was probably meant', async () => {
+  await using api = await openApiStage({ handlers: HANDLERS })
+  const faultsOf = async (path: string): Promise<unknown> =>
+    ((await api.ask(path)).json()['details'] as { faults: unknown }).faults
+  assert.deepEqual(await faultsOf('/api/jobs?status=ded'), [
+    'status: must be one of available, running, retryable, completed, dead, discarded; did you mean dead?',
+  ])
+  assert.deepEqual(await faultsOf('/api/jobs?state=dead'), ['state: is no parameter of this route'])
 })
 
 test('an event shows the headers of its request once', async () => {
