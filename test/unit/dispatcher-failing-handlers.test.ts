@@ -27,6 +27,27 @@ test('a handler that fails is said once, then at most once a minute with counts 
   ])
 })
 
+test('a minute that ends with a delivery says so, and a quiet minute behind it that it is over', () => {
+  const clock = new HandClock()
+  const { logger, lines } = recordedLogger()
+  const failing = new FailingHandlers({ clock, logger })
+  failing.failed('billing', 'timeout', {})
+  failing.failed('billing', 'timeout', {})
+  failing.delivered('billing')
+  clock.advance(SAID_AGAIN_MS)
+  failing.step()
+  assert.deepEqual(lines.at(-1), [
+    'warn',
+    { handler: 'billing', delivered: 1, failed: { timeout: 1 } },
+    'deliveries to a handler failed; it has delivered since the last failure',
+  ])
+  clock.advance(SAID_AGAIN_MS)
+  failing.step()
+  assert.deepEqual(lines.at(-1), ['info', { handler: 'billing', delivered: 0 }, 'the handler delivers again'])
+  failing.failed('billing', 'timeout', {})
+  assert.equal(lines.at(-1)?.[2], 'deliveries to a handler begin to fail')
+})
+
 test('it delivers again after a minute with deliveries and without a failure, and not before', () => {
   const clock = new HandClock()
   const { logger, lines } = recordedLogger()
