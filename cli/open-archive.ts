@@ -6,6 +6,7 @@ import { openDirectoryForReading } from '../adapters/directory/directory-store.t
 import { systemClock } from '../adapters/system/clock.ts'
 import { createLogger } from '../adapters/system/logger.ts'
 import { requireArchive } from '../core/archive/require-archive.ts'
+import { S3_REGION } from '../core/config/build-services.ts'
 import { catalogue } from '../core/error/catalogue.ts'
 import { HooktrailError, isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { ArchiveStore } from '../core/ports/archive-store.ts'
@@ -13,15 +14,14 @@ import { CASE_FIX } from './report-error.ts'
 
 const S3_SCHEME = 's3://'
 const LOCATION = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])\/?(.*?)\/?$/
-const REQUEST_TIMEOUT_MS = 30_000
-const REGION = 'us-east-1'
+const ENDPOINT_NAMES = ['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL'] as const
 
 export const LOCATION_HELP = 'a folder, or s3://bucket/prefix'
 
 /** What has to be closed goes to `opened`. @throws ARCHIVE_NOT_FOUND */
 export async function openArchive(location: string, opened: AsyncDisposableStack): Promise<ArchiveStore> {
   const store = await openLocation(location, opened)
-  await requireArchive(store)
+  await requireArchive(store).catch((error: unknown) => failAt(location, error))
   return store
 }
 
@@ -35,21 +35,36 @@ async function openBucket(location: string, opened: AsyncDisposableStack): Promi
   if (bucket === undefined || prefix === undefined)
     throw new HooktrailError('ARCHIVE_NOT_FOUND', { location, reason: 'it is not s3://bucket/prefix' })
   const { env } = process
-  const endpoint = env['AWS_ENDPOINT_URL_S3'] ?? env['AWS_ENDPOINT_URL'] ?? null
   const { openS3ForReading } = await import('../adapters/s3/s3-store.ts')
   const opening = openS3ForReading({
-    ...{ bucket, prefix, endpoint, kmsKey: null, storageClass: null, ca: null, credentials: null },
-    region: env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'] ?? REGION,
-    requestTimeoutMs: REQUEST_TIMEOUT_MS,
+    ...{ bucket, prefix, kmsKey: null, storageClass: null, ca: null, credentials: null },
+    endpoint: endpointIn(env)?.url ?? null,
+    region: env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'] ?? S3_REGION,
     clock: systemClock,
     logger: createLogger(),
   })
-  return opened.use(await opening.catch((error: unknown) => failAt(endpoint, error)))
+  return opened.use(await opening.catch((error: unknown) => failAt(location, error)))
 }
 
-/** Without an endpoint Amazon was asked, which is what somebody with another store forgets. */
-function failAt(endpoint: string | null, error: unknown): never {
-  if (endpoint !== null || !isHooktrailError(error)) throw error
-  const fix = `${catalogue[error.code].fix}; a store other than Amazon's is named by AWS_ENDPOINT_URL_S3, which is not set`
-  throw new HooktrailError(error.code, { ...error.details, [CASE_FIX]: fix }, error.cause)
+function endpointIn(env: NodeJS.ProcessEnv): { readonly name: string; readonly url: string } | null {
+  for (const name of ENDPOINT_NAMES) {
+    const url = env[name]
+    if (url !== undefined) return { name, url }
+  }
+  return null
+}
+
+/** Which store was asked is what people get wrong: without an endpoint it was Amazon. */
+function failAt(location: string, error: unknown): never {
+  if (!location.startsWith(S3_SCHEME) || !isHooktrailError(error)) throw error
+  const endpoint = endpointIn(process.env)
+  const store =
+    endpoint === null
+      ? "a store other than Amazon's is named by AWS_ENDPOINT_URL_S3, which is not set"
+      : `the store that was asked is the one of ${endpoint.name}, ${endpoint.url}`
+  const fix =
+    error.code === 'ARCHIVE_NOT_FOUND'
+      ? 'name the bucket, and the prefix in it, that hold genesis.note: s3://bucket/prefix'
+      : catalogue[error.code].fix
+  throw new HooktrailError(error.code, { ...error.details, [CASE_FIX]: `${fix}; ${store}` }, error.cause)
 }

@@ -29,14 +29,15 @@ export interface S3StoreOptions {
   readonly storageClass: string | null
   /** Certificates in PEM of a private authority; null: those that Node trusts. */
   readonly ca: string | null
-  /** For the answer to one call, retries included; bodies get time by their size on top. */
-  readonly requestTimeoutMs: number
+  /** For the answer to one call, retries included; bodies get time by their size on top. Default: REQUEST_TIMEOUT_MS. */
+  readonly requestTimeoutMs?: number
   /** Aborted when the process stops: from then on a store that does not answer soon is given up. */
   readonly stopping?: AbortSignal
   readonly clock: Clock
   readonly logger: Logger
 }
 
+export const REQUEST_TIMEOUT_MS = 30_000
 const CONNECT_TIMEOUT_MS = 5_000
 /** Segments are few and large, and each archiver works on a handful of partitions. */
 const SOCKETS_MAX = 50

@@ -6,7 +6,7 @@
  */
 import type { S3Client } from '@aws-sdk/client-s3'
 import { isTransient, reasonOf, storeError } from './store-error.ts'
-import type { S3StoreOptions } from './open-client.ts'
+import { REQUEST_TIMEOUT_MS, type S3StoreOptions } from './open-client.ts'
 
 /** What every request of one store needs. */
 export interface S3Context {
@@ -39,7 +39,8 @@ export async function request<T>(
   call: Call,
   send: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const timeoutMs = options.requestTimeoutMs + Math.ceil((call.bytes ?? 0) / BYTES_PER_MS_MIN)
+  const timeoutMs =
+    (options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS) + Math.ceil((call.bytes ?? 0) / BYTES_PER_MS_MIN)
   const deadline = new AbortController()
   const timer = setTimeout(() => {
     deadline.abort()
@@ -74,7 +75,7 @@ function hurryWhenStopping(stopping: AbortSignal | undefined, givenUp: AbortCont
 }
 
 /** Which store was asked is what people get wrong most. */
-function storeName({ bucket, endpoint, region }: S3StoreOptions): string {
+export function storeName({ bucket, endpoint, region }: S3StoreOptions): string {
   return `bucket ${bucket} at ${endpoint ?? `Amazon S3, region ${region}`}`
 }
 

@@ -17,9 +17,9 @@ import type {
 import { listObjects } from './list-objects.ts'
 import { objectBody, readChunks, readWhole, type ObjectBody } from './object-body.ts'
 import { deleteMarker, keyState, listVersions } from './object-versions.ts'
-import { openClient, type S3StoreOptions } from './open-client.ts'
+import { openClient, REQUEST_TIMEOUT_MS, type S3StoreOptions } from './open-client.ts'
 import { createObject } from './create-object.ts'
-import { request, type S3Context } from './request.ts'
+import { request, storeName, type S3Context } from './request.ts'
 import { isMissing, isMissingBucket } from './store-error.ts'
 
 export type { S3Credentials, S3StoreOptions } from './open-client.ts'
@@ -36,7 +36,10 @@ export async function openS3ForReading(options: S3StoreOptions): Promise<S3Store
   await using opened = new AsyncDisposableStack()
   const store = opened.use(new BucketStore(context))
   const reason = await whyNoArchive(context)
-  if (reason !== null) throw new HooktrailError('ARCHIVE_NOT_FOUND', { location: store.location, reason })
+  if (reason !== null)
+    throw new HooktrailError('ARCHIVE_NOT_FOUND', {
+      ...{ location: store.location, store: storeName(options), reason },
+    })
   opened.move()
   return store
 }
@@ -83,7 +86,7 @@ class BucketStore implements S3Store {
 
   async open(key: string): Promise<AsyncIterable<Uint8Array> | null> {
     const body = await this.#lookFor(key, { key }, (signal) => this.#get(key, signal))
-    return body && readChunks(body, this.#context.options.requestTimeoutMs)
+    return body && readChunks(body, this.#context.options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS)
   }
 
   head(key: string): Promise<ObjectHead | null> {

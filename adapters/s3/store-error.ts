@@ -20,7 +20,7 @@ const CODES: ReadonlyMap<string, ErrorCode> = new Map<string, ErrorCode>([
   ['SignatureDoesNotMatch', 'ARCHIVE_CREDENTIALS_REFUSED'],
   ['ExpiredToken', 'ARCHIVE_CREDENTIALS_REFUSED'],
   ['InvalidToken', 'ARCHIVE_CREDENTIALS_REFUSED'],
-  ['CredentialsProviderError', 'ARCHIVE_CREDENTIALS_REFUSED'],
+  ['CredentialsProviderError', 'ARCHIVE_CREDENTIALS_MISSING'],
   ['NoSuchBucket', 'ARCHIVE_BUCKET_MISSING'],
   ['PermanentRedirect', 'ARCHIVE_REGION_WRONG'],
   ['AuthorizationHeaderMalformed', 'ARCHIVE_REGION_WRONG'],
@@ -59,6 +59,7 @@ const TRANSIENT_ERRNOS: ReadonlySet<string | null> = new Set([
 const REASON_CHARACTERS_MAX = 300
 
 export interface FailedCall {
+  /** Empty where the whole archive was asked for. */
   readonly key: string
   /** Where it was asked, for people; absent where an answer breaks off. */
   readonly store?: string
@@ -67,7 +68,8 @@ export interface FailedCall {
 }
 
 export function storeError(error: unknown, call: FailedCall): HooktrailError {
-  const { timedOutAfterMs, ...where } = call
+  const { timedOutAfterMs, key, ...store } = call
+  const where = key === '' ? store : { key, ...store }
   if (isHooktrailError(error)) return error
   const status = statusOf(error)
   const code = CODES.get(nameOf(error)) ?? CODES_BY_STATUS.get(status) ?? 'ARCHIVE_STORE_UNAVAILABLE'

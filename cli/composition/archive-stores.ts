@@ -17,8 +17,6 @@ import { HooktrailError, isHooktrailError } from '../../core/error/hooktrail-err
 import type { ArchiveStore } from '../../core/ports/archive-store.ts'
 import type { Context } from './context.ts'
 
-const REQUEST_TIMEOUT_MS = 30_000
-
 /** What has to be closed goes to `opened`. */
 export async function openArchiveStore(
   context: Context,
@@ -95,5 +93,5 @@ function folderOf({ config, home }: Context): string {
 }
 
 function s3Options({ clock, logger }: Context, s3: S3Config): S3StoreOptions {
-  return { ...s3, requestTimeoutMs: REQUEST_TIMEOUT_MS, clock, logger }
+  return { ...s3, clock, logger }
 }

@@ -3,7 +3,8 @@ import type { KafkaConfig, QueueConfig, S3Config, SaslConfig, TlsConfig } from '
 import type { Sections } from './schema.ts'
 
 const REPLICATION = 3
-const REGION = 'us-east-1'
+/** Where none is named; what most stores that are not Amazon's answer to. */
+export const S3_REGION = 'us-east-1'
 
 export function buildKafka({
   driver,
@@ -26,7 +27,7 @@ export function buildS3({ driver, bucket = '', credentials, ...s3 }: Sections['a
     prefix: s3.prefix ?? '',
     endpoint: s3.endpoint ?? null,
     ca: s3.ca ?? null,
-    region: s3.region ?? REGION,
+    region: s3.region ?? S3_REGION,
     credentials:
       credentials === undefined
         ? null

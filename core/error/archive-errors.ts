@@ -24,6 +24,12 @@ export const archiveErrors = {
     fix: 'give the user of hooktrail its rights on the folder or the bucket of the archive back, or mount its disk writable',
     read: 'docs/operations.md',
   },
+  ARCHIVE_CREDENTIALS_MISSING: {
+    what: 'there are no credentials for the archive store: neither given nor found on this machine',
+    events: 'events stay in the log, which is not cut until they are archived; nothing is lost',
+    fix: 'set archive.credentials, or give the machine a role (archive commands: export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE)',
+    read: 'docs/sizes.md',
+  },
   ARCHIVE_CREDENTIALS_REFUSED: {
     what: 'the archive store does not know this access key, its secret is another one, or it has expired',
     events: 'events stay in the log, which is not cut until they are archived; nothing is lost',

@@ -5,6 +5,7 @@ import { readdir } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { CreateBucketCommand, DeleteObjectCommand, PutObjectRetentionCommand } from '@aws-sdk/client-s3'
 import { openS3ForReading, type S3Store } from '../../adapters/s3/s3-store.ts'
+import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { NewObject } from '../../core/ports/archive-store.ts'
 import { openS3Stage, type S3Stage } from '../support/s3-stage.ts'
 import { startFaultProxy } from '../support/services/fault-proxy.ts'
@@ -185,7 +186,9 @@ function testReader(stage: () => S3Stage, keys: S3Keys | null): void {
       await assert.rejects(wrong.read('k', 1), failsWith('ARCHIVE_CREDENTIALS_REFUSED'))
       await assert.rejects(
         openS3ForReading(stage().optionsOf({ bucket: 'no-such-bucket' })),
-        failsWith('ARCHIVE_NOT_FOUND'),
+        (error) =>
+          isHooktrailError(error, 'ARCHIVE_NOT_FOUND') &&
+          error.details['store'] === `bucket no-such-bucket at ${stage().service.endpoint}`,
       )
     },
   )

@@ -3,6 +3,8 @@
  * intact, and whatever somebody with more rights does to it is found.
  */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { resolve } from 'node:path'
 import { after, before, test } from 'node:test'
 import { DeleteObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import {
@@ -26,6 +28,7 @@ import {
 } from '../support/services/s3-service.ts'
 
 const LOCK_MS = 3_600_000
+const CLI = resolve(import.meta.dirname, '..', 'support', 'archive-cli.ts')
 
 const service = await startOrReason(openS3)
 if (typeof service === 'string') test('the archiver on S3', { skip: service })
@@ -70,6 +73,26 @@ function testArchiver(server: S3Service): void {
       await assert.rejects(client.send(new DeleteObjectCommand(await versionAt(key))), {
         name: 'AccessDenied',
       })
+    }
+  })
+
+  test('a bucket that is not there, and a prefix without an archive, are told with store and bucket', () => {
+    for (const [location, reason] of [
+      ['s3://no-such-bucket/prod', 'there is no such bucket'],
+      [`s3://${options.bucket}/elsewhere`, 'it is empty'],
+    ] as const) {
+      const { status, stderr } = spawnSync(process.execPath, [CLI, 'ls', location], {
+        encoding: 'utf8',
+        env: {
+          ...{ PATH: process.env['PATH'], AWS_ENDPOINT_URL_S3: server.endpoint },
+          ...{ AWS_ACCESS_KEY_ID: server.accessKey, AWS_SECRET_ACCESS_KEY: server.secretKey },
+        },
+      })
+      assert.equal(status, 66, stderr)
+      const bucket = location.split('/')[2] ?? ''
+      for (const part of [`store: bucket ${bucket} at ${server.endpoint}`, `reason: ${reason}`])
+        assert.ok(stderr.includes(part), stderr)
+      assert.match(stderr, /to do: name the bucket, .*AWS_ENDPOINT_URL_S3, http/)
     }
   })
 

@@ -38,6 +38,15 @@ test('an answer of the store is the error of the catalogue that tells what to do
   }
 })
 
+test('missing credentials are told as such, and a call for the whole archive without an empty key', () => {
+  const none = Object.assign(new Error('Could not load credentials from any providers'), {
+    name: 'CredentialsProviderError',
+  })
+  const { code, details } = storeError(none, { ...CALL, key: '' })
+  assert.equal(code, 'ARCHIVE_CREDENTIALS_MISSING')
+  assert.deepEqual(Object.keys(details), ['store', 'reason'])
+})
+
 test('a reason is short and says what the store, the network or the clock said', () => {
   assert.equal(
     storeError(refused('SlowDown', 503), CALL).details['reason'],
