@@ -5,16 +5,17 @@ import type { z } from 'zod'
 import { answerUnknownRoutes } from '../adapters/http/unknown-routes.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Config } from '../core/config/config.ts'
-import type { ErrorCode } from '../core/error/catalogue.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Logger } from '../core/log.ts'
 import type { ArchiveStore } from '../core/ports/archive-store.ts'
 import type { EventLog } from '../core/ports/event-log.ts'
-import type { EventView, JobStore, JobView } from '../core/ports/job-store.ts'
+import type { JobStore } from '../core/ports/job-store.ts'
+import type { EventView } from '../core/ports/operator-store.ts'
 import type { ReportStore } from '../core/ports/report-store.ts'
 import { ArchiveChains } from './archive-chains.ts'
 import { exportLines } from './export-lines.ts'
-import { requireHandler, unknownHandler } from './known-handler.ts'
+import { handlerRoutes } from './handler-routes.ts'
+import { jobRoutes } from './job-routes.ts'
 import { requireSource } from './known-source.ts'
 import { createErrorHandler } from './problem.ts'
 import * as query from './query.ts'
@@ -22,9 +23,9 @@ import { readEvent, requireEvent } from './read-payload.ts'
 import { makeReport } from './report.ts'
 import { reportJson } from './report-json.ts'
 import { ReportQueue } from './report-queue.ts'
-import { budgetOf, noticeOf, retryMany } from './retry-jobs.ts'
+import { defined, found } from './request-parts.ts'
 import { createTokenCheck } from './token-check.ts'
-import { attemptJson, eventJson, evidenceJson, handlerJson, jobJson } from './views.ts'
+import { eventJson, evidenceJson, jobJson } from './views.ts'
 
 export interface ApiDeps {
   readonly config: Config
@@ -42,7 +43,6 @@ export interface ApiDeps {
 type Routes = FastifyPluginCallback<ApiDeps>
 
 const JOBS_OF_EVENT_MAX = 1000
-const RETRY_AUDIT = { actor: 'token', action: 'job.retry', details: {} } as const
 
 export const apiRoutes: Routes = (app, deps, registered) => {
   const isAllowed = createTokenCheck(deps.apiToken)
@@ -93,60 +93,6 @@ const eventRoutes: Routes = (app, { config, store, log }) => {
   app.get('/events/:id/jobs', async ({ params }) => ({ items: await jobsOf((await find(params)).eventId) }))
 }
 
-const jobRoutes: Routes = (app, { config, store }) => {
-  const jobOf = async (id: string): Promise<JobView> => found(await store.getJob(id), 'API_JOB_NOT_FOUND', id)
-  const find = (params: unknown): Promise<JobView> => jobOf(query.parse(query.idParams, params).id)
-  const attemptsOf = async ({ jobId }: JobView) => (await store.listAttempts(jobId)).map(attemptJson)
-  app.get('/jobs', async (request) => {
-    const { status, ...rest } = query.parse(query.jobQuery, request.query)
-    if (rest.handler !== undefined) await requireHandler(store, config, rest.handler)
-    const { items, next } = await store.listJobs(defined({ ...rest, state: status }))
-    return { items: items.map((job) => jobJson(job, config)), next }
-  })
-  app.get('/jobs/:id', async (request) => {
-    const job = await find(request.params)
-    const attempts = query.parse(query.jobDetailQuery, request.query).include_attempts === 'true'
-    const notice = job.state === 'completed' ? null : await noticeOf(store, config, job.handler)
-    return { ...jobJson(job, config), ...(attempts ? { attempts: await attemptsOf(job) } : {}), notice }
-  })
-  app.get('/jobs/:id/attempts', async ({ params }) => ({ items: await attemptsOf(await find(params)) }))
-  app.post('/jobs/:id/retry', async ({ params, body }) => {
-    const { id } = query.parse(query.idParams, params)
-    const reason = reasonOf(body, config)
-    const { handler } = await jobOf(id)
-    const audit = { ...RETRY_AUDIT, target: id, reason }
-    const result = await store.retryJob(id, budgetOf(config, handler), audit)
-    if (result === 'not-dead') throw new HooktrailError('API_JOB_NOT_DEAD', { id })
-    if (result === 'not-found') throw new HooktrailError('API_JOB_NOT_FOUND', { id })
-    const job = jobJson(await jobOf(id), config)
-    return { ...job, notice: await noticeOf(store, config, handler) }
-  })
-  app.post('/jobs/retry', ({ body }) => {
-    const asked = query.parse(query.retryBody, body)
-    const reason = requiredReason(asked.reason, config)
-    return retryMany({ store, config, asked, audit: { ...RETRY_AUDIT, reason } })
-  })
-}
-
-const handlerRoutes: Routes = (app, { config, store }) => {
-  app.get('/handlers', async () => ({
-    items: (await store.handlers()).map((row) => handlerJson(row, config)),
-  }))
-  app.post('/handlers/:id/enable', async ({ params, body }) => {
-    const { id } = query.parse(query.idParams, params)
-    const reason = reasonOf(body, config)
-    const audit = { actor: 'token', action: 'handler.enable', target: id, reason, details: {} }
-    const isThere = await store.setHandlerStatus(id, 'active', audit)
-    const handlers = await store.handlers()
-    const enabled = handlers.find(({ handler }) => handler === id)
-    if (isThere && enabled !== undefined) return handlerJson(enabled, config)
-    throw unknownHandler(
-      id,
-      handlers.map(({ handler }) => handler),
-    )
-  })
-}
-
 const otherRoutes: Routes = (app, { config, clock, store, log, report, openArchive }) => {
   const chains = new ArchiveChains()
   const reports = new ReportQueue(clock, (window, signal) =>
@@ -172,33 +118,6 @@ const otherRoutes: Routes = (app, { config, clock, store, log, report, openArchi
   })
 }
 
-/** @throws API_INVALID_REQUEST, API_REASON_REQUIRED */
-function reasonOf(body: unknown, config: Config): string | null {
-  return requiredReason(query.parse(query.reasonBody, body)?.reason, config)
-}
-
-/** @throws API_REASON_REQUIRED */
-function requiredReason(reason: string | undefined, { api }: Config): string | null {
-  if (reason === undefined && api.requireReason) throw new HooktrailError('API_REASON_REQUIRED')
-  return reason ?? null
-}
-
 function eventFilter({ source, type, since, until, cursor, limit }: z.output<typeof query.eventQuery>) {
   return defined({ source, type, sinceMs: since, untilMs: until, cursor, limit })
-}
-
-type Defined<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
-  [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>
-}
-
-/** Without the keys whose value is undefined. */
-function defined<T extends object>(value: T): Defined<T>
-function defined(value: object): object {
-  return Object.fromEntries(Object.entries(value).filter(([, part]) => part !== undefined))
-}
-
-/** @throws `code` */
-function found<T>(value: T | null, code: ErrorCode, id: string): T {
-  if (value === null) throw new HooktrailError(code, { id })
-  return value
 }

@@ -4,7 +4,7 @@
  * payload neither log nor archive holds is marked, and the last line then says how many: never a silent null.
  */
 import { isUtf8 } from 'node:buffer'
-import type { EventFilter, EventView, OperatorStore } from '../core/ports/job-store.ts'
+import type { EventFilter, EventView, OperatorStore } from '../core/ports/operator-store.ts'
 import { readRecords, type PayloadSources } from './read-payload.ts'
 import { isoOf } from './views.ts'
 

@@ -2,7 +2,7 @@
 import type { Config } from '../core/config/config.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import { nearestName } from '../core/nearest-name.ts'
-import type { OperatorStore } from '../core/ports/job-store.ts'
+import type { OperatorStore } from '../core/ports/operator-store.ts'
 
 /** Handlers that were removed are known as long as the store has them. @throws API_HANDLER_NOT_FOUND */
 export async function requireHandler(

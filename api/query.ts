@@ -4,10 +4,13 @@
  */
 import { z } from 'zod'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
+import { DEAD_GROUPS } from '../core/ports/dead-letter-store.ts'
 import { nearestName } from '../core/nearest-name.ts'
 
 const LIMIT_MAX = 1000
-const RETRY_JOBS_MAX = 10_000
+const MANY_JOBS_MAX = 10_000
+/** Jobs a second. */
+const RATE_MAX = 100_000
 const ZONE = /(?:Z|[+-]\d\d:?\d\d)$/i
 const DATE_ONLY = /^\d{4}-\d\d-\d\d$/
 
@@ -46,9 +49,15 @@ export const exportQuery = z.strictObject({
   until: time.optional(),
   limit: z.coerce.number().int().min(1).optional(),
 })
+/** `since` and `until` of the time at which a job ended; open ones have none. */
 export const jobQuery = z.strictObject({
   handler: name.optional(),
+  source: name.optional(),
+  event_type: name.optional(),
+  error: name.optional(),
   status: z.enum(['available', 'running', 'retryable', 'completed', 'dead', 'discarded']).optional(),
+  since: time.optional(),
+  until: time.optional(),
   ...paging,
 })
 export const windowQuery = z.strictObject({ since: time.optional(), until: time.optional() })
@@ -56,16 +65,29 @@ export const jobDetailQuery = z.strictObject({ include_attempts: z.enum(['true',
 export const idParams = z.object({ id: name })
 const reason = z.string().min(1).max(1000).optional()
 export const reasonBody = z.object({ reason }).nullish()
-/** `status` must be said, so that nobody believes that open jobs are meant. */
-export const retryBody = z.strictObject({
-  status: z.literal('dead'),
-  handler: name,
+export const deadFilter = z.strictObject({
+  handler: name.optional(),
+  source: name.optional(),
+  event_type: name.optional(),
+  error: name.optional(),
   since: time.optional(),
   until: time.optional(),
+})
+export const deadQuery = deadFilter.extend({
+  by: z
+    .string()
+    .default('handler,error')
+    .transform((text) => text.split(','))
+    .pipe(z.array(z.enum(DEAD_GROUPS))),
+})
+/** `status` must be said, so that nobody believes that open jobs are meant. */
+export const manyBody = deadFilter.extend({
+  status: z.literal('dead'),
   reason,
   dry_run: z.boolean().default(false),
-  limit: z.int().min(1).max(RETRY_JOBS_MAX).default(1000),
+  limit: z.int().min(1).max(MANY_JOBS_MAX).default(1000),
 })
+export const retryBody = manyBody.extend({ rate: z.number().min(0.001).max(RATE_MAX).optional() })
 
 /** @throws API_INVALID_REQUEST */
 export function parse<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {

@@ -4,7 +4,7 @@
  */
 import { HooktrailError, isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { EventLog, LogRecord, Tier, TopicPartition } from '../core/ports/event-log.ts'
-import type { EventView } from '../core/ports/job-store.ts'
+import type { EventView } from '../core/ports/operator-store.ts'
 import { decodeEvent } from '../core/record/decode-event.ts'
 import type { EventRecord } from '../core/record/event-record.ts'
 

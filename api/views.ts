@@ -1,7 +1,8 @@
 /** Events, jobs and attempts as the API shows them: field names are a promise to scripts. Pure. */
 import type { Config } from '../core/config/config.ts'
 import type { EventRecord } from '../core/record/event-record.ts'
-import type { AttemptView, EventView, HandlerView, JobView } from '../core/ports/job-store.ts'
+import type { DeadGroup, DeadGroupBy } from '../core/ports/dead-letter-store.ts'
+import type { AttemptView, EventView, HandlerView, JobView } from '../core/ports/operator-store.ts'
 
 export function isoOf(ms: number | null): string | null {
   return ms === null ? null : new Date(ms).toISOString()
@@ -51,6 +52,16 @@ export function jobJson(job: JobView, { handlers }: Config) {
     last_error: job.lastError,
     created_at: isoOf(job.createdAtMs),
     completed_at: isoOf(job.completedAtMs),
+  }
+}
+
+/** The columns that were asked for, then the figures. */
+export function deadGroupJson(group: DeadGroup, by: readonly DeadGroupBy[]) {
+  const { handler, source, eventType, error, jobs, firstDiedAtMs, lastDiedAtMs } = group
+  const columns = { handler, source, event_type: eventType, error }
+  return {
+    ...Object.fromEntries(by.map((name) => [name, columns[name]])),
+    ...{ jobs, first_died_at: isoOf(firstDiedAtMs), last_died_at: isoOf(lastDiedAtMs) },
   }
 }
 

@@ -1,4 +1,4 @@
-/** `hooktrail handlers list|enable`: enable is the way back of a handler that was disabled. */
+/** `hooktrail handlers list|pause|disable|enable`: enable is the way back of both. */
 import { Command } from 'commander'
 import { apiCommand, printFrom, printList, type ApiFlags } from './api-options.ts'
 import type { Column } from './table.ts'
@@ -21,16 +21,37 @@ export function handlersCommand(): Command {
   ).action(async (flags: ApiFlags) => {
     await printList(flags, '/api/handlers', COLUMNS)
   })
-  const enable = apiCommand(
-    'enable',
-    'deliver to a disabled handler again: its open jobs first, dead ones only after jobs retry',
-    'hooktrail handlers enable billing --reason "endpoint is back"',
+  const commands = ACTIONS.map(([action, about, example]) => statusCommand(action, about, example))
+  return commands.reduce(
+    (handlers, command) => handlers.addCommand(command),
+    new Command('handlers').description('receivers of events').addCommand(list),
   )
+}
+
+const ACTIONS = [
+  [
+    'pause',
+    'deliver nothing to a handler until it is enabled: its events wait in log and archive',
+    'hooktrail handlers pause billing --reason "maintenance until noon"',
+  ],
+  [
+    'disable',
+    'the same, of a handler whose endpoint is not to be sent to as it is',
+    'hooktrail handlers disable billing --reason "wrong endpoint"',
+  ],
+  [
+    'enable',
+    'deliver to a handler again: its open jobs first, dead ones only after jobs retry',
+    'hooktrail handlers enable billing --reason "endpoint is back"',
+  ],
+] as const
+
+function statusCommand(action: string, about: string, example: string): Command {
+  return apiCommand(action, about, example)
     .argument('<name>', 'handler')
     .option('--reason <text>', 'kept in the audit')
     .action(async (name: string, flags: ApiFlags & { readonly reason?: string }) => {
       const body = flags.reason === undefined ? {} : { reason: flags.reason }
-      await printFrom(flags, `/api/handlers/${encodeURIComponent(name)}/enable`, { method: 'POST', body })
+      await printFrom(flags, `/api/handlers/${encodeURIComponent(name)}/${action}`, { method: 'POST', body })
     })
-  return new Command('handlers').description('receivers of events').addCommand(list).addCommand(enable)
 }

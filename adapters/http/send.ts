@@ -6,7 +6,7 @@
 import { Pool } from 'undici'
 import type { DeliveryRequest, Sender, SendResult } from '../../core/delivery/sender.ts'
 import type { AllowPrivate } from '../../core/delivery/address-class.ts'
-import type { AttemptTimings } from '../../core/ports/job-store.ts'
+import type { AttemptTimings } from '../../core/ports/attempt-timings.ts'
 import { createConnector, type ConnectTimings } from './connect-timings.ts'
 import { Exchange } from './send-exchange.ts'
 import { classifyError } from './send-error.ts'

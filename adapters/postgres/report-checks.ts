@@ -88,7 +88,7 @@ const DELIVERED_HAVE_ATTEMPTS = `
   SELECT d.event_id AS "eventId", d.handler AS place, 'it was delivered, and no attempt says so' AS reason
     FROM jobs_done d
     LEFT JOIN (SELECT job_id FROM attempts WHERE next_state = 'completed') AS a USING (job_id)
-   WHERE a.job_id IS NULL AND d.completed_at >= $1::timestamptz ${LIMIT}`
+   WHERE a.job_id IS NULL AND d.state = 'completed' AND d.completed_at >= $1::timestamptz ${LIMIT}`
 
 const LOG_IS_CONTIGUOUS = `
   SELECT NULL AS "eventId", t.name || '/' || p.partition_no AS place,

@@ -1,7 +1,7 @@
 /** SQL of the report's sums. $1 and $2 are the window of the event's receipt; infinite where it is open. */
 export const EVERY_JOB = `
   SELECT job_id, event_id, handler, source, state FROM jobs
-  UNION ALL SELECT job_id, event_id, handler, source, 'completed' FROM jobs_done
+  UNION ALL SELECT job_id, event_id, handler, source, state FROM jobs_done
   UNION ALL SELECT job_id, event_id, handler, source, 'dead' FROM jobs_dead`
 
 const IN_WINDOW = 'e.received_at_ms >= $1::float8 AND e.received_at_ms < $2::float8'

@@ -3,7 +3,7 @@
  * It never throws for what the network or the endpoint does: every end of a request is a returned result, and
  * core/delivery/decide-outcome.ts alone says what that means.
  */
-import type { AttemptTimings } from '../ports/job-store.ts'
+import type { AttemptTimings } from '../ports/attempt-timings.ts'
 
 export interface DeliveryRequest {
   readonly headers: Readonly<Record<string, string>>

@@ -8,9 +8,10 @@
  * liveness only. Deadlock and serialization failures are retried by the adapter, bounded.
  */
 import type { TopicId } from './event-log.ts'
-import type { HandlerService, LeaseStore, ServingStore } from './lease-store.ts'
+import type { AttemptTimings } from './attempt-timings.ts'
+import type { LeaseStore, ServingStore } from './lease-store.ts'
+import type { OperatorStore } from './operator-store.ts'
 import type { PumpStore } from './pump-store.ts'
-import type { AuditEntry, RetryStore } from './retry-store.ts'
 
 // ── planning ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -169,14 +170,6 @@ export type NextState =
   | { readonly state: 'retryable'; readonly delayMs: number; readonly disableHandler?: boolean }
   | { readonly state: 'dead'; readonly disableHandler?: boolean }
 
-export interface AttemptTimings {
-  readonly totalMs: number
-  readonly dnsMs: number | null
-  readonly connectMs: number | null
-  readonly tlsMs: number | null
-  readonly firstByteMs: number | null
-}
-
 export interface AttemptOutcome {
   readonly job: TakenJob
   readonly statusCode: number | null
@@ -282,102 +275,6 @@ export interface MaintenanceStore {
     deadHours: number
     firstSeenMs: number | null
   }): Promise<readonly string[]>
-}
-
-// ── operators ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-export interface EventView {
-  readonly eventId: string
-  readonly source: string
-  readonly type: string
-  readonly subject: string | null
-  readonly createdAtMs: number
-  readonly topic: string
-  readonly topicId: TopicId
-  readonly partition: number
-  readonly offset: bigint
-  readonly uniqueKey: string | null
-  readonly sizeBytes: number
-  readonly verdict: 'first' | 'duplicate'
-  readonly originalEventId: string | null
-  readonly conflict: boolean
-}
-
-export type JobState = 'available' | 'running' | 'retryable' | 'completed' | 'dead' | 'discarded'
-
-export interface JobView {
-  readonly jobId: string
-  readonly eventId: string
-  readonly handler: string
-  readonly source: string
-  readonly eventType: string
-  readonly state: JobState
-  readonly attempt: number
-  readonly maxAttempts: number
-  readonly scheduledAtMs: number | null
-  readonly lastError: string | null
-  readonly createdAtMs: number
-  readonly completedAtMs: number | null
-}
-
-export interface AttemptView {
-  readonly attemptId: string
-  readonly jobId: string
-  readonly eventId: string
-  readonly handler: string
-  readonly attempt: number
-  readonly statusCode: number | null
-  readonly durationMs: number
-  readonly timings: AttemptTimings | null
-  readonly errorClass: string | null
-  readonly errorDetail: string | null
-  readonly remoteAddress: string | null
-  readonly late: boolean
-  readonly responseBody: Buffer | null
-  readonly createdAtMs: number
-}
-
-export interface EventFilter {
-  readonly source?: string
-  readonly type?: string
-  readonly sinceMs?: number
-  readonly untilMs?: number
-  /** Opaque; from the previous page. */
-  readonly cursor?: string
-  readonly limit: number
-}
-
-export interface JobFilter {
-  readonly handler?: string
-  readonly state?: JobState
-  readonly eventId?: string
-  readonly cursor?: string
-  readonly limit: number
-}
-
-export interface Page<T> {
-  readonly items: readonly T[]
-  readonly next: string | null
-}
-
-export interface HandlerView extends HandlerService {
-  readonly handler: string
-  readonly source: string
-  readonly status: 'active' | 'paused' | 'disabled'
-  readonly statusReason: string | null
-}
-
-export interface OperatorStore extends RetryStore {
-  /** Newest first. */
-  listEvents(filter: EventFilter): Promise<Page<EventView>>
-  getEvent(eventId: string): Promise<EventView | null>
-  listJobs(filter: JobFilter): Promise<Page<JobView>>
-  getJob(jobId: string): Promise<JobView | null>
-  listAttempts(jobId: string): Promise<readonly AttemptView[]>
-  handlers(): Promise<readonly HandlerView[]>
-  /** The reason of the status is the audit entry's; both commit together (I9). False where there is no such handler. */
-  setHandlerStatus(name: string, status: HandlerView['status'], audit: AuditEntry): Promise<boolean>
-  writeAudit(entry: AuditEntry): Promise<void>
 }
 
 export interface JobStore

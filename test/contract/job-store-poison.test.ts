@@ -12,6 +12,7 @@ import {
   stepRequest,
   take,
   verdictsOf,
+  retryOf,
 } from '../support/job-stage.ts'
 import { silentLogger } from '../support/postgres.ts'
 import { outboxRows } from '../support/outbox-rows.ts'
@@ -116,7 +117,7 @@ test('an id that no job can have is not found', async () => {
   assert.equal(await stage.store.getEvent(POISON), null)
   assert.deepEqual(await stage.store.listAttempts(POISON), [])
   const audit = { actor: POISON, action: 'retry', target: POISON, reason: POISON, details: { text: POISON } }
-  assert.equal(await stage.store.retryJob(POISON, 1, audit), 'not-found')
+  assert.equal(await stage.store.settleDeadJob(POISON, retryOf(1), audit), 'not-found')
   await stage.store.writeAudit(audit)
   assert.equal((await outboxRows(stage.store, 'audit')).rows.length, 1)
 })

@@ -11,6 +11,7 @@ import {
   take,
   verdictsOf,
   type JobStage,
+  retryOf,
 } from '../support/job-stage.ts'
 import { outboxRows } from '../support/outbox-rows.ts'
 
@@ -180,9 +181,9 @@ function operations(create: () => Promise<JobStage>): void {
     assert.ok(job)
     await stage.store.recordOutcomes([outcome(job, { state: 'dead' })])
     const audit = { actor: 'ada', action: 'retry', target: job.jobId, reason: 'fixed', details: {} }
-    assert.equal(await stage.store.retryJob(job.jobId, 3, audit), 'retried')
-    assert.equal(await stage.store.retryJob(job.jobId, 3, audit), 'not-dead')
-    assert.equal(await stage.store.retryJob('nothing', 3, audit), 'not-found')
+    assert.equal(await stage.store.settleDeadJob(job.jobId, retryOf(3), audit), 'settled')
+    assert.equal(await stage.store.settleDeadJob(job.jobId, retryOf(3), audit), 'not-dead')
+    assert.equal(await stage.store.settleDeadJob('nothing', retryOf(3), audit), 'not-found')
     const [again] = await take(stage.store)
     assert.deepEqual([again?.attempt, again?.maxAttempts], [2, 6])
     assert.equal((await stage.store.listAttempts(job.jobId)).length, 1)
@@ -228,7 +229,7 @@ function operations(create: () => Promise<JobStage>): void {
     const expected = { job_id: dead, event_id: 'evt-000001', offset: '1', error: 'filter_error' }
     assert.deepEqual(told, [{ ...expected, error_detail: null }])
     const audit = { actor: 'ada', action: 'retry', target: dead, reason: null, details: {} }
-    assert.equal(await stage.store.retryJob(dead, 3, audit), 'retried')
+    assert.equal(await stage.store.settleDeadJob(dead, retryOf(3), audit), 'settled')
     assert.equal((await take(stage.store)).length, 2)
   })
 

@@ -9,12 +9,17 @@ const HANDLERS = [
   { name: 'billing', retry: { attemptsMax: 1, backoff: { kind: 'fixed', intervalMs: 1 } } },
 ] as const
 
+type Row = Record<string, unknown>
+
 async function itemsOf(
   api: ApiStage,
   path: string,
-): Promise<{ ids: readonly string[]; next: string | null }> {
-  const { items, next } = (await api.ask(path)).json() as { items: { id: string }[]; next: string | null }
-  return { ids: items.map(({ id }) => id), next }
+): Promise<{ ids: readonly string[]; rows: readonly Row[]; next: string | null }> {
+  const { items, next } = (await api.ask(path)).json() as {
+    items: (Row & { id: string })[]
+    next: string | null
+  }
+  return { ids: items.map(({ id }) => id), rows: items, next }
 }
 
 test('nothing below /api is answered without the very token', async () => {
@@ -82,7 +87,7 @@ test('a source that nobody has is refused with the nearest one, and one that was
   }
   const topic = `${api.config.log.topicPrefix}.events.former`
   await api.stage.log.ensureTopics([{ name: topic, partitions: 1 }])
-  assert.deepEqual(await itemsOf(api, '/api/events?source=former'), { ids: [], next: null })
+  assert.deepEqual(await itemsOf(api, '/api/events?source=former'), { ids: [], rows: [], next: null })
 })
 
 test('a parameter that is not valid is told with what may stand there, and what was probably meant', async () => {
@@ -218,6 +223,76 @@ test('all dead jobs of a handler are retried once each, counted and audited, and
     await auditOf(api, dispatcher, events.length),
     events.map(({ id }, index) => `job.retry ${id}.billing ${reasons[index]}`),
   )
+})
+
+test('dead jobs are grouped, discarded for good with a reason, and retried at a rate', async () => {
+  await using api = await openApiStage({ handlers: HANDLERS })
+  const { stage } = api
+  const dispatcher = await stage.compose()
+  stage.receiver.script('/billing', (n) => (n < 2 ? 404 : 500))
+  await stage.append([{}, {}, {}, {}])
+  await planAll(dispatcher)
+  await deliverOnce(dispatcher, 'billing')
+  const groupsOf = async (by: string) => {
+    const { items } = (await api.ask(`/api/dead-letters?by=${by}`)).json() as { items: Row[] }
+    return items.map(({ jobs, handler, error }) => [jobs, handler ?? null, error ?? null])
+  }
+  assert.deepEqual(await groupsOf('handler,error'), [
+    [2, 'billing', 'http_4xx'],
+    [2, 'billing', 'http_5xx'],
+  ])
+  assert.deepEqual(await groupsOf('handler'), [[4, 'billing', null]])
+  assert.equal((await api.ask('/api/dead-letters?by=colour')).status, 400)
+
+  const discard = (body: Row) =>
+    api.ask('/api/jobs/discard', { method: 'POST', body: { status: 'dead', error: 'http_4xx', ...body } })
+  assert.equal((await discard({})).status, 400, 'who gives up says why')
+  assert.deepEqual((await discard({ dry_run: true })).json(), {
+    dry_run: true,
+    matched: 2,
+    discarded: 0,
+    left: 2,
+  })
+  assert.equal((await discard({ reason: 'test orders' })).json()['discarded'], 2)
+  const { ids } = await itemsOf(api, '/api/jobs?status=discarded&error=http_4xx')
+  assert.equal(ids.length, 2)
+  const gone = await api.ask(`/api/jobs/${ids[0]}/retry`, { method: 'POST', body: {} })
+  assert.equal(gone.status, 409)
+
+  const body = { status: 'dead', rate: 0.1, source: 'shop' }
+  assert.equal((await api.ask('/api/jobs/retry', { method: 'POST', body })).json()['retried'], 2)
+  const waiting = (await itemsOf(api, '/api/jobs?status=available')).rows.map(({ scheduled_at: at }) =>
+    Date.parse(String(at)),
+  )
+  assert.equal(Math.max(...waiting) - Math.min(...waiting), 10_000)
+  assert.deepEqual(
+    (await auditOf(api, dispatcher, 4)).map((line) => line.replace(/ \S+/, '')),
+    ['job.discard test orders', 'job.discard test orders', 'job.retry null', 'job.retry null'],
+  )
+  const report = (await api.ask('/api/report')).json() as { handlers: Row[]; disagreeing: unknown[] }
+  assert.deepEqual(report.disagreeing, [])
+  assert.deepEqual(
+    report.handlers.map(({ handler, discarded }) => [handler, discarded]).filter(([, count]) => count !== 0),
+    [['billing', 2]],
+  )
+})
+
+test('a paused handler gets nothing until it is enabled, and then all of it', async () => {
+  await using api = await openApiStage({ handlers: HANDLERS })
+  const { stage } = api
+  const dispatcher = await stage.compose()
+  const to = (action: string) =>
+    api.ask(`/api/handlers/billing/${action}`, { method: 'POST', body: { reason: 'until noon' } })
+  const paused = (await to('pause')).json()
+  assert.deepEqual([paused['status'], paused['status_reason']], ['paused', 'until noon'])
+  await stage.append([{}, {}])
+  await planAll(dispatcher)
+  const take = { handler: 'billing', slots: 10, leaseMs: 60_000, generation: 'g1' }
+  assert.deepEqual((await stage.store.takeDue(take)).jobs, [])
+  assert.equal((await to('enable')).json()['status'], 'active')
+  await planAll(dispatcher)
+  await deliverOnce(dispatcher, 'billing')
+  assert.equal(stage.receiver.requests.length, 2)
 })
 
 test('a retry says when nothing is delivered all the same', async () => {

@@ -20,6 +20,7 @@ import {
   type DispatcherStage,
 } from '../support/dispatcher-stage.ts'
 import { HandClock } from '../support/hand-clock.ts'
+import { retryOf } from '../support/job-stage.ts'
 import { openUnionStage, type ArchivePlace, type UnionStage } from '../support/union-stage.ts'
 
 const STEPS_MS_MAX = 20_000
@@ -226,16 +227,16 @@ test('the payload of an open or dead job is read from the archive once the log i
   stage.receiver.script('/billing', () => 200)
 
   const audit = { actor: 'test', action: 'job.retry', target: '', reason: null, details: {} }
-  const retry = ({ id }: EventRecord) => stage.store.retryJob(`${id}.billing`, 1, audit)
+  const retry = ({ id }: EventRecord) => stage.store.settleDeadJob(`${id}.billing`, retryOf(1), audit)
   const sender = await place.compose()
-  assert.equal(await retry(dead), 'retried')
+  assert.equal(await retry(dead), 'settled')
   await deliverAll(sender, 'billing', 1)
   assert.equal((await stage.job(dead, 'billing')).state, 'completed')
   assert.deepEqual(stage.receiver.requests.at(-1)?.body, dead.body)
 
   await place.folder.takeAway()
   const other = await place.compose()
-  assert.equal(await retry(open), 'retried')
+  assert.equal(await retry(open), 'settled')
   await deliverAll(other, 'billing', 1)
   const waiting = await stage.job(open, 'billing')
   assert.deepEqual([waiting.state, waiting.attempt], ['retryable', 1], 'no attempt was spent')

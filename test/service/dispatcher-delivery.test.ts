@@ -1,6 +1,7 @@
 /** What receivers and the attempts' history see: retries, timeouts, dead jobs, isolation, the event's own bytes. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { retryOf } from '../support/job-stage.ts'
 import { deliverOnce, openDispatcherStage, planAll, runnerOf } from '../support/dispatcher-stage.ts'
 
 const audit = { actor: 'test', action: 'jobs.retry', target: 'x', reason: 'fixed', details: {} }
@@ -65,7 +66,7 @@ test('an endpoint that stays down makes the job dead, and a retry delivers it wi
   await planAll(dispatcher)
   for (let attempt = 1; attempt <= 3; attempt++) await deliverOnce(dispatcher, 'billing')
   assert.equal((await stage.job(event, 'billing')).state, 'dead')
-  assert.equal(await stage.store.retryJob(`${event.id}.billing`, 3, audit), 'retried')
+  assert.equal(await stage.store.settleDeadJob(`${event.id}.billing`, retryOf(3), audit), 'settled')
   await deliverOnce(dispatcher, 'billing')
   assert.equal((await stage.job(event, 'billing')).state, 'completed')
   const attempts = await stage.store.listAttempts(`${event.id}.billing`)

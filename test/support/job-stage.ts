@@ -3,6 +3,7 @@ import { createPostgresJobStore } from '../../adapters/postgres/job-store/create
 import { migrate } from '../../adapters/postgres/migrate.ts'
 import { openDatabase, type Database } from '../../adapters/postgres/pool.ts'
 import type { Logger } from '../../core/log.ts'
+import type { DeadAction } from '../../core/ports/dead-letter-store.ts'
 import {
   INDEX_HANDLER,
   type AttemptOutcome,
@@ -100,6 +101,11 @@ export function stepRequest({ claims, partition = 0, handlers }: PlanInput): Ste
     handlers: handlers ?? [INDEX_HANDLER, 'billing'],
     claims,
   }
+}
+
+/** Of `billing`. */
+export function retryOf(budget: number, everyMs = 0): DeadAction {
+  return { kind: 'retry', budgets: new Map([['billing', budget]]), everyMs }
 }
 
 export function plan(store: JobStore, input: PlanInput): Promise<StepOutcome> {

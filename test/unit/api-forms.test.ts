@@ -7,7 +7,7 @@ import { spanText } from '../../api/span-text.ts'
 import { createTokenCheck } from '../../api/token-check.ts'
 import { verdictOf, type HealthFacts } from '../../api/verdict.ts'
 import type { HandlerStanding } from '../../core/ports/report-store.ts'
-import type { EventView } from '../../core/ports/job-store.ts'
+import type { EventView } from '../../core/ports/operator-store.ts'
 
 const well: HealthFacts = {
   storeAnswers: true,

@@ -1,6 +1,6 @@
 /**
  * What operators see and do: pages of events and jobs (newest first: ids begin with their time), attempts, handlers,
- * and (in retry-dead.ts) the retry of dead jobs. Pages go on by the last id of the page before.
+ * and (in dead-letters.ts) what is done with dead jobs. Pages go on by the last id of the page before.
  */
 import type {
   AttemptView,
@@ -11,11 +11,11 @@ import type {
   JobView,
   OperatorStore,
   Page,
-} from '../../../core/ports/job-store.ts'
-import type { AuditEntry } from '../../../core/ports/retry-store.ts'
+} from '../../../core/ports/operator-store.ts'
+import type { AuditEntry } from '../../../core/ports/dead-letter-store.ts'
 import type { Database, Queryable } from '../pool.ts'
 import { cleanText, jsonText } from './columns.ts'
-import { createRetryStore } from './retry-dead.ts'
+import { createDeadLetterStore } from './dead-letters.ts'
 import { servedText } from './serving.ts'
 
 const EVENT = `event_id AS "eventId", source, type, subject, received_at_ms::float8 AS "createdAtMs", topic,
@@ -27,7 +27,7 @@ const EVERY_JOB = `(
   SELECT job_id, event_id, handler, source, event_type, state, attempt, max_attempts, due, last_error, created_at,
          NULL::timestamptz AS completed_at FROM jobs
   UNION ALL
-  SELECT job_id, event_id, handler, source, event_type, 'completed', attempt, max_attempts, NULL, NULL, created_at,
+  SELECT job_id, event_id, handler, source, event_type, state, attempt, max_attempts, NULL, last_error, created_at,
          completed_at FROM jobs_done
   UNION ALL
   SELECT job_id, event_id, handler, source, event_type, 'dead', attempt, max_attempts, NULL, last_error, created_at,
@@ -79,7 +79,7 @@ export function createOperatorStore(database: Database): OperatorStore {
         [cleanText(jobId)],
       ),
     handlers: () => database.query<Row<HandlerView>>(HANDLERS),
-    ...createRetryStore(database, isKnown),
+    ...createDeadLetterStore(database, isKnown),
     setHandlerStatus: (name, status, audit) =>
       database.transaction((transaction) => setHandlerStatus(transaction, { name, status, audit })),
     writeAudit: (entry) => writeAudit(database, entry),
@@ -114,12 +114,21 @@ async function listJobs(database: Queryable, filter: JobFilter): Promise<Page<Jo
     `SELECT ${JOB} FROM ${EVERY_JOB}
       WHERE ($1::text IS NULL OR handler = $1) AND ($2::text IS NULL OR state = $2)
         AND ($3::text IS NULL OR (event_id = $3 AND job_id >= $3 || '.' AND job_id < $3 || '/')) AND ($4::text IS NULL OR job_id < $4)
-      ORDER BY job_id DESC LIMIT $5::int4`,
+        AND ($5::text IS NULL OR source = $5) AND ($6::text IS NULL OR event_type = $6)
+        AND ($7::text IS NULL OR last_error = $7)
+        AND ($8::float8 IS NULL OR completed_at >= to_timestamp($8 / 1000))
+        AND ($9::float8 IS NULL OR completed_at < to_timestamp($9 / 1000))
+      ORDER BY job_id DESC LIMIT $10::int4`,
     [
       filter.handler ?? null,
       filter.state ?? null,
       filter.eventId ?? null,
       filter.cursor ?? null,
+      filter.source ?? null,
+      filter.eventType ?? null,
+      filter.error ?? null,
+      filter.sinceMs ?? null,
+      filter.untilMs ?? null,
       filter.limit + 1,
     ],
   )
