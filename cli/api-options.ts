@@ -6,10 +6,10 @@ import { z } from 'zod'
 import { requestApi, type ApiRequest, type ApiTarget } from '../adapters/http/client.ts'
 import { colorsFor } from '../adapters/system/colors.ts'
 import { readSecretFile } from '../adapters/system/secret-file.ts'
-import type { Settings } from '../core/config/config.ts'
+import type { ApiSettings } from '../core/config/read-api-settings.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import { hostAndPort } from './composition/listeners.ts'
-import { homeOf, loadConfig } from './composition/load-config.ts'
+import { homeOf, loadApiSettings } from './composition/load-config.ts'
 import { tableText, type Column } from './table.ts'
 
 export interface ApiFlags {
@@ -64,9 +64,11 @@ export async function printList(flags: ApiFlags, path: string, columns: readonly
 
 async function targetOf(flags: ApiFlags): Promise<ApiTarget> {
   const hasFile = existsSync(flags.config)
-  const config = hasFile ? loadConfig(flags).config : null
-  const url = flags.url ?? (config === null ? DEFAULT_URL : apiUrlOf(config))
-  const given = flags.token ?? process.env['HOOKTRAIL_TOKEN'] ?? config?.api.authToken
+  const own = flags.token ?? process.env['HOOKTRAIL_TOKEN']
+  const needs = { address: flags.url === undefined, token: own === undefined }
+  const settings = hasFile ? loadApiSettings(flags, needs) : null
+  const url = flags.url ?? (settings === null ? DEFAULT_URL : apiUrlOf(settings))
+  const given = own ?? settings?.authToken
   const tokenFile = resolve(homeOf(process.env), 'token')
   const token = given ?? (await readSecretFile(tokenFile))
   if (token === null) {
@@ -83,8 +85,8 @@ async function targetOf(flags: ApiFlags): Promise<ApiTarget> {
 }
 
 /** Where the API of this configuration listens, as seen from this machine. */
-function apiUrlOf({ api, server }: Settings): string {
-  const { host, port } = api.listen === null ? server : hostAndPort(api.listen)
+function apiUrlOf({ listen, server }: ApiSettings): string {
+  const { host, port } = listen === null ? server : hostAndPort(listen)
   return `http://${reachable(host)}:${port}`
 }
 

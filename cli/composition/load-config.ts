@@ -3,9 +3,10 @@ import { isUtf8 } from 'node:buffer'
 import { closeSync, openSync, readSync } from 'node:fs'
 import path from 'node:path'
 import { InvalidArgumentError, Option } from 'commander'
-import { faultText } from '../../core/config/config-fault.ts'
+import { faultText, type ConfigFault } from '../../core/config/config-fault.ts'
 import type { ConfigFile } from '../../core/config/config-text.ts'
 import type { Settings } from '../../core/config/config.ts'
+import { readApiSettings, type ApiNeeds, type ApiSettings } from '../../core/config/read-api-settings.ts'
 import { readConfig, type ConfigResult } from '../../core/config/read-config.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 
@@ -34,8 +35,20 @@ export function overlayOption(): Option {
 export function loadConfig(flags: ConfigFlags): { config: Settings; warnings: readonly string[] } {
   const result = readConfigFiles(flags, process.env)
   if (result.ok) return result
-  throw new HooktrailError('CONFIG_INVALID', {
-    faults: `\n    ${result.faults.map(faultText).join('\n    ')}`,
+  throw invalid(result.faults, flags)
+}
+
+/** For commands that only ask the API. @throws CONFIG_FILE_UNREADABLE, CONFIG_INVALID */
+export function loadApiSettings(flags: ConfigFlags, needs: ApiNeeds): ApiSettings {
+  const surroundings = { env: process.env, readFile: readReferenced }
+  const result = readApiSettings(configFile(flags.config), surroundings, needs)
+  if (result.ok) return result.settings
+  throw invalid(result.faults, flags)
+}
+
+function invalid(faults: readonly ConfigFault[], flags: ConfigFlags): HooktrailError {
+  return new HooktrailError('CONFIG_INVALID', {
+    faults: `\n    ${faults.map(faultText).join('\n    ')}`,
     to_do: validateCommandOf(flags),
   })
 }

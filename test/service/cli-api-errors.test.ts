@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, realpath, rm } from 'node:fs/promises'
+import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -59,6 +59,43 @@ test('the API is heard once: its problem as an error, its list as a table, and J
     assert.match(shown.stderr, /--cursor e\.h/)
     const json = await hooktrail(folder, ['jobs', 'list', '--json'], env)
     assert.deepEqual(JSON.parse(json.stdout), list)
+  } finally {
+    await app.close()
+    await rm(folder, { recursive: true })
+  }
+})
+
+test('a command that only asks the API needs no variable of the configuration but those of address and token', async () => {
+  const app = createServer(config)
+  app.get('/api/jobs', () => ({ items: [], next: null }))
+  const port = Number(new URL(await listen(app, config)).port)
+  const folder = await mkdtemp(join(tmpdir(), 'hooktrail-cli-'))
+  const file = join(folder, 'hooktrail.yaml')
+  const write = (token: string): Promise<void> =>
+    writeFile(
+      file,
+      `version: 1
+digest_key: \${SECRET_A}
+server: { host: 127.0.0.1, port: ${port}, max_body: \${SECRET_B} }
+api: { auth_token: ${token}, metrics_auth_token: \${SECRET_C} }
+sources: { shop: { verify: { scheme: github, secret: \${SECRET_D} } } }
+handlers: { billing: \${SECRET_E} }
+`,
+    )
+  try {
+    await write('a-token-of-sixteen')
+    const listed = await hooktrail(folder, ['jobs', 'list', '--json'])
+    assert.deepEqual([listed.code, listed.stderr], [0, ''])
+
+    await write('\${API_TOKEN}')
+    const refused = await hooktrail(folder, ['jobs', 'list'])
+    assert.equal(refused.code, 78)
+    assert.match(
+      refused.stderr,
+      /hooktrail\.yaml:4:\d+ api\.auth_token the environment has no variable API_TOKEN/,
+    )
+    assert.doesNotMatch(refused.stderr, /SECRET_/)
+    assert.equal((await hooktrail(folder, ['jobs', 'list', '--token', 't'])).code, 0)
   } finally {
     await app.close()
     await rm(folder, { recursive: true })
