@@ -9,11 +9,13 @@ import { createLogger } from '../adapters/system/logger.ts'
 import { HooktrailError, isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Logger } from '../core/log.ts'
 import { openContext } from './composition/context.ts'
+import { probeListeners } from './composition/listeners.ts'
 import { homeOf, loadConfig, overlayOption, type ConfigFlags } from './composition/load-config.ts'
 import { hasServicesThread, runServices, type Running, type ServiceName } from './composition/run-services.ts'
 import { startEcho } from './echo.ts'
 import { prepareFirstStart, welcomeText } from './first-start.ts'
 import { reportError } from './report-error.ts'
+import { sayWhenRunning } from './running-line.ts'
 import { addServeOptions, servedOf, type ServeFlags } from './serve-options.ts'
 import { catchStop, type StopRequest } from './stop-request.ts'
 
@@ -94,13 +96,17 @@ async function begin({ flags, services, logger, stop, opened }: Beginning): Prom
   const connectionsMax = hasServicesThread(names) ? Math.floor(allMax / 2) : allMax
   const home = homeOf(process.env)
   const processId = randomUUID()
-  const context = opened.use(await openContext({ config, home, connectionsMax, processId, logger, signal }))
+  const beforeDatabase = (): Promise<void> => probeListeners(config, names.has('ingress'))
+  const context = opened.use(
+    await openContext({ config, home, connectionsMax, processId, logger, signal, beforeDatabase }),
+  )
   // Behind the context, which locks the home: a second start is told that one runs, not that a port is taken.
   const echo = services === ALL ? await startEcho(config, logger) : null
   if (echo !== null) opened.use(echo)
   const running = await runServices(context, { names, serves }, signal)
   const { webhooks, api } = running.addresses
-  logger.info({ webhooks, api, services, generation: context.config.generation }, 'hooktrail is running')
+  const fields = { webhooks, api, services, generation: context.config.generation }
+  void sayWhenRunning({ services: running.services, fields, clock: context.clock, logger }, signal)
   if (echo !== null) process.stderr.write(welcomeText({ config, url: webhooks ?? api }))
   return running
 }

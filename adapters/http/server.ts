@@ -2,6 +2,8 @@
  * A fastify server with hooktrail's bounds: body, headers, slow senders; idle connections end while it drains. What it
  * refuses itself (no such route, a malformed URL or body) is a problem like every other answer that is an error.
  */
+import { once } from 'node:events'
+import { createServer as createSocketServer } from 'node:net'
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify'
 import type { ServerConfig } from '../../core/config/config.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
@@ -42,17 +44,34 @@ export function createServer(config: ServerConfig): FastifyInstance {
   return app
 }
 
+export interface Address {
+  readonly host: string
+  readonly port: number
+}
+
 /** @throws PORT_IN_USE */
-export async function listen(
-  app: FastifyInstance,
-  { host, port }: { readonly host: string; readonly port: number },
-): Promise<string> {
+export async function listen(app: FastifyInstance, { host, port }: Address): Promise<string> {
   try {
     return await app.listen({ host, port })
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : null
-    if (code === 'EADDRINUSE' || code === 'EACCES' || code === 'EADDRNOTAVAIL')
-      throw new HooktrailError('PORT_IN_USE', { host, port, reason: code }, error)
-    throw error
+    throw addressError({ host, port }, error)
   }
+}
+
+/** Whether the address could be listened on now: said before anything is started for it. @throws PORT_IN_USE */
+export async function probeAddress({ host, port }: Address): Promise<void> {
+  const server = createSocketServer().listen({ host, port, exclusive: true })
+  try {
+    await once(server, 'listening')
+  } catch (error) {
+    throw addressError({ host, port }, error)
+  }
+  server.close()
+  await once(server, 'close')
+}
+
+function addressError(address: Address, error: unknown): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : null
+  const isTaken = code === 'EADDRINUSE' || code === 'EACCES' || code === 'EADDRNOTAVAIL'
+  return isTaken ? new HooktrailError('PORT_IN_USE', { ...address, reason: code }, error) : error
 }

@@ -34,6 +34,8 @@ export interface OwnPostgresOptions {
   readonly home: string
   readonly clock: Clock
   readonly logger: Logger
+  /** Runs when the home is ours, before any process is started for it; what it throws ends the start. */
+  readonly beforeStart?: () => Promise<void>
 }
 
 const DATABASE = 'hooktrail'
@@ -49,6 +51,7 @@ export async function startOwnPostgres(options: OwnPostgresOptions): Promise<Own
   const home = await realpath(resolve(options.home))
   await using undo = new AsyncDisposableStack()
   undo.use(await lockHome(home))
+  await options.beforeStart?.()
   const data = await openDataFolder(home)
   const survivor = await stopSurvivor(data, clock)
   if (survivor !== null) logger.warn({ pid: survivor }, 'stopped the Postgres of an earlier run')

@@ -56,6 +56,8 @@ export interface ContextOptions {
   readonly processId: string
   /** Hooktrail's own Postgres that runs already. */
   readonly postgres?: LocalPostgres | null
+  /** Runs before a database is started or asked, but where the home is locked behind that lock. */
+  readonly beforeDatabase?: () => Promise<void>
   /** Asked between the steps. */
   readonly signal: AbortSignal
 }
@@ -66,9 +68,12 @@ export async function openContext(options: ContextOptions): Promise<Context> {
   const clock = systemClock
   await openHome(home)
   await using undo = new AsyncDisposableStack()
+  const { beforeDatabase = () => Promise.resolve() } = options
+  if (settings.database.url !== null) await beforeDatabase()
   const postgres =
     settings.database.url === null
-      ? (options.postgres ?? undo.use(await startOwnPostgres({ home, clock, logger })))
+      ? (options.postgres ??
+        undo.use(await startOwnPostgres({ home, clock, logger, beforeStart: beforeDatabase })))
       : null
   signal.throwIfAborted()
   const digestKey = await digestKeyOf(settings, home)

@@ -3,8 +3,8 @@
  * on `api.listen` where that is set. A process without ingress opens no listener that would answer nothing.
  */
 import type { FastifyInstance } from 'fastify'
-import { createServer, listen } from '../../adapters/http/server.ts'
-import type { Config } from '../../core/config/config.ts'
+import { createServer, listen, probeAddress } from '../../adapters/http/server.ts'
+import type { Config, Settings } from '../../core/config/config.ts'
 
 export interface Addresses {
   /** Of /webhooks; null where there is no ingress. */
@@ -40,6 +40,12 @@ export class Listeners implements AsyncDisposable {
     await this.open.close()
     if (this.admin !== this.open) await this.admin.close()
   }
+}
+
+/** A taken address is told before a database is started for nothing; the real listening stays where it is. @throws PORT_IN_USE */
+export async function probeListeners({ server, api }: Settings, hasIngress: boolean): Promise<void> {
+  if (api.listen !== null) await probeAddress(hostAndPort(api.listen))
+  if (api.listen === null || hasIngress) await probeAddress(server)
 }
 
 /** `host:port`, an IPv6 host in brackets, as the configuration has checked it. */

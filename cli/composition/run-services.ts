@@ -18,6 +18,8 @@ export interface Running {
   readonly addresses: Addresses
   /** Rejects with the reason when a service could not go on. */
   readonly failed: Promise<never>
+  /** Who waits for what. */
+  readonly services: () => Promise<ServicesReport['services']>
   stop(): Promise<void>
 }
 
@@ -78,7 +80,10 @@ export async function runServices(
     beginStop()
     await kept.disposeAsync()
   }
-  return { addresses, failed: failure.promise, stop }
+  return {
+    ...{ addresses, failed: failure.promise, stop },
+    services: async () => (await reportOf(context, parts)).services,
+  }
 }
 
 async function register({ open, admin }: Listeners, context: Context, parts: Parts): Promise<void> {
