@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../core/clock.ts'
 import type { Config } from '../core/config/config.ts'
+import { within } from '../core/deadline.ts'
 import type { Logger } from '../core/log.ts'
 import type { ArchiveStore } from '../core/ports/archive-store.ts'
 import type { EventLog } from '../core/ports/event-log.ts'
@@ -136,19 +137,11 @@ export class Health {
   /** Null when it failed or took too long: that is what /health is there to say. */
   async #orNull<T>(read: (signal: AbortSignal) => Promise<T>): Promise<T | null> {
     const { clock, logger } = this.#sources
-    const answered = new AbortController()
-    const late = new AbortController()
-    const tooLate = clock.sleep(WAIT_MS_MAX, answered.signal).then(() => {
-      late.abort()
-      return null
-    })
     try {
-      return await Promise.race([read(late.signal), tooLate])
+      return (await within(read, { ms: WAIT_MS_MAX, clock }))?.value ?? null
     } catch (error) {
       logger.debug({ err: error }, 'a dependency did not answer /health')
       return null
-    } finally {
-      answered.abort()
     }
   }
 

@@ -2,6 +2,8 @@
  * The report's sums and checks in one read-only snapshot. All tables are locked (shared) before the snapshot is taken:
  * no slice can be dropped in between, or what the snapshot still counts could not be found any more.
  */
+import type { Clock } from '../../core/clock.ts'
+import { within } from '../../core/deadline.ts'
 import type {
   Disagreement,
   HandlerStanding,
@@ -70,7 +72,7 @@ const standings = (logEnds: string): string => `
 /** Null: the log lies in this database. */
 export type ReadLogEnds = (() => Promise<readonly LogEnd[]>) | null
 
-export function createReportStore(database: Database, readLogEnds: ReadLogEnds): ReportStore {
+export function createReportStore(database: Database, readLogEnds: ReadLogEnds, clock: Clock): ReportStore {
   return {
     sums: (window, signal) =>
       database.transaction((transaction) => readSums(transaction, window, readLogEnds), {
@@ -78,7 +80,7 @@ export function createReportStore(database: Database, readLogEnds: ReadLogEnds):
         answerMsMax: STATEMENT_TIMEOUT_MS + ANSWER_MARGIN_MS,
       }),
     standings: async (signal) => {
-      const logEnds = readLogEnds === null ? null : await endsSoon(readLogEnds)
+      const logEnds = readLogEnds === null ? null : await endsSoon(readLogEnds, clock)
       return database.transaction((transaction) => readStandings(transaction, logEnds), { signal })
     },
   }
@@ -95,16 +97,9 @@ async function readStandings(
 }
 
 /** A log that does not answer leaves what is behind unknown, and says nothing of the database. */
-async function endsSoon(readLogEnds: NonNullable<ReadLogEnds>): Promise<string> {
-  const { promise: tooLate, resolve } = Promise.withResolvers<readonly LogEnd[]>()
-  const timer = setTimeout(() => {
-    resolve([])
-  }, LOG_ENDS_MS_MAX)
-  try {
-    return logEndsText(await Promise.race([readLogEnds().catch(() => []), tooLate]))
-  } finally {
-    clearTimeout(timer)
-  }
+async function endsSoon(readLogEnds: NonNullable<ReadLogEnds>, clock: Clock): Promise<string> {
+  const ends = await within(() => readLogEnds().catch(() => []), { ms: LOG_ENDS_MS_MAX, clock })
+  return logEndsText(ends?.value ?? [])
 }
 
 async function readSums(

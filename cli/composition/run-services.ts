@@ -89,7 +89,8 @@ export async function runServices(
 async function register({ open, admin }: Listeners, context: Context, parts: Parts): Promise<void> {
   const { names, services, ingress, stopping, opened } = parts
   const openArchive = archiveReader(context, opened, stopping)
-  const deps = { ...context, report: createReportStore(context.database, logEndsOf(context)), openArchive }
+  const report = createReportStore(context.database, logEndsOf(context), context.clock)
+  const deps = { ...context, report, openArchive }
   await admin.register(healthRoutes, {
     ...deps,
     ready: () => !stopping.aborted && (ingress?.ready() ?? services.isPrepared),

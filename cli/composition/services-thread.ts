@@ -7,6 +7,7 @@ import { once } from 'node:events'
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { ServicesReport } from '../../api/health-routes.ts'
+import { within } from '../../core/deadline.ts'
 import type { Context } from './context.ts'
 import type { StoreServicesOptions } from './store-services.ts'
 import { fromPortable, type FromThread, type ToThread } from './thread-messages.ts'
@@ -58,14 +59,10 @@ export class ServicesThread implements AsyncDisposable {
     const answer = Promise.withResolvers<ServicesReport>()
     this.#questions.set(id, answer.resolve)
     this.#tell({ kind: 'report', id })
-    const answered = new AbortController()
-    const tooLate = this.#context.clock.sleep(REPORT_MS_MAX, answered.signal).then(() => this.#silent())
-    try {
-      return await Promise.race([answer.promise, tooLate])
-    } finally {
-      answered.abort()
-      this.#questions.delete(id)
-    }
+    const { clock } = this.#context
+    const report = await within(() => answer.promise, { ms: REPORT_MS_MAX, clock })
+    this.#questions.delete(id)
+    return report?.value ?? this.#silent()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { systemClock } from '../../adapters/system/clock.ts'
 import { createReportStore } from '../../adapters/postgres/report-store.ts'
 import type { EventLog, TopicPartition } from '../../core/ports/event-log.ts'
 import { INDEX_HANDLER } from '../../core/ports/job-store.ts'
@@ -105,7 +106,7 @@ function receivedBy({ stage }: Place, handler: string): readonly string[] {
 }
 
 async function agrees({ stage }: Place): Promise<void> {
-  const report = createReportStore(stage.database, null)
+  const report = createReportStore(stage.database, null, systemClock)
   const window = { sinceMs: null, untilMs: null }
   const { disagreeing } = await report.sums(window, new AbortController().signal)
   assert.deepEqual(disagreeing, [])

@@ -90,7 +90,7 @@ export async function openApiStage(
   })
   const deps = {
     ...{ config, log, store: stage.store, apiToken: TOKEN, ...common },
-    report: createReportStore(stage.database, null),
+    report: createReportStore(stage.database, null, clock),
     openArchive: () => Promise.resolve(hasArchive ? archive : null),
   }
   const metrics = createPrometheusMetrics()

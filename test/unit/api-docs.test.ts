@@ -39,7 +39,7 @@ async function registeredRoutes(): Promise<readonly string[]> {
       ...common,
     },
     store: createPostgresJobStore(database, common),
-    report: createReportStore(database, null),
+    report: createReportStore(database, null, systemClock),
     openArchive: () => Promise.resolve(null),
   }
   const app = createServer(read.config.server)

@@ -6,6 +6,7 @@
  */
 import { Batcher } from '../../batcher.ts'
 import type { Clock } from '../../clock.ts'
+import { within } from '../../deadline.ts'
 import { HooktrailError } from '../../error/hooktrail-error.ts'
 import type { LogBounds, ReadRequest, ReadResult, TopicPartition } from '../../ports/event-log.ts'
 import { findSegment, type ArchiveSource } from './find-segment.ts'
@@ -155,12 +156,8 @@ export class ArchiveRange implements Disposable {
   /** Null also when the time is up. */
   async #within({ waitMsMax, signal }: ReadRequest, load: Promise<Error | null>): Promise<Error | null> {
     if (waitMsMax <= 0) return null
-    const loaded = new AbortController()
-    const signals = signal === undefined ? [loaded.signal] : [signal, loaded.signal]
-    const late = this.#options.clock.sleep(waitMsMax, AbortSignal.any(signals)).then(() => null)
-    const failure = await Promise.race([load, late])
-    loaded.abort()
-    return failure
+    const { clock } = this.#options
+    return (await within(() => load, { ms: waitMsMax, clock, signal }))?.value ?? null
   }
 }
 
