@@ -11,6 +11,8 @@ export interface TopicLag {
   readonly lagRecords: bigint | null
   /** Age of the oldest of them, by log time; 0 where there is none. */
   readonly lagSeconds: number | null
+  /** Of the partition that has the fewest, among those where something waits; null also where nothing does. */
+  readonly marginRecords: bigint | null
 }
 
 export interface HaltedPartition {
@@ -75,22 +77,36 @@ export function archiverStatus(context: ArchiverContext, source: StatusSource): 
 }
 
 export function publishStatus({ metrics }: ArchiverContext, { topics, lastHeartbeat }: ArchiverStatus): void {
-  for (const { topic, lagRecords, lagSeconds } of topics) {
-    metrics.set('archive_lag_records', { topic }, lagRecords === null ? null : Number(lagRecords))
+  for (const { topic, lagRecords, lagSeconds, marginRecords } of topics) {
+    metrics.set('archive_lag_records', { topic }, numberOf(lagRecords))
+    metrics.set('archive_margin_records', { topic }, numberOf(marginRecords))
     metrics.set('archive_lag_seconds', { topic }, lagSeconds)
   }
   metrics.set('heartbeat_age_seconds', {}, lastHeartbeat?.ageSeconds ?? null)
 }
 
+function numberOf(records: bigint | null): number | null {
+  return records === null ? null : Number(records)
+}
+
 function topicLag(topic: Topic, writers: readonly WriterStatus[], now: number): TopicLag {
   const lags = writers.flatMap(({ at, lag }) => (at.topicId === topic.id && lag !== null ? [lag] : []))
-  if (lags.length < topic.partitions) return { topic: topic.name, lagRecords: null, lagSeconds: null }
+  if (lags.length < topic.partitions)
+    return { topic: topic.name, lagRecords: null, lagSeconds: null, marginRecords: null }
   const ages = lags.map(({ oldestMs }) => (oldestMs === null ? 0 : secondsBetween(Number(oldestMs), now)))
   return {
     topic: topic.name,
     lagRecords: lags.reduce((sum, { records }) => sum + records, 0n),
     lagSeconds: Math.max(0, ...ages),
+    marginRecords: smallest(lags.flatMap(({ records, margin }) => (records > 0n ? [margin] : []))),
   }
+}
+
+function smallest(values: readonly bigint[]): bigint | null {
+  return values.reduce<bigint | null>(
+    (least, value) => (least === null || value < least ? value : least),
+    null,
+  )
 }
 
 function wholeLag(topics: readonly TopicLag[]): Pick<ArchiverStatus, 'lagRecords' | 'lagSeconds'> {

@@ -34,6 +34,8 @@ export interface PartitionLag {
   readonly records: bigint
   /** Log time before which everything is archived; null where nothing waits. */
   readonly oldestMs: bigint | null
+  /** Archived offsets that the log still holds before them. */
+  readonly margin: bigint
 }
 
 export interface WriterStatus {
@@ -126,9 +128,10 @@ export class PartitionWriter {
   #lag(): PartitionLag | null {
     if (this.#archivedTo === null) return null
     const records = this.#bounds.highWatermark - this.#archivedTo
+    const margin = this.#archivedTo > this.#bounds.logStart ? this.#archivedTo - this.#bounds.logStart : 0n
     const isLooking = this.#halted === null && this.#failure === null
-    if (records <= 0n) return isLooking ? { records: 0n, oldestMs: null } : null
-    return this.#oldestMs === null ? null : { records, oldestMs: this.#oldestMs }
+    if (records <= 0n) return isLooking ? { records: 0n, oldestMs: null, margin } : null
+    return this.#oldestMs === null ? null : { records, oldestMs: this.#oldestMs, margin }
   }
 
   #goOnFrom(head: ChainHead): void {

@@ -187,7 +187,7 @@ function sourcePlanners(source: SourceConfig, parts: Parts): PartitionPlanner[] 
   const topic = topicOf(parts, source)
   const handlers = handlersOf(config, source).map(compileHandler)
   const served = new Set(parts.served.map(({ name }) => name))
-  const lags = new HandlerLags(deps.metrics)
+  const lags = new HandlerLags(deps.metrics, config.log.retentionMs)
   return Array.from({ length: topic.partitions }, (_, partition) => {
     const at = { topic: topic.name, topicId: topic.id, partition }
     return new PartitionPlanner({

@@ -1,4 +1,7 @@
-/** How far each handler's planning is behind, over its partitions: records in sum, seconds of the hindmost. */
+/**
+ * How far each handler's planning is behind, over its partitions: records in sum, seconds of the hindmost, and how many
+ * seconds are left until what it needs next leaves the log and must come from the archive.
+ */
 import type { Metrics } from '../core/ports/metrics.ts'
 
 export interface Lag {
@@ -8,10 +11,12 @@ export interface Lag {
 
 export class HandlerLags {
   readonly #metrics: Metrics
+  readonly #retentionSeconds: number
   readonly #lags = new Map<string, Map<number, Lag>>()
 
-  constructor(metrics: Metrics) {
+  constructor(metrics: Metrics, retentionMs: number) {
     this.#metrics = metrics
+    this.#retentionSeconds = retentionMs / 1000
   }
 
   note(handler: string, partition: number, lag: Lag): void {
@@ -25,5 +30,6 @@ export class HandlerLags {
     }
     this.#metrics.set('handler_lag_records', { handler }, records)
     this.#metrics.set('handler_lag_seconds', { handler }, seconds)
+    this.#metrics.set('handler_margin_seconds', { handler }, Math.max(0, this.#retentionSeconds - seconds))
   }
 }

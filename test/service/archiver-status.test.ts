@@ -59,8 +59,13 @@ test('while the archive cannot be written the lag grows, and is not known where 
   const { lagRecords, lagSeconds } = statusOf(seat, [writer], [topic])
   assert.equal(lagRecords, 7n)
   assert(lagSeconds !== null && lagSeconds > 3_500, String(lagSeconds))
+  assert.equal(statusOf(seat, [writer], [topic]).topics[0]?.marginRecords, 0n, 'the next to be cut waits')
   assert.equal(await archiveAll(writer), 'idle')
   assert.equal(statusOf(seat, [writer], [topic]).lagSeconds, 0)
+  assert.equal(statusOf(seat, [writer], [topic]).topics[0]?.marginRecords, null, 'nothing waits')
+  await stage.append(partitionOf(topic), 3)
+  await stepUntilIdle(writer)
+  assert.equal(statusOf(seat, [writer], [topic]).topics[0]?.marginRecords, 7n)
 })
 
 test('a gauge is absent until its value is known, and again when it is no longer', async () => {
