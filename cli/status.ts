@@ -70,9 +70,7 @@ function handlerLine(row: NonNullable<HealthAnswer['handlers']>[number]): string
     ...(row.configured && unserved !== null ? [`served by no dispatcher for ${Math.round(unserved)} s`] : []),
     row.lag_records === null ? 'no position in the log' : `${row.lag_records} not planned`,
     `${row.available} available, ${row.running} running, ${row.retryable} retryable, ${row.dead} dead`,
-    ...(due === null
-      ? []
-      : [due < 0 ? `next due in ${Math.round(-due)} s` : `oldest due for ${Math.round(due)} s`]),
+    ...(due === null ? [] : [`oldest due for ${Math.round(due)} s`]),
     ...(row.last_error === null ? [] : [`last error ${row.last_error}`]),
   ]
   return `handler       ${row.handler} of ${row.source}: ${parts.join(' · ')}`
