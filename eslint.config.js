@@ -19,6 +19,9 @@ const drivers = [
   '/bullmq', // not the folder of the same name
   'ioredis',
   '@platformatic/kafka',
+  '@kafkajs/confluent-schema-registry',
+  'ajv',
+  'avsc',
 ]
 
 const direction = (folder, allowed, packages = []) => ({

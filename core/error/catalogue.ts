@@ -9,6 +9,7 @@ import { dispatcherErrors } from './dispatcher-errors.ts'
 import { ingressErrors } from './ingress-errors.ts'
 import { logErrors } from './log-errors.ts'
 import { queueErrors } from './queue-errors.ts'
+import { schemaErrors } from './schema-errors.ts'
 import { storeErrors } from './store-errors.ts'
 
 export const catalogue = {
@@ -19,6 +20,7 @@ export const catalogue = {
   ...ingressErrors,
   ...logErrors,
   ...queueErrors,
+  ...schemaErrors,
   ...storeErrors,
 }
 

@@ -22,6 +22,12 @@ export const ingressErrors = {
     fix: 'raise max_body of the source',
     read: 'docs/config.md',
   },
+  INGRESS_SCHEMA_REFUSED: {
+    what: 'the body does not fit the schema of the source',
+    events: 'the request was not kept; its rejection is on the rejected topic',
+    fix: 'mend the body at the sender, register a version that it fits, or set schema.on_failure: accept',
+    read: 'docs/schemas.md',
+  },
   INGRESS_BODY_INCOMPLETE: {
     what: 'the body ended before all of it arrived',
     events: 'the request was not kept; the sender sends it again',

@@ -29,6 +29,9 @@ const directions: Readonly<Record<string, readonly string[]>> = {
 const drivers = new Set([
   '@aws-sdk/client-s3',
   '@platformatic/kafka',
+  '@kafkajs/confluent-schema-registry',
+  'ajv',
+  'avsc',
   'pg',
   'undici',
   'prom-client',

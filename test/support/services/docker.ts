@@ -20,7 +20,9 @@ export interface Address {
 
 export interface ContainerOptions {
   /** Of docker-compose.yml: the one whose image is taken. */
-  readonly service: string
+  readonly service?: string
+  /** Of a server that does not stand there. */
+  readonly image?: string
   /** Where it listens inside; the port of its address when absent, for servers that tell their address to clients. */
   readonly port?: number
   readonly env?: Readonly<Record<string, string>>
@@ -71,7 +73,8 @@ export async function startContainer(options: ContainerOptions): Promise<Contain
   const { GenericContainer, Wait } = await import('testcontainers')
   const [port = 0] = await freePorts(1)
   const address = { host: client.info.containerRuntime.host, port }
-  const started = await new GenericContainer(readComposeFile().services.get(options.service)?.image ?? '')
+  const image = options.image ?? readComposeFile().services.get(options.service ?? '')?.image ?? ''
+  const started = await new GenericContainer(image)
     .withExposedPorts({ container: options.port ?? port, host: port })
     .withEnvironment({ ...options.env })
     .withCommand([...options.command(address)])
