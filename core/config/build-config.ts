@@ -1,7 +1,7 @@
 /** From parsed sections to the Config that processes are handed: names, units and defaults that depend on each other. */
 import type { z } from 'zod'
 import type { Config, Settings, HandlerConfig, RetryConfig, SourceConfig, VerifyConfig } from './config.ts'
-import { buildKafka, buildRedis, buildS3 } from './build-services.ts'
+import { buildKafka, buildRedis, buildRegistry, buildS3 } from './build-services.ts'
 import type { handlerSchema, retrySchema, Sections, sourceSchema, verifySchema } from './schema.ts'
 
 export type RawSource = z.output<typeof sourceSchema>
@@ -19,6 +19,7 @@ export function buildBody({
   archive,
   api,
   delivery,
+  schema_registry: registry,
   worker,
 }: Sections): ConfigBody {
   return {
@@ -54,6 +55,7 @@ export function buildBody({
       eventTtlMs: delivery.event_ttl ?? null,
       responseBytesKept: delivery.response_bytes_kept,
     },
+    schemaRegistry: buildRegistry(registry),
     worker: {
       retentionHours: worker.retention_hours,
       deadRetentionHours: worker.dead_retention_hours,
@@ -87,7 +89,12 @@ export function buildSource(name: string, raw: RawSource, server: Sections['serv
     type: raw.type ?? null,
     deadlineMs: raw.deadline,
     bodyBytesMax: raw.max_body ?? server.max_body,
+    schema: buildSchema(raw.schema),
   }
+}
+
+function buildSchema(raw: RawSource['schema']): SourceConfig['schema'] {
+  return raw === undefined ? null : { subject: raw.subject, mode: raw.mode, onFailure: raw.on_failure }
 }
 
 function buildVerify(raw: z.output<typeof verifySchema>): VerifyConfig {

@@ -1,5 +1,12 @@
 /** The servers of the full size: null where the driver is another. check-drivers.ts has seen that the needed keys are there. */
-import type { KafkaConfig, QueueConfig, S3Config, SaslConfig, TlsConfig } from './config.ts'
+import type {
+  KafkaConfig,
+  QueueConfig,
+  S3Config,
+  SaslConfig,
+  SchemaRegistryConfig,
+  TlsConfig,
+} from './config.ts'
 import type { Sections } from './schema.ts'
 
 const REPLICATION = 3
@@ -35,6 +42,14 @@ export function buildS3({ driver, bucket = '', credentials, ...s3 }: Sections['a
     kmsKey: s3.kms_key ?? null,
     storageClass: s3.storage_class ?? null,
   }
+}
+
+export function buildRegistry({
+  url,
+  ca,
+  credentials,
+}: Sections['schema_registry']): SchemaRegistryConfig | null {
+  return url === undefined ? null : { url, ca: ca ?? null, credentials: credentials ?? null }
 }
 
 function buildTls(tls: Sections['queue']['tls']): TlsConfig | null {

@@ -5,6 +5,7 @@
  */
 import { isAddress, refusedAddress } from '../delivery/address-class.ts'
 import { nearestName } from '../nearest-name.ts'
+import { isObject } from '../record/parse-header.ts'
 import type { RawHandler, RawSource } from './build-config.ts'
 import type { Report } from './config-fault.ts'
 import { checkDrivers } from './check-drivers.ts'
@@ -143,6 +144,24 @@ export function checkSections(root: ReadonlyMap<string, unknown>, report: Report
   checkSigningSecrets(secrets?.signing_secrets ?? [], ['delivery', 'signing_secrets'], report)
   checkDigestKey(root, report)
   checkDrivers(root, report)
+  checkRegistry(root, report)
+}
+
+/** A source that names a subject needs a registry, and a registry needs its URL. */
+function checkRegistry(root: ReadonlyMap<string, unknown>, report: Report): void {
+  const registry = root.get('schema_registry')
+  const hasUrl = isObject(registry) && registry['url'] !== undefined
+  if (isObject(registry) && !hasUrl)
+    report({ at: ['schema_registry'], message: 'has no url', hint: 'url: https://host/apis/ccompat/v7' })
+  const sources = root.get('sources')
+  if (hasUrl || registry !== undefined || !isObject(sources)) return
+  for (const [name, source] of Object.entries(sources))
+    if (isObject(source) && source['schema'] !== undefined)
+      report({
+        at: ['sources', name, 'schema'],
+        message: 'needs schema_registry',
+        hint: 'schema_registry: { url: https://host/apis/ccompat/v7 }',
+      })
 }
 
 /** With a database of one's own, processes on several machines must digest alike. */

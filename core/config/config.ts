@@ -18,6 +18,8 @@ export interface Config {
   readonly archive: ArchiveConfig
   readonly api: ApiConfig
   readonly delivery: DeliveryConfig
+  /** Null: there is none. */
+  readonly schemaRegistry: SchemaRegistryConfig | null
   readonly worker: WorkerConfig
   readonly sources: readonly SourceConfig[]
   readonly handlers: readonly HandlerConfig[]
@@ -74,6 +76,14 @@ export interface S3Config {
   readonly credentials: { readonly accessKey: string; readonly secretKey: string } | null
   readonly kmsKey: string | null
   readonly storageClass: string | null
+}
+
+export interface SchemaRegistryConfig {
+  /** Base of its Confluent API. */
+  readonly url: string
+  /** PEM; null: the system's. */
+  readonly ca: string | null
+  readonly credentials: { readonly username: string; readonly password: string } | null
 }
 
 export interface LogConfig {
@@ -181,6 +191,14 @@ export interface SourceConfig {
   readonly type: string | null
   readonly deadlineMs: number
   readonly bodyBytesMax: number
+  /** Null: any body will do. */
+  readonly schema: SourceSchemaConfig | null
+}
+
+export interface SourceSchemaConfig {
+  readonly subject: string
+  readonly mode: 'validate' | 'decode'
+  readonly onFailure: 'reject' | 'accept'
 }
 
 export interface HandlerConfig {

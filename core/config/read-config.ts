@@ -95,10 +95,12 @@ function readSections(root: ReadonlyMap<string, unknown>, report: Report): Secti
   const archive = parseSection(sectionSchemas.archive, part('archive'), report)
   const api = parseSection(sectionSchemas.api, part('api'), report)
   const delivery = parseSection(sectionSchemas.delivery, part('delivery'), report)
+  const registry = parseSection(sectionSchemas.schema_registry, part('schema_registry'), report)
   const worker = parseSection(sectionSchemas.worker, part('worker'), report)
   if (server === null || log === null || database === null || queue === null) return null
   if (archive === null || api === null || delivery === null || worker === null) return null
-  return { server, log, database, queue, archive, api, delivery, worker }
+  if (registry === null) return null
+  return { server, log, database, queue, archive, api, delivery, schema_registry: registry, worker }
 }
 
 type Check = (part: Part, report: Report) => void

@@ -4,7 +4,7 @@ import type { SaslConfig, Settings, TlsConfig } from './config.ts'
 const PLACEHOLDER = '(secret)'
 
 export function redactConfig(config: Omit<Settings, 'redacted'>): Settings['redacted'] {
-  const { log, queue, archive, api, delivery, database } = config
+  const { log, queue, archive, api, delivery, database, schemaRegistry } = config
   return {
     ...config,
     digestKey: hidden(config.digestKey),
@@ -28,6 +28,11 @@ export function redactConfig(config: Omit<Settings, 'redacted'>): Settings['reda
       },
     },
     api: { ...api, authToken: hidden(api.authToken), metricsAuthToken: hidden(api.metricsAuthToken) },
+    schemaRegistry: schemaRegistry && {
+      ...schemaRegistry,
+      url: withoutQuery(schemaRegistry.url),
+      credentials: schemaRegistry.credentials && { ...schemaRegistry.credentials, password: PLACEHOLDER },
+    },
     delivery: { ...delivery, signingSecrets: delivery.signingSecrets.map(() => PLACEHOLDER) },
     sources: config.sources.map((source) => ({ ...source, secrets: source.secrets.map(() => PLACEHOLDER) })),
     handlers: config.handlers.map((handler) => ({

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { laterSchemes } from './later-keys.ts'
-import { kafkaKeys, redisKeys, s3Keys } from './service-keys.ts'
+import { kafkaKeys, redisKeys, registryKeys, s3Keys } from './service-keys.ts'
 import {
   choice,
   cidr,
@@ -118,6 +118,17 @@ export const sourceSchema = section({
   max_body: size(1, 256 * 2 ** 20, 'from 1 byte to 256MiB')
     .optional()
     .describe('default: server.max_body'),
+  schema: section({
+    subject: text.describe('required: whose schemas in the registry'),
+    mode: choice(['validate', 'decode'])
+      .prefault('validate')
+      .describe('validate: JSON, by the newest version; decode: magic byte and schema id in front'),
+    on_failure: choice(['reject', 'accept'])
+      .prefault('reject')
+      .describe('reject: 422; accept: kept and delivered with a note'),
+  })
+    .optional()
+    .describe('what bodies must fit'),
 })
 
 export const handlerSchema = section({
@@ -255,6 +266,7 @@ export const sectionSchemas = {
       failed: size(0, 65_536, 'up to 64KiB').prefault(1024).describe('of other answers'),
     }).prefault({}),
   }),
+  schema_registry: section(registryKeys),
   worker: section({
     retention_hours: whole(1, 87_600).prefault(72).describe('how long finished jobs can be searched'),
     dead_retention_hours: whole(1, 87_600).prefault(720).describe('how long dead jobs are kept'),
@@ -283,5 +295,6 @@ const anything = z.unknown().optional()
 export const rootSchema = section({
   ...rootKeys,
   ...{ server: anything, log: anything, database: anything, queue: anything, archive: anything },
-  ...{ api: anything, delivery: anything, worker: anything, sources: anything, handlers: anything },
+  ...{ api: anything, delivery: anything, schema_registry: anything, worker: anything },
+  ...{ sources: anything, handlers: anything },
 })

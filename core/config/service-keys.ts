@@ -1,9 +1,9 @@
 /**
- * Keys of the servers of the full size: Kafka, Redis and S3. They stand in the sections `log`, `queue` and `archive`
- * beside `driver`; check-drivers.ts refuses them where another driver is chosen, since a key that is read and ignored is
+ * Keys of servers beside Postgres: Kafka, Redis, S3, a schema registry. The first three stand in the sections `log`, `queue`
+ * and `archive` beside `driver`; check-drivers.ts refuses them where another driver is chosen, since a key that is read and ignored is
  * a defect.
  */
-import { choice, list, secret, section, text, whole } from './fields.ts'
+import { choice, list, secret, section, text, webUrl, whole } from './fields.ts'
 
 const ADDRESS = /^(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]+\]):\d{1,5}$/
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
@@ -66,4 +66,14 @@ export const s3Keys = {
     .describe('s3: default: those of the environment, of a shared file or of the machine'),
   kms_key: text.optional().describe('s3: key that the store encrypts with'),
   storage_class: text.optional().describe('s3: storage class of the objects'),
+}
+
+export const registryKeys = {
+  url: webUrl
+    .optional()
+    .describe('base of the Confluent API of a schema registry, such as https://host/apis/ccompat/v7'),
+  ca: pem.optional().describe("certificates that are trusted; default: the system's"),
+  credentials: section({ username: text, password: secret(1) })
+    .optional()
+    .describe('for HTTP basic authentication'),
 }

@@ -25,6 +25,8 @@ export function warningsOf(config: Settings): readonly string[] {
     if (handler.signingSecrets.length + delivery.signingSecrets.length === 0)
       warnings.push(`handlers.${handler.name} sends unsigned requests: set signing_secrets`)
   }
+  if (config.schemaRegistry !== null && config.sources.every(({ schema }) => schema === null))
+    warnings.push('schema_registry is asked by nobody: no source has a schema')
   for (const { name, verify } of config.sources)
     if (verify.scheme === 'none')
       warnings.push(`sources.${name} accepts requests from anybody: verify is none`)

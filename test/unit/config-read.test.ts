@@ -66,6 +66,24 @@ test('a reference that leads nowhere is one fault that names it', () => {
   assert.match(faults[1]?.message ?? '', /\/gone/)
 })
 
+test('a source names a subject of a registry, whose password is not shown', () => {
+  const registry =
+    'schema_registry: { url: "http://r:8081/", credentials: { username: u, password: hidden-1 } }'
+  const source = (schema: string): string => `sources: { a: { verify: none, schema: ${schema} } }`
+  const text = `version: 1\n${registry}\n${source('{ subject: orders }')}\n`
+  const { schemaRegistry, sources, redacted } = valid(text)
+  assert.deepEqual(schemaRegistry?.credentials, { username: 'u', password: 'hidden-1' })
+  assert.deepEqual(sources[0]?.schema, { subject: 'orders', mode: 'validate', onFailure: 'reject' })
+  assert.ok(!JSON.stringify(redacted).includes('hidden-1'))
+  hasFault(`version: 1\n${source('{ subject: x }')}\n`, 'sources.a.schema', /needs schema_registry/)
+  hasFault('version: 1\nschema_registry: {}\n', 'schema_registry', /has no url/)
+  hasFault(
+    `version: 1\n${registry}\n${source('{ mode: decode }')}\n`,
+    'sources.a.schema.subject',
+    /is missing/,
+  )
+})
+
 test('keys and values of later versions are refused by name', () => {
   for (const [text, path] of [
     ['alerts: []', 'alerts'],

@@ -38,6 +38,7 @@ function sourceOf({ scheme, secrets, hmac, toleranceSeconds }: Omit<Case, 'heade
     type: null,
     deadlineMs: 1,
     bodyBytesMax: 1,
+    schema: null,
   }
 }
 
