@@ -31,10 +31,11 @@ export function eventJson(event: EventView) {
 
 /** Of the request as it came: its headers stand beside the rest, not in it as well. */
 export function evidenceJson(event: EventRecord | null) {
-  const { request = null, evidence = null } = event ?? {}
-  if (request === null) return { headers: null, request, evidence }
+  const { request = null, evidence = null, schema = null, decoded = null } = event ?? {}
+  const found = { evidence, schema, payload_decoded: decoded }
+  if (request === null) return { headers: null, request, ...found }
   const { headers, ...rest } = request
-  return { headers, request: rest, evidence }
+  return { headers, request: rest, ...found }
 }
 
 export function jobJson(job: JobView, { handlers }: Config) {

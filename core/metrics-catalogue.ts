@@ -26,6 +26,8 @@ export const metricsCatalogue: Readonly<Record<string, MetricSpec>> = {
   events_rejected_total: counter('Requests refused', 'source', 'reason'),
   verification_failures_total: counter('Requests with a wrong or missing signature', 'source'),
   events_duplicate_total: counter('Duplicates recognised', 'source'),
+  events_misfit_total: counter('Events kept although they do not fit the schema of their source', 'source'),
+  events_unchecked_total: counter('Events kept without a check, their schema not at hand', 'source'),
   ack_duration_seconds: histogram(ACK_BUCKETS, 'Time from request to acknowledgement', 'source'),
   append_batch_records: histogram(BATCH_BUCKETS, 'Records of one append to the log'),
   deliveries_total: counter('Attempts by their result', 'handler', 'result'),

@@ -9,6 +9,7 @@ import { isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Logger } from '../core/log.ts'
 import type { EventLog, Topic } from '../core/ports/event-log.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
+import type { SchemaRegistry } from '../core/ports/schema-registry.ts'
 import { createEventIds } from '../core/record/event-ids.ts'
 import { createDigestKey } from '../core/record/keyed-digest.ts'
 import type { Service } from '../core/service.ts'
@@ -22,6 +23,7 @@ import { ingressRoutes } from './ingress-routes.ts'
 import { Maintenance } from './maintenance.ts'
 import { Receiver } from './receiver.ts'
 import { Rejections } from './rejections.ts'
+import { SchemaChecks } from './schema-checks.ts'
 import { SourceIntake } from './source-intake.ts'
 
 /** A log that was down at start does not keep the process out of the balancer for longer. */
@@ -34,6 +36,8 @@ export interface IngressDeps {
   readonly metrics: Metrics
   /** Null only where no digest key is configured and none was made: then the start is refused by its owner. */
   readonly digestKey: string
+  /** Null: none is configured. Closed by who opened it. */
+  readonly schemaRegistry: SchemaRegistry | null
   /** One for each process; default: one of its own. */
   readonly nextId?: () => string
 }
@@ -45,7 +49,7 @@ export interface Ingress extends Service {
   ready(): boolean
 }
 
-/** Resolves when the log was asked for its topics once, so that a first request need not wait. @throws INGRESS_SECRET_INVALID */
+/** Resolves when the log was asked for its topics once, and the registry for its schemas, so that a first request need not wait. @throws INGRESS_SECRET_INVALID */
 export async function startIngress(config: Config, deps: IngressDeps): Promise<Ingress> {
   const ingress = new IngressService(config, deps)
   await ingress.looked
@@ -60,6 +64,7 @@ class IngressService implements Ingress {
   readonly #appender: Appender
   readonly #receiver: Receiver
   readonly #maintenance: Maintenance
+  readonly #schemas: SchemaChecks
   readonly #startedAtMs: number
   readonly #drainMsMax: number
   #listening = false
@@ -90,9 +95,10 @@ class IngressService implements Ingress {
     const rejected = (): Topic | null => topicOf(rejectedTopic(prefix))
     this.#appender = appender
     this.#maintenance = maintenance
+    this.#schemas = new SchemaChecks(config.sources, { registry: deps.schemaRegistry, clock, logger })
     this.#receiver = new Receiver({
       ...{ topicOf, appender, deadlines, disk, summary, clock, logger, metrics, nextId },
-      intakes: intakesOf(config, deps.digestKey),
+      intakes: intakesOf(config, deps.digestKey, this.#schemas),
       window: new DedupWindow(),
       rejections: new Rejections({ appender, topic: rejected, clock, logger, metrics, nextId }),
       inFlightBytesMax: config.server.inFlightBytesMax,
@@ -108,14 +114,16 @@ class IngressService implements Ingress {
       },
     })
     const { signal } = this.#stop
-    this.done = Promise.all([deadlines.run(signal), maintenance.run(signal)]).then(() => undefined)
+    this.done = Promise.all([deadlines.run(signal), maintenance.run(signal), this.#schemas.run(signal)]).then(
+      () => undefined,
+    )
     this.done.catch((error: unknown) => {
       logger.error({ err: error }, 'the ingress cannot go on')
     })
   }
 
-  get looked(): Promise<void> {
-    return this.#maintenance.looked
+  get looked(): Promise<unknown> {
+    return Promise.all([this.#maintenance.looked, this.#schemas.looked])
   }
 
   ready(): boolean {
@@ -125,7 +133,8 @@ class IngressService implements Ingress {
   }
 
   waitingFor(): string | null {
-    return this.#maintenance.logAnswered ? null : 'the log has not answered yet: answering 503'
+    if (!this.#maintenance.logAnswered) return 'the log has not answered yet: answering 503'
+    return this.#schemas.waitingFor()
   }
 
   stop(): Promise<void> {
@@ -149,12 +158,20 @@ class IngressService implements Ingress {
   }
 }
 
-function intakesOf(config: Config, digestKey: string): ReadonlyMap<string, SourceIntake> {
+function intakesOf(
+  config: Config,
+  digestKey: string,
+  schemas: SchemaChecks,
+): ReadonlyMap<string, SourceIntake> {
   const deps = { digestKey: createDigestKey(digestKey), generation: config.generation }
   return new Map(
     config.sources.map((source) => [
       source.name,
-      new SourceIntake(source, { ...deps, topicName: eventTopic(config.log.topicPrefix, source.name) }),
+      new SourceIntake(source, {
+        ...deps,
+        topicName: eventTopic(config.log.topicPrefix, source.name),
+        check: schemas.of(source.name),
+      }),
     ]),
   )
 }

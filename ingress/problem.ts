@@ -4,6 +4,7 @@
  */
 import { catalogue } from '../core/error/catalogue.ts'
 import type { ingressErrors } from '../core/error/ingress-errors.ts'
+import type { Misfit } from '../core/ports/schema-registry.ts'
 
 export type IngressCode = keyof typeof ingressErrors
 
@@ -16,9 +17,23 @@ export interface Problem {
 
 const RETRY_AFTER_SECONDS = 5
 
-function problem(status: number, code: IngressCode, reason?: string): Problem {
+function problem(
+  status: number,
+  code: IngressCode,
+  reason?: string,
+  details: Partial<Pick<Misfit, 'at' | 'expected'>> = {},
+): Problem {
   const { what, events, fix } = catalogue[code]
-  const body = { type: `urn:hooktrail:error:${code}`, title: what, status, code, reason, events, fix }
+  const body = {
+    type: `urn:hooktrail:error:${code}`,
+    title: what,
+    status,
+    code,
+    reason,
+    ...details,
+    events,
+    fix,
+  }
   return {
     status,
     code,
@@ -43,3 +58,8 @@ export const problems = {
     timestamp_out_of_tolerance: problem(401, 'INGRESS_SIGNATURE_REFUSED', 'timestamp_out_of_tolerance'),
   },
 } as const
+
+/** Not serialised at start: it says where the body misses the schema. */
+export function misfitProblem({ reason, at, expected }: Misfit): Problem {
+  return problem(422, 'INGRESS_SCHEMA_REFUSED', reason, { at, expected })
+}

@@ -1,5 +1,5 @@
 /**
- * One request's way: read, verify, look for its twin, append, answer. Order matters: nothing is parsed before it was
+ * One request's way: read, verify, check, look for its twin, append, answer. Order matters: nothing is parsed before it was
  * verified, and a 2xx is sent only after the log acknowledged the record (I1). A crash before that leaves the sender
  * without an answer; its retry becomes a duplicate, not a loss.
  */
@@ -11,6 +11,7 @@ import type { AppendRecord, Topic } from '../core/ports/event-log.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
 import { encodeEvent } from '../core/record/encode-event.ts'
 import type { EventRecord } from '../core/record/event-record.ts'
+import { JsonBody } from '../core/record/json-body.ts'
 import { partitionFor } from '../core/record/partitioner.ts'
 import { weightOf, type Appender } from './appender.ts'
 import type { Deadlines } from './deadlines.ts'
@@ -18,10 +19,10 @@ import type { DedupWindow } from './dedup-window.ts'
 import type { DiskGuard } from './disk-guard.ts'
 import type { DuplicateSummary } from './duplicate-summary.ts'
 import { Exchange } from './exchange.ts'
-import { problems, type Problem } from './problem.ts'
+import { misfitProblem, problems, type Problem } from './problem.ts'
 import { drain, readBody } from './read-body.ts'
 import type { RefusedRequest, Rejections } from './rejections.ts'
-import type { ReceivedRequest, SourceIntake } from './source-intake.ts'
+import type { CheckedRequest, ReceivedRequest, SourceIntake } from './source-intake.ts'
 
 export interface ReceiverDeps {
   readonly intakes: ReadonlyMap<string, SourceIntake>
@@ -136,14 +137,44 @@ export class Receiver {
       this.#reject(intake, request, { reason: 'signature', detail: verification.reason, sizeBytes })
       return
     }
-    const { deadlines, clock, metrics, nextId } = this.#deps
-    metrics.count('events_received_total', intake.labels)
+    const { deadlines, clock } = this.#deps
     exchange.start(intake.source.deadlineMs, clock.monotonic())
     deadlines.add(exchange)
-    const event = intake.toEvent(request, verification, nextId())
+    const json = new JsonBody(request.body)
+    const verdict = intake.checkSchema(request, json)
+    const checked = { request, verified: verification, json }
+    if (verdict instanceof Promise)
+      void verdict.then((answer) => {
+        this.#keep(intake, exchange, { ...checked, verdict: answer })
+      })
+    else this.#keep(intake, exchange, { ...checked, verdict })
+  }
+
+  #keep(intake: SourceIntake, exchange: Exchange, checked: CheckedRequest): void {
+    if (this.#refusesMisfit(intake, exchange, checked)) return
+    const { metrics, nextId } = this.#deps
+    metrics.count('events_received_total', intake.labels)
+    const event = intake.toEvent(checked, nextId())
     const twinKey = intake.twinKey(event)
     if (twinKey === null || !this.#answerTwin(intake, exchange, twinKey))
       void this.#append(intake, exchange, { event, twinKey })
+  }
+
+  /** True when the request was answered, because its body does not fit and the source says that it must. */
+  #refusesMisfit(intake: SourceIntake, exchange: Exchange, { request, verdict }: CheckedRequest): boolean {
+    if (verdict === null || verdict.kind === 'fits') return false
+    if (verdict.kind === 'unchecked') this.#deps.metrics.count('events_unchecked_total', intake.labels)
+    else if (intake.source.schema?.onFailure === 'accept')
+      this.#deps.metrics.count('events_misfit_total', intake.labels)
+    else {
+      const { reason, expected } = verdict.misfit
+      exchange.fail(misfitProblem(verdict.misfit))
+      exchange.release()
+      const detail = expected === null ? reason : `${reason}: ${expected}`
+      this.#reject(intake, request, { reason: 'schema', detail, sizeBytes: request.body.length })
+      return true
+    }
+    return false
   }
 
   /** False when the request has no twin that was acknowledged lately or is on its way. */

@@ -8,13 +8,14 @@ import { boundText } from '../core/record/bounded-text.ts'
 import { cloudEventKey, cloudEventOf } from '../core/record/cloud-event.ts'
 import { UNKNOWN_TYPE } from '../core/record/decode-event.ts'
 import { compileFields, type SourceFields } from '../core/record/event-fields.ts'
-import type { EventRecord, RequestEvidence } from '../core/record/event-record.ts'
+import type { EventRecord, RequestEvidence, SchemaEvidence } from '../core/record/event-record.ts'
 import { JsonBody } from '../core/record/json-body.ts'
 import { keyedDigest, type Digest } from '../core/record/keyed-digest.ts'
 import { redactHeaders, redactQuery } from '../core/record/redact.ts'
 import { headerValue, type HeaderPairs } from '../core/verify/header-values.ts'
 import { isTraceparent } from '../core/record/traceparent.ts'
 import { createVerifier, type Verification, type Verifier } from '../core/verify/verifier.ts'
+import type { SchemaCheck, SchemaVerdict } from './schema-check.ts'
 
 export interface ReceivedRequest {
   readonly method: string
@@ -30,9 +31,19 @@ export interface IntakeDeps {
   readonly digestKey: KeyObject
   readonly generation: string
   readonly topicName: string
+  /** Null: bodies need not fit a schema. */
+  readonly check: SchemaCheck | null
 }
 
 type Verified = Extract<Verification, { ok: true }>
+
+export interface CheckedRequest {
+  readonly request: ReceivedRequest
+  readonly verified: Verified
+  /** Of the body as received. */
+  readonly json: JsonBody
+  readonly verdict: SchemaVerdict | null
+}
 
 export class SourceIntake {
   readonly source: SourceConfig
@@ -40,6 +51,7 @@ export class SourceIntake {
   /** Made once, for metrics. */
   readonly labels: { readonly source: string }
   readonly #verifier: Verifier
+  readonly #check: SchemaCheck | null
   readonly #fields: SourceFields
   readonly #digest: Digest
 
@@ -48,12 +60,18 @@ export class SourceIntake {
     this.topicName = deps.topicName
     this.labels = { source: source.name }
     this.#verifier = createVerifier(source, deps)
+    this.#check = deps.check
     this.#fields = compileFields(source)
     this.#digest = (bytes) => keyedDigest(deps.digestKey, bytes)
   }
 
   verify({ headers, body, receivedAtMs }: ReceivedRequest): Verification {
     return this.#verifier.verify({ headers, body, nowMs: receivedAtMs })
+  }
+
+  /** Null: there is no schema to fit. A promise only where the registry has to be asked; it never rejects. */
+  checkSchema({ body }: ReceivedRequest, json: JsonBody): SchemaVerdict | null | Promise<SchemaVerdict> {
+    return this.#check === null ? null : this.#check.check(body, json)
   }
 
   /**
@@ -64,9 +82,11 @@ export class SourceIntake {
     return dedupKey === null ? null : `${source}\n${hash('sha256', body, 'base64')}\n${dedupKey}`
   }
 
-  toEvent(request: ReceivedRequest, verified: Verified, id: string): EventRecord {
+  toEvent({ request, verified, json, verdict }: CheckedRequest, id: string): EventRecord {
     const { headers, body } = request
-    const input = { headers, signedId: verified.signedId, body: new JsonBody(body) }
+    const decoded = verdict?.kind === 'fits' ? verdict.decoded : null
+    const fields = decoded === null ? json : new JsonBody(Buffer.from(decoded))
+    const input = { headers, signedId: verified.signedId, body: fields }
     const cloudEvent = cloudEventOf(headers)
     const dedup =
       this.#fields.dedup(input) ?? (this.source.dedup.key === null ? cloudEventKey(cloudEvent) : null)
@@ -85,6 +105,8 @@ export class SourceIntake {
       cloudEvent,
       request: this.#requestEvidence(request),
       evidence: verified.evidence,
+      schema: verdict === null ? null : this.#schemaEvidence(verdict),
+      decoded,
       body,
       orderingKey: this.#fields.order(input) ?? dedupKey ?? id,
     }
@@ -92,6 +114,19 @@ export class SourceIntake {
 
   #bound(text: string): string {
     return boundText(text, this.#digest)
+  }
+
+  #schemaEvidence(verdict: SchemaVerdict): SchemaEvidence {
+    const { kind: result, schemaId } = verdict
+    const subject = this.#check?.config.subject ?? ''
+    switch (verdict.kind) {
+      case 'fits':
+        return { subject, schemaId, result, reason: null }
+      case 'misfit':
+        return { subject, schemaId, result, reason: verdict.misfit.reason }
+      case 'unchecked':
+        return { subject, schemaId, result, reason: verdict.reason }
+    }
   }
 
   #requestEvidence({ method, url, clientIp, headers }: ReceivedRequest): RequestEvidence {

@@ -5,6 +5,7 @@
 import { createPostgresEventLog } from '../../adapters/postgres/event-log.ts'
 import type { Config, KafkaConfig } from '../../core/config/config.ts'
 import type { EventLog, GroupOffsetLog } from '../../core/ports/event-log.ts'
+import { DECODED_BYTES_MAX } from '../../core/record/event-record.ts'
 import type { Context } from './context.ts'
 import { tlsOptions } from './tls-options.ts'
 
@@ -48,5 +49,8 @@ async function openKafkaLog(
 }
 
 function recordBytesMax({ sources }: Config): number {
-  return Math.max(0, ...sources.map(({ bodyBytesMax }) => bodyBytesMax)) + HEADERS_BYTES_MAX
+  const sizes = sources.map(({ bodyBytesMax, schema }) =>
+    schema?.mode === 'decode' ? bodyBytesMax + DECODED_BYTES_MAX : bodyBytesMax,
+  )
+  return Math.max(0, ...sizes) + HEADERS_BYTES_MAX
 }

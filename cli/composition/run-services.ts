@@ -8,6 +8,7 @@ import { healthRoutes, type ServicesReport } from '../../api/health-routes.ts'
 import { startIngress, type Ingress } from '../../ingress/ingress-service.ts'
 import { archiveReader, openUnion } from './archive-stores.ts'
 import type { Context } from './context.ts'
+import { openRegistry } from './open-schema-registry.ts'
 import { Listeners, type Addresses } from './listeners.ts'
 import { ServicesThread } from './services-thread.ts'
 import { StoreServices, type StoreServiceName, type StoreServicesOptions } from './store-services.ts'
@@ -68,7 +69,10 @@ export async function runServices(
   await Promise.all([services.begin(), thread?.begin()])
   signal.throwIfAborted()
   const listeners = undo.use(new Listeners(context.config))
-  const ingress = names.has('ingress') ? undo.use(await startIngress(context.config, context)) : null
+  const schemaRegistry = names.has('ingress') ? undo.use(await openRegistry(context.config)) : null
+  const ingress = names.has('ingress')
+    ? undo.use(await startIngress(context.config, { ...context, schemaRegistry }))
+    : null
   ingress?.done.catch(onFailed)
   const opened = undo.use(new AsyncDisposableStack())
   const parts = { names, services, thread, ingress, opened, stopping: stopping.signal }

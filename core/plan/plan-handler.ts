@@ -29,7 +29,7 @@ function makeContext(event: EventRecord): FilterContext {
   let parsed: { readonly payload: unknown } | null = null
   return {
     get payload() {
-      parsed ??= { payload: parsePayload(event.body) }
+      parsed ??= { payload: parsePayload(event) }
       return parsed.payload
     },
     event,
@@ -39,10 +39,10 @@ function makeContext(event: EventRecord): FilterContext {
   }
 }
 
-/** Undefined when the body is no JSON: filters that need it fail on it, and the event is delivered as it is. */
-function parsePayload(body: Buffer): unknown {
+/** Undefined when the body is no JSON, and was not decoded: filters that need it fail on it, and the event is delivered as it is. */
+function parsePayload({ decoded, body }: EventRecord): unknown {
   try {
-    const value: unknown = JSON.parse(body.toString('utf8'))
+    const value: unknown = JSON.parse(decoded ?? body.toString('utf8'))
     return value
   } catch {
     return undefined

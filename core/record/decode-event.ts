@@ -8,7 +8,7 @@ import { boundText } from './bounded-text.ts'
 import { SOURCE_PREFIX } from './encode-event.ts'
 import { foreignEventId, isEventId } from './event-ids.ts'
 import { EVENT_HEADERS, type EventRecord } from './event-record.ts'
-import { parseEvidence, parseRequest, parseTextMap } from './parse-header.ts'
+import { parseEvidence, parseRequest, parseSchemaEvidence, parseTextMap } from './parse-header.ts'
 
 export const UNKNOWN_TYPE = 'unknown'
 /** 9999-12-31T23:59:59.999Z: later times have no four-digit year. */
@@ -24,6 +24,7 @@ export function decodeEvent(record: LogRecord, at: TopicPartition): EventRecord 
   const dedupKey = header(EVENT_HEADERS.dedup)
   const request = header(EVENT_HEADERS.request)
   const evidence = header(EVENT_HEADERS.evidence)
+  const schema = header(EVENT_HEADERS.schema)
   return {
     id: eventId,
     source: sourceAt(at.topic, header(EVENT_HEADERS.source)),
@@ -34,12 +35,16 @@ export function decodeEvent(record: LogRecord, at: TopicPartition): EventRecord 
     traceparent: header(EVENT_HEADERS.traceparent),
     dedupKey: dedupKey === null ? null : boundText(dedupKey),
     cloudEvent: parseTextMap(header(EVENT_HEADERS.cloudEvent)),
-    // The two that few readers look at, and that cost as much as all the others.
+    decoded: header(EVENT_HEADERS.decoded),
+    // Those that few readers look at, and that cost as much as all the others.
     get request() {
       return parseRequest(request)
     },
     get evidence() {
       return parseEvidence(evidence)
+    },
+    get schema() {
+      return parseSchemaEvidence(schema)
     },
     body: record.value ?? EMPTY,
     orderingKey: record.key === null ? (dedupKey ?? eventId) : record.key.toString('utf8'),

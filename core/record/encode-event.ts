@@ -30,5 +30,7 @@ export function encodeEvent(event: EventRecord): EncodedEvent {
   add(EVENT_HEADERS.cloudEvent, event.cloudEvent && JSON.stringify(event.cloudEvent))
   add(EVENT_HEADERS.request, event.request && JSON.stringify(event.request))
   add(EVENT_HEADERS.evidence, event.evidence && JSON.stringify(event.evidence))
+  add(EVENT_HEADERS.schema, event.schema && JSON.stringify(event.schema))
+  add(EVENT_HEADERS.decoded, event.decoded)
   return { key: Buffer.from(event.orderingKey), value: event.body, headers }
 }

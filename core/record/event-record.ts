@@ -18,6 +18,8 @@ export const EVENT_HEADERS = {
   cloudEvent: 'ht_ce',
   request: 'ht_request',
   evidence: 'ht_evidence',
+  schema: 'ht_schema',
+  decoded: 'ht_decoded',
 } as const
 
 export type EvidenceClass = 'public-key' | 'shared-secret' | 'bearer' | 'network' | 'none'
@@ -37,6 +39,21 @@ export interface Evidence {
   readonly toleranceSeconds: number | null
   /** Configuration generation that verified it. */
   readonly generation: string
+}
+
+/** A body as JSON text beside it: what a record has room for. */
+export const DECODED_BYTES_MAX = 1024 * 1024
+
+export const SCHEMA_RESULTS = ['fits', 'misfit', 'unchecked'] as const
+
+/** How the body fared against the schema of its source. JSON in ht_schema. */
+export interface SchemaEvidence {
+  readonly subject: string
+  /** Of the registry; null: no schema was at hand. */
+  readonly schemaId: number | null
+  readonly result: (typeof SCHEMA_RESULTS)[number]
+  /** Why it is not `fits`: a word of a closed set (docs/schemas.md); null where it is. */
+  readonly reason: string | null
 }
 
 /** JSON in ht_request. Credentials are replaced by `hmac-sha256:<hex>` under digest_key. */
@@ -66,6 +83,10 @@ export interface EventRecord {
   readonly cloudEvent: Readonly<Record<string, string>> | null
   readonly request: RequestEvidence | null
   readonly evidence: Evidence | null
+  /** Null: the source has no schema. */
+  readonly schema: SchemaEvidence | null
+  /** The body as JSON text, where its source decodes it; the body stays what was received. */
+  readonly decoded: string | null
   readonly body: Buffer
   /** Ordering key: decides the partition. Default the dedup key, else the event id. */
   readonly orderingKey: string

@@ -20,10 +20,15 @@ export class JsonBody {
     return this.#parsed !== null || this.#bytes.includes(`"${member}"`) || this.#bytes.includes('\\u')
   }
 
+  /** Undefined: it is no JSON. */
+  get value(): unknown {
+    this.#parsed ??= { value: parseJson(this.#bytes.toString('utf8')) }
+    return this.#parsed.value
+  }
+
   /** The string, number or boolean that `read` finds, as text; null for anything else, and for what is no JSON. */
   text(read: (value: unknown) => unknown): string | null {
-    this.#parsed ??= { value: parseJson(this.#bytes.toString('utf8')) }
-    const found = search(read, this.#parsed.value)
+    const found = search(read, this.value)
     if (typeof found === 'number' && !Number.isSafeInteger(found)) return this.#spelling(read)
     return typeof found === 'string' ? found || null : isScalar(found) ? String(found) : null
   }

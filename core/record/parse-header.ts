@@ -2,7 +2,13 @@
  * Readers of the JSON in an event record's headers. Total: whatever bytes lie there, the answer is the value or null,
  * because a record that somebody else wrote must be readable too.
  */
-import type { Evidence, EvidenceClass, RequestEvidence } from './event-record.ts'
+import {
+  SCHEMA_RESULTS,
+  type Evidence,
+  type EvidenceClass,
+  type RequestEvidence,
+  type SchemaEvidence,
+} from './event-record.ts'
 
 const CLASSES: ReadonlySet<string> = new Set<EvidenceClass>([
   'public-key',
@@ -40,6 +46,11 @@ export function parseEvidence(text: string | null): Evidence | null {
   return isEvidence(value) ? value : null
 }
 
+export function parseSchemaEvidence(text: string | null): SchemaEvidence | null {
+  const value = text === null ? undefined : parseJson(text)
+  return isSchemaEvidence(value) ? value : null
+}
+
 function isTextMap(value: unknown): value is Readonly<Record<string, string>> {
   return isObject(value) && Object.values(value).every((entry) => typeof entry === 'string')
 }
@@ -63,6 +74,16 @@ function isEvidence(value: unknown): value is Evidence {
     [value['secretId'], value['signedTimestamp']].every((entry) => entry === null || isText(entry)) &&
     isTextMap(value['signatures']) &&
     (value['toleranceSeconds'] === null || typeof value['toleranceSeconds'] === 'number')
+  )
+}
+
+function isSchemaEvidence(value: unknown): value is SchemaEvidence {
+  return (
+    isObject(value) &&
+    isText(value['subject']) &&
+    (value['schemaId'] === null || typeof value['schemaId'] === 'number') &&
+    SCHEMA_RESULTS.some((result) => result === value['result']) &&
+    (value['reason'] === null || isText(value['reason']))
   )
 }
 

@@ -22,13 +22,13 @@ const ALLOWED_HEADERS = new Set([
   'ce-type',
 ])
 
-export type RejectionReason = 'signature' | 'size'
+export type RejectionReason = 'signature' | 'size' | 'schema'
 
 export interface Rejection {
   readonly id: string
   readonly source: string
   readonly reason: RejectionReason
-  /** Stable code of the answer, or what the signature lacked. */
+  /** Stable code of the answer, what the signature lacked, or why the schema was missed and what it asks for. */
   readonly detail: string
   readonly receivedAtMs: number
   readonly clientIp: string

@@ -73,7 +73,12 @@ test('every request is received, rejected or answered as a duplicate, and the su
   })
   const { stage } = api
   const metrics = { count: () => undefined, set: () => undefined, observe: () => undefined }
-  const ingress = await startIngress(api.config, { ...stage.deps(), metrics, digestKey: 'test' })
+  const ingress = await startIngress(api.config, {
+    ...stage.deps(),
+    metrics,
+    digestKey: 'test',
+    schemaRegistry: null,
+  })
   await using app = fastify()
   await app.register(ingress.routes)
   const bodies = ['{"id":1}', '{"id":1}', '{"id":1}', '{"id":1,"other":true}', '{"id":2}', 'x'.repeat(200)]

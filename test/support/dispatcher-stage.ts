@@ -162,6 +162,8 @@ export function completeEvent(event: Partial<EventRecord>, id: string): EventRec
     cloudEvent: null,
     request: null,
     evidence: null,
+    schema: null,
+    decoded: null,
     body: Buffer.from('{}'),
     orderingKey: event.id ?? id,
     ...event,
@@ -213,6 +215,7 @@ function stageConfig(options: StageOptions, url: string): Config {
     },
     api: { listen: null, authToken: null, metricsAuthToken: null, requireReason: false },
     delivery: { signingSecrets: [], eventTtlMs: null, responseBytesKept: { ok: 0, failed: 1_024 } },
+    schemaRegistry: null,
     worker: { retentionHours: 24, deadRetentionHours: 720, concurrencyMax: 200, drainTimeoutMs: 5_000 },
     sources: [{ ...DEFAULT_SOURCE, ...options.source }],
     handlers: options.handlers.map((handler) => ({
@@ -232,6 +235,7 @@ const DEFAULT_SOURCE: SourceConfig = {
   type: null,
   deadlineMs: 3_000,
   bodyBytesMax: 1_000_000,
+  schema: null,
 }
 
 const DEFAULT_HANDLER: Omit<HandlerConfig, 'name' | 'url'> = {

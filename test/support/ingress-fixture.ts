@@ -13,6 +13,7 @@ import { systemClock } from '../../adapters/system/clock.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Config, SourceConfig } from '../../core/config/config.ts'
 import type { AppendRecord, EventLog, LogPosition, LogRecord } from '../../core/ports/event-log.ts'
+import type { SchemaRegistry } from '../../core/ports/schema-registry.ts'
 import { startIngress, type Ingress } from '../../ingress/ingress-service.ts'
 import { createTestDatabase, silentLogger } from './postgres.ts'
 
@@ -44,6 +45,7 @@ export function testSource(source: Partial<SourceConfig> & { name: string }): So
     type: null,
     deadlineMs: 3000,
     bodyBytesMax: 1024 * 1024,
+    schema: null,
     ...source,
   }
 }
@@ -53,6 +55,7 @@ export interface FixtureOptions {
   readonly inFlightBytesMax?: number
   readonly requestTimeoutMs?: number
   readonly clock?: Clock
+  readonly schemaRegistry?: SchemaRegistry
 }
 
 export async function startIngressFixture(options: FixtureOptions): Promise<IngressFixture> {
@@ -80,6 +83,7 @@ export async function startIngressFixture(options: FixtureOptions): Promise<Ingr
     logger: silentLogger,
     metrics: { count: () => undefined, set: () => undefined, observe: () => undefined },
     digestKey: 'a digest key for tests',
+    schemaRegistry: options.schemaRegistry ?? null,
   })
   const requestTimeoutMs = options.requestTimeoutMs ?? 60_000
   const app = fastify({
@@ -147,6 +151,7 @@ function testConfig({ sources, inFlightBytesMax }: FixtureOptions): Config {
     },
     api: { listen: null, authToken: null, metricsAuthToken: null, requireReason: false },
     delivery: { signingSecrets: [], eventTtlMs: null, responseBytesKept: { ok: 0, failed: 0 } },
+    schemaRegistry: null,
     worker: { retentionHours: 1, deadRetentionHours: 1, concurrencyMax: 1, drainTimeoutMs: 1 },
     sources,
     handlers: [],

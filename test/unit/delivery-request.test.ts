@@ -21,6 +21,8 @@ const event: EventRecord = {
   cloudEvent: null,
   request: null,
   evidence: null,
+  schema: null,
+  decoded: null,
   body: Buffer.from('{"amount": 1.50,  "text":"ü"}'),
   orderingKey: 'x',
 }

@@ -64,6 +64,18 @@ const event: fc.Arbitrary<EventRecord> = fc.record(
         { noNullPrototype: true },
       ),
     ),
+    schema: orNull(
+      fc.record(
+        {
+          subject: text,
+          schemaId: orNull(fc.nat()),
+          result: fc.constantFrom('fits', 'misfit', 'unchecked'),
+          reason: orNull(text),
+        },
+        { noNullPrototype: true },
+      ),
+    ),
+    decoded: orNull(text),
     body: fc.uint8Array().map((bytes) => Buffer.from(bytes)),
     orderingKey: text,
   },
