@@ -45,6 +45,7 @@ export class SchemaCheck {
   #newest: RegisteredSchema | null = null
   /** Why there is no newest version, or why it may be out of date. */
   #fault: HooktrailError | null = new HooktrailError('SCHEMA_REGISTRY_UNAVAILABLE')
+  #told: HooktrailError['code'] | null = null
   /** By id, the longest unused first. */
   readonly #schemas = new Map<number, RegisteredSchema>()
   /** Ids with which nothing can be checked for now, by id, the oldest first. */
@@ -80,8 +81,7 @@ export class SchemaCheck {
   }
 
   async #refresh(): Promise<boolean> {
-    const { registry, config, source, logger } = this.#deps
-    const before = this.#fault?.code ?? null
+    const { registry, config } = this.#deps
     try {
       const newest = await registry.newest(config.subject, this.#newest)
       if (newest !== null) this.#keep(newest)
@@ -92,9 +92,19 @@ export class SchemaCheck {
       if (!isHooktrailError(error)) throw error
       this.#fault = error
     }
-    if (this.#fault !== null && this.#fault.code !== before)
-      logger.warn({ source, subject: config.subject, err: this.#fault }, 'the newest schema cannot be had')
+    this.#tell()
     return this.#fault?.code !== 'SCHEMA_REGISTRY_UNAVAILABLE'
+  }
+
+  /** A line for each change, however often it is asked. */
+  #tell(): void {
+    const { source, config, logger } = this.#deps
+    const code = this.#fault?.code ?? null
+    if (code === this.#told) return
+    this.#told = code
+    const fields = { source, subject: config.subject }
+    if (this.#fault === null) logger.info(fields, 'the newest schema is at hand again')
+    else logger.warn({ ...fields, err: this.#fault }, 'the newest schema cannot be had')
   }
 
   /** A promise only where an id is new, or a body would be refused by a version that may be out of date. */
