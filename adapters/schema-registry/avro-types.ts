@@ -33,7 +33,7 @@ export const safeTypes: TypeHook = (schema, options) => {
   }
 }
 
-/** Of a schema without a logical type: those stay what is below them, and are not known here. */
+/** Logical types are read as what lies below them. */
 function nameOf(schema: Schema): unknown {
   if (typeof schema === 'string') return schema
   return 'type' in schema ? schema.type : null
