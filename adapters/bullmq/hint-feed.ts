@@ -24,11 +24,14 @@ export class HintFeed {
   readonly #token = randomUUID()
   #hints: string[] = []
   #fetching: Promise<void> | null = null
-  /** The last fetch brought all that it asked for. */
+  /** The last fetch brought all bundles that it asked for. */
   #isBusy = false
+  /** Hints of a bundle lately: a planner at a low rate makes small ones, and these must not be taken one by one. */
+  #bundleHints: number
 
   constructor(options: HintOfferOptions) {
     this.#options = options
+    this.#bundleHints = options.bundleHints
     const { handler, prefix, client, logger } = options
     this.#worker = new Worker(handler, null, {
       connection: client,
@@ -73,31 +76,38 @@ export class HintFeed {
 
   /**
    * One wait of at most BLOCK_SECONDS, for ever on a dead server. Several bundles cost one round trip: as long as all
-   * that was asked for came, they are asked for at once, else after a first one that was full.
+   * that were asked for came, they are asked for at once, else after a first one came.
    */
   async #fetch(count: number): Promise<void> {
-    const { bundleHints } = this.#options
-    const bundles = Math.min(BUNDLES_MAX, Math.ceil(count / bundleHints))
-    const waits = !this.#isBusy
     try {
-      let hints = await this.#pull(waits ? 1 : bundles, waits)
-      if (waits && hints === bundleHints) hints += await this.#pull(bundles - 1, false)
-      this.#isBusy = hints === bundles * bundleHints
+      if (this.#isBusy) this.#isBusy = await this.#pull(this.#bundlesFor(count), false)
+      else if (await this.#pull(1, true)) {
+        const wanted = count - this.#hints.length
+        this.#isBusy = wanted <= 0 || (await this.#pull(this.#bundlesFor(wanted), false))
+      }
     } catch (error) {
       this.#isBusy = false
       throw mapRedisError(error)
     }
   }
 
-  /** Resolves with how many hints came. */
-  async #pull(bundles: number, block: boolean): Promise<number> {
-    const pulls = Array.from({ length: bundles }, () => this.#worker.getNextJob(this.#token, { block }))
-    return (await Promise.all(pulls)).reduce((hints, bundle) => hints + this.#accept(bundle), 0)
+  #bundlesFor(hints: number): number {
+    return Math.min(BUNDLES_MAX, Math.ceil(hints / this.#bundleHints))
+  }
+
+  /** True when all came. */
+  async #pull(bundles: number, block: boolean): Promise<boolean> {
+    const pulls = Array.from({ length: bundles }, (): Promise<Job | undefined> =>
+      this.#worker.getNextJob(this.#token, { block }),
+    )
+    const came = (await Promise.all(pulls)).filter((bundle) => bundle !== undefined)
+    const hints = came.reduce((sum, bundle) => sum + this.#accept(bundle), 0)
+    if (came.length > 0) this.#bundleHints = Math.max(1, hints / came.length)
+    return came.length === bundles
   }
 
   /** How many hints it held. */
-  #accept(bundle: Job | undefined): number {
-    if (bundle === undefined) return 0
+  #accept(bundle: Job): number {
     const jobIds = jobIdsOf(bundle.data)
     this.#hints.push(...jobIds)
     bundle.moveToCompleted(null, this.#token, false).catch((error: unknown) => {

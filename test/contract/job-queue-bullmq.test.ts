@@ -59,6 +59,16 @@ testJobQueue((name, body) => {
   })
 })
 
+testOnRedis('jobs that were offered one by one are taken together', givenRedis, async (redis) => {
+  await using stage = await createRedisStage(redis)
+  await using queue = await stage.open()
+  await planJobs(stage.store, 0, 40)
+  for (let n = 0; n < 40; n++) await queue.offer('billing', hintsOf(n, 1))
+  const takes: number[] = []
+  while (takes.reduce((sum, jobs) => sum + jobs, 0) < 40) takes.push((await takeSome(queue, 20)).length)
+  assert.ok(takes.length <= 6, `in takes of ${takes.join(', ')}`)
+})
+
 /** Of one queue, however many hints went through it; and the mark. */
 const FIXED_KEYS = new Set(['mark', 'meta', 'id', 'events', 'marker', 'stalled-check', 'stalled'])
 
