@@ -13,6 +13,7 @@ import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import { messageOf } from '../../core/error/message-of.ts'
 import { optionsFor } from '../support/s3-stage.ts'
 import { openS3 } from '../support/services/any-s3.ts'
+import { orSkip } from '../support/services/local-process.ts'
 import { createLockedBucket, startOrReason } from '../support/services/s3-service.ts'
 import { createCertificateFiles } from '../support/services/self-signed.ts'
 import { startVersitygw } from '../support/services/versitygw.ts'
@@ -26,12 +27,11 @@ else testS3Store({ service })
 test('a certificate of a private authority is believed where the authority is given', async (t) => {
   await using made = await createCertificateFiles()
   const ca = made.certificate
-  const started = await startOrReason(() => startVersitygw({ tls: made }))
-  if (typeof started === 'string') {
-    t.skip(started)
-    return
-  }
-  await using secure = started
+  await using secure = await orSkip(
+    t,
+    startOrReason(() => startVersitygw({ tls: made })),
+  )
+  if (secure === null) return
   const options = optionsFor(secure, await createLockedBucket(secure, ca))
   await using store = openS3Store({ ...options, ca })
   assert.equal(await store.create(objectOf('k', Buffer.from('x'))), 'created')
@@ -54,12 +54,11 @@ test('a store whose disk is full says so, and goes on when there is room again',
     return
   }
   try {
-    const started = await startOrReason(() => startVersitygw({ folder: mount }))
-    if (typeof started === 'string') {
-      t.skip(started)
-      return
-    }
-    await using small = started
+    await using small = await orSkip(
+      t,
+      startOrReason(() => startVersitygw({ folder: mount })),
+    )
+    if (small === null) return
     await using store = openS3Store(optionsFor(small, await createLockedBucket(small)))
     const large = objectOf('large', Buffer.alloc(8_000_000, 1))
     await assert.rejects(store.create(large), failsWith('ARCHIVE_STORE_FULL'))

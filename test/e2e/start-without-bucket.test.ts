@@ -8,13 +8,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { archivedRows } from '../support/archive-reader.ts'
+import { openArchiveBucket } from '../support/archive-bucket.ts'
 import { eventually, freePort, startInstallation, type Installation } from '../support/installation.ts'
 import { stopSoon } from '../support/outage.ts'
 import { startReceiver } from '../support/receiver.ts'
 import { orSkip } from '../support/services/local-process.ts'
-import { createLockedBucket, startOrReason } from '../support/services/s3-service.ts'
-import { startVersitygw } from '../support/services/versitygw.ts'
+import { startOrReason } from '../support/services/s3-service.ts'
 
 const SECRET = 'a-secret-for-the-bucket-test'
 
@@ -30,14 +29,10 @@ async function withoutBucket(t: TestContext, signal: 'SIGKILL' | 'SIGSTOP'): Pro
   opened.defer(() => {
     rmSync(folder, { recursive: true, force: true })
   })
-  const s3 = opened.use(
-    await orSkip(
-      t,
-      startOrReason(() => startVersitygw({ folder: join(folder, 's3') })),
-    ),
-  )
-  if (s3 === null) return
-  const bucket = await createLockedBucket(s3)
+  const open = startOrReason(() => openArchiveBucket(join(folder, 's3'), 'roll: { age: 1s }, heartbeat: 1s'))
+  const bucket = opened.use(await orSkip(t, open))
+  if (bucket === null) return
+  const { s3 } = bucket
   await s3.kill(signal)
   const receiver = opened.use(await startReceiver())
   const port = await freePort()
@@ -46,7 +41,7 @@ async function withoutBucket(t: TestContext, signal: 'SIGKILL' | 'SIGSTOP'): Pro
       folder,
       port,
       config: `
-archive: { driver: s3, bucket: ${bucket}, endpoint: '${s3.endpoint}', credentials: { access_key: ${s3.accessKey}, secret_key: ${s3.secretKey} }, roll: { age: 1s }, heartbeat: 1s }
+${bucket.config}
 sources: { github: { verify: github, secrets: ['${SECRET}'] } }
 handlers: { one: { source: github, url: '${receiver.url}/one', allow_private: true } }
 `,
@@ -69,8 +64,7 @@ handlers: { one: { source: github, url: '${receiver.url}/one', allow_private: tr
   const trail = opened.use(await start())
   await (signal === 'SIGSTOP' ? s3.kill('SIGCONT') : s3.restart())
   await eventually('the event is archived', 60_000, () => {
-    const rows = archivedRows(join(folder, 's3', 'buckets', bucket))
-    return Promise.resolve(rows.some((row) => row.eventId === eventId) ? true : null)
+    return Promise.resolve(bucket.rows().some((row) => row.eventId === eventId) ? true : null)
   })
   assert.equal(await trail.stop(), 0, trail.output())
 }

@@ -14,7 +14,7 @@ import { orSkip } from '../support/services/local-process.ts'
 import { scale } from '../support/scale.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 import type { Senders } from '../support/senders.ts'
-import { openSize, type Size, type SizeName } from '../support/sizes.ts'
+import { openSize, SIZE_NAMES, type Size } from '../support/sizes.ts'
 import { checkTrail, type Trail } from '../support/trail-check.ts'
 import { countsText, openTrailStage, type TrailStage } from '../support/trail-stage.ts'
 
@@ -68,7 +68,7 @@ async function oneRound(trail: Installation, { size, stage, random }: Round): Pr
   await sending.done
 }
 
-for (const name of ['one box', 'Postgres and S3', 'full'] as const satisfies readonly SizeName[])
+for (const name of SIZE_NAMES)
   test(`after kill -9 at random points every acknowledged event is archived, planned once and delivered: ${name}`, async (context) => {
     await using opened = new AsyncDisposableStack()
     const size = opened.use(await orSkip(context, openSize(name)))

@@ -6,15 +6,16 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { openArchiveBucket } from './archive-bucket.ts'
 import { archivedRows, type ArchivedRow } from './archive-reader.ts'
 import { startLocalKafka, type LocalKafka } from './services/kafka.ts'
 import { ServiceUnavailableError } from './services/local-process.ts'
 import { startPostgresServer, type PostgresServer } from './services/postgres-server.ts'
 import { startRedis, type RedisServer } from './services/redis.ts'
-import { createLockedBucket, type KillableS3 } from './services/s3-service.ts'
-import { startVersitygw } from './services/versitygw.ts'
+import type { KillableS3 } from './services/s3-service.ts'
 
-export type SizeName = 'one box' | 'Postgres and S3' | 'full'
+export const SIZE_NAMES = ['one box', 'Postgres and S3', 'full'] as const
+export type SizeName = (typeof SIZE_NAMES)[number]
 
 export interface Size extends AsyncDisposable {
   /** YAML: digest_key, log, database, queue and archive, as far as they are not the default. */
@@ -118,20 +119,15 @@ async function startShared(opened: AsyncDisposableStack): Promise<Shared> {
   const folder = await mkdtemp(join(tmpdir(), 'hooktrail-size-'))
   opened.defer(() => rm(folder, { recursive: true, force: true }))
   const postgres = opened.use(await startPostgresServer())
-  const s3 = opened.use(await startVersitygw({ folder }))
-  const bucket = await createLockedBucket(s3)
+  const bucket = opened.use(await openArchiveBucket(folder, ROLL))
   return {
-    ...{ postgres, s3 },
+    ...{ postgres, s3: bucket.s3 },
     config: `digest_key: '${'0123456789abcdef'.repeat(4)}'
 database: { url: '${postgres.url}' }
-archive: { driver: s3, bucket: ${bucket}, prefix: trail, endpoint: '${s3.endpoint}', ${ROLL}, credentials: { access_key: ${s3.accessKey}, secret_key: ${s3.secretKey} } }`,
-    env: {
-      AWS_ACCESS_KEY_ID: s3.reader.accessKey,
-      AWS_SECRET_ACCESS_KEY: s3.reader.secretKey,
-      AWS_ENDPOINT_URL_S3: s3.endpoint,
-    },
-    archive: () => `s3://${bucket}/trail`,
-    rows: () => archivedRows(join(folder, 'buckets', bucket, 'trail')),
+${bucket.config}`,
+    env: bucket.readerEnv,
+    archive: () => bucket.location,
+    rows: () => bucket.rows(),
   }
 }
 
