@@ -1,13 +1,9 @@
 /** A dispatcher on the BullMQ queue: events reach their receiver once, retries and all, whatever happens to Redis. */
 import assert from 'node:assert/strict'
 import { Redis } from 'ioredis'
-import { createBullmqJobQueue } from '../../adapters/bullmq/job-queue.ts'
-import { systemClock } from '../../adapters/system/clock.ts'
-import type { Config } from '../../core/config/config.ts'
-import type { HintQueue } from '../../core/ports/job-queue.ts'
-import type { JobStore } from '../../core/ports/job-store.ts'
 import { QUEUED_MS } from '../../core/ports/pump-store.ts'
 import { startDispatcher } from '../../dispatcher/start-dispatcher.ts'
+import { hintQueueOn } from '../support/dispatcher-sizes.ts'
 import {
   deliverOnce,
   openDispatcherStage,
@@ -15,7 +11,6 @@ import {
   type DispatcherStage,
   type StageOptions,
 } from '../support/dispatcher-stage.ts'
-import { silentLogger } from '../support/postgres.ts'
 import { startRedis, testOnRedis, type RedisServer } from '../support/services/redis.ts'
 
 const PLANNING_MS_MAX = 10_000
@@ -24,16 +19,7 @@ function openStage(
   { url }: RedisServer,
   handlers: StageOptions['handlers'] = [{ name: 'billing' }],
 ): Promise<DispatcherStage> {
-  const openQueue = (store: JobStore, config: Config): Promise<HintQueue & AsyncDisposable> =>
-    createBullmqJobQueue(store, {
-      url,
-      prefix: 'test',
-      tls: null,
-      concurrency: new Map(config.handlers.map(({ name, concurrency }) => [name, concurrency])),
-      clock: systemClock,
-      logger: silentLogger,
-    })
-  return openDispatcherStage({ handlers, openQueue })
+  return openDispatcherStage({ handlers, openQueue: hintQueueOn(url) })
 }
 
 async function flushAll({ url }: RedisServer): Promise<void> {

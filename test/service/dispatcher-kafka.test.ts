@@ -5,7 +5,7 @@ import type { KafkaEventLog } from '../../adapters/kafka/event-log.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { AppendRecord, GroupPosition } from '../../core/ports/event-log.ts'
 import { encodeEvent } from '../../core/record/encode-event.ts'
-import { composeDispatcher, type Dispatcher } from '../../dispatcher/compose-dispatcher.ts'
+import type { Dispatcher } from '../../dispatcher/compose-dispatcher.ts'
 import { GroupOffsets, type GroupOffsetsOptions } from '../../dispatcher/group-offsets.ts'
 import { Lease } from '../../dispatcher/lease.ts'
 import {
@@ -45,14 +45,14 @@ async function openStages(): Promise<Stages> {
   const broker = stack.use(await openKafkaStage(kafka.brokers))
   const handlers = ['app', 'billing']
   const stage = stack.use(
-    await openDispatcherStage({ handlers: handlers.map((name) => ({ name })), partitions: 2 }),
+    await openDispatcherStage({
+      ...{ handlers: handlers.map((name) => ({ name })), partitions: 2, kafka: broker },
+    }),
   )
   const log = await broker.open()
   const { topicPrefix } = broker
-  const config = { ...stage.config, log: { ...stage.config.log, topicPrefix } }
-  const deps = stage.deps({ log, groupOffsetLog: log })
-  const dispatcher = await composeDispatcher(config, deps)
-  stack.defer(() => dispatcher.close())
+  const deps = stage.deps()
+  const dispatcher = await stage.compose({ groupOffsetLog: log })
   const topic = `${topicPrefix}.events.${SOURCE}`
   return {
     ...{ stage, log, dispatcher },

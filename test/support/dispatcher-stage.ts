@@ -1,15 +1,16 @@
 /**
- * A stage for the dispatcher: a real Postgres with log and job store, a real receiver, and one or more dispatchers
- * that are driven step by step. Nothing runs by itself unless a test starts the service.
+ * A stage for the dispatcher: a real Postgres with job store and, unless a Kafka is given, log, a real receiver, and one
+ * or more dispatchers that are driven step by step. Nothing runs by itself unless a test starts the service.
  */
 import assert from 'node:assert/strict'
-import { createPostgresEventLog, type PostgresEventLog } from '../../adapters/postgres/event-log.ts'
+import { createPostgresEventLog } from '../../adapters/postgres/event-log.ts'
 import { createPostgresJobQueue } from '../../adapters/postgres/job-queue.ts'
 import { createPostgresJobStore } from '../../adapters/postgres/job-store/create.ts'
 import { migrate } from '../../adapters/postgres/migrate.ts'
 import { openDatabase, type Database } from '../../adapters/postgres/pool.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
 import type { Config, HandlerConfig, SourceConfig } from '../../core/config/config.ts'
+import type { EventLog } from '../../core/ports/event-log.ts'
 import type { HintQueue, JobQueue } from '../../core/ports/job-queue.ts'
 import type { JobStore } from '../../core/ports/job-store.ts'
 import type { JobView } from '../../core/ports/operator-store.ts'
@@ -19,6 +20,7 @@ import type { EventRecord } from '../../core/record/event-record.ts'
 import { partitionFor } from '../../core/record/partitioner.ts'
 import { composeDispatcher, type ComposeDeps, type Dispatcher } from '../../dispatcher/compose-dispatcher.ts'
 import { WaitList } from '../../dispatcher/wait-list.ts'
+import type { KafkaLogStage } from './kafka-log.ts'
 import { createTestDatabase, silentLogger } from './postgres.ts'
 import { startReceiver, type Receiver } from './receiver.ts'
 
@@ -28,7 +30,7 @@ const STEP_MS_MAX = 10_000
 export interface DispatcherStage extends AsyncDisposable {
   readonly config: Config
   readonly database: Database
-  readonly log: PostgresEventLog
+  readonly log: EventLog
   readonly store: JobStore
   readonly queue: JobQueue
   readonly receiver: Receiver
@@ -44,6 +46,8 @@ export interface StageOptions {
   readonly handlers: readonly (Partial<HandlerConfig> & { readonly name: string })[]
   readonly source?: Partial<SourceConfig>
   readonly partitions?: number
+  /** The log is there, not in Postgres. */
+  readonly kafka?: KafkaLogStage
   /** Another queue than the job store itself: one with hints of its own. */
   readonly openQueue?: (store: JobStore, config: Config) => Promise<HintQueue & AsyncDisposable>
 }
@@ -60,12 +64,10 @@ export async function openDispatcherStage(options: StageOptions): Promise<Dispat
   await migrate(database)
   const config = stageConfig(options, receiver.url)
   const common = { clock: systemClock, logger: silentLogger }
-  const log = await createPostgresEventLog(database, {
-    topicPrefix: config.log.topicPrefix,
-    retentionMs: config.log.retentionMs,
-    ...common,
-  })
-  const { openQueue } = options
+  const { kafka, openQueue } = options
+  const { topicPrefix, retentionMs } = config.log
+  const log =
+    (await kafka?.open()) ?? (await createPostgresEventLog(database, { topicPrefix, retentionMs, ...common }))
   const store = createPostgresJobStore(database, { ...common, queued: openQueue !== undefined })
   const queue = (await openQueue?.(store, config)) ?? createPostgresJobQueue(database, store, common)
   const dispatchers: Dispatcher[] = []
@@ -171,7 +173,7 @@ export function completeEvent(event: Partial<EventRecord>, id: string): EventRec
 }
 
 async function append(
-  log: PostgresEventLog,
+  log: EventLog,
   config: Config,
   events: readonly EventRecord[],
 ): Promise<readonly EventRecord[]> {
@@ -195,7 +197,7 @@ function stageConfig(options: StageOptions, url: string): Config {
     server: { host: '', port: 0, bodyBytesMax: 0, inFlightBytesMax: 0, trustedProxies: [] },
     log: {
       kafka: null,
-      topicPrefix: 'hooktrail',
+      topicPrefix: options.kafka?.topicPrefix ?? 'hooktrail',
       partitions: options.partitions ?? 1,
       retentionMs: 3_600_000,
       disk: { capacityBytes: null, alarmRatio: 0.7, shedRatio: 0.9 },
