@@ -48,7 +48,7 @@ test('a topic that was made again has a chain of its own, and the old one is clo
   await archiveAll(seat.writer(at))
   await stage.append(at, 3)
   await seat.heartbeats.step(await stage.log.topics())
-  await stage.log.deleteTopic(at.topic)
+  await stage.deleteTopic(at.topic)
   const again = partitionOf(await stage.topic(at.topic))
   await stage.append(again, 6, 'again')
   const signed = seat.chain.row(at)

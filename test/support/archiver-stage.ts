@@ -1,6 +1,6 @@
 /**
- * A stage for the archiver: a real Postgres log, a real store (a directory unless another is given), a key, and a clock
- * that is moved by hand.
+ * A stage for the archiver: a real log (in Postgres unless a Kafka is given), a real store (a directory unless another
+ * is given), a key, and a clock that is moved by hand.
  * `check` reads the archive with its own code and compares it with the log, then asks the verifier.
  */
 import assert from 'node:assert/strict'
@@ -9,10 +9,10 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { openDirectoryStore } from '../../adapters/directory/directory-store.ts'
-import { createPostgresEventLog, type PostgresEventLog } from '../../adapters/postgres/event-log.ts'
+import { createPostgresEventLog } from '../../adapters/postgres/event-log.ts'
 import { createPostgresJobStore } from '../../adapters/postgres/job-store/create.ts'
 import { migrate } from '../../adapters/postgres/migrate.ts'
-import { openDatabase } from '../../adapters/postgres/pool.ts'
+import { openDatabase, type Database } from '../../adapters/postgres/pool.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
 import type { ArchiverContext, ArchiverDeps } from '../../archiver/archiver-context.ts'
 import { openGenesis } from '../../archiver/genesis.ts'
@@ -24,11 +24,12 @@ import { verifyArchive, type VerifyRequest } from '../../core/archive/verify/ver
 import type { VerifyReport } from '../../core/archive/verify/verify-report.ts'
 import type { ArchiveConfig } from '../../core/config/config.ts'
 import type { ArchiveStore } from '../../core/ports/archive-store.ts'
-import type { Topic, TopicPartition } from '../../core/ports/event-log.ts'
+import type { EventLog, Topic, TopicPartition } from '../../core/ports/event-log.ts'
 import type { JobStore } from '../../core/ports/job-store.ts'
 import { archivedRows } from './archive-reader.ts'
 import { FaultyArchive } from './faults-archive.ts'
 import { HandClock } from './hand-clock.ts'
+import type { KafkaLogStage } from './kafka-log.ts'
 import { createTestDatabase, silentLogger } from './postgres.ts'
 
 export const PREFIX = 'hooktrail'
@@ -64,23 +65,32 @@ export interface SeatOptions {
 export interface ArchiverStage extends AsyncDisposable {
   readonly folder: string
   readonly directory: string
-  readonly log: PostgresEventLog
+  readonly log: EventLog
   readonly store: ArchiveStore
   readonly jobs: JobStore
   seat(instance: string, options?: SeatOptions): Promise<ArchiverSeat>
   deps(instance: string, options?: SeatOptions): ArchiverDeps
+  /** With what all topics of the log begin. */
+  readonly topicPrefix: string
   topic(name: string, partitions?: number): Promise<Topic>
+  deleteTopic(name: string): Promise<void>
   /** Appends `count` records with values `<name>-<i>`. */
   append(at: TopicPartition, count: number, name?: string): Promise<void>
-  /** Puts the partition back as a restored copy of the database would: the log ends at `next` again. */
+  /** Puts the partition back as a restored copy of the database would: the log ends at `next` again. Not on Kafka. */
   rewind(at: TopicPartition, next: bigint): Promise<void>
   verify(request?: Partial<VerifyRequest>): Promise<VerifyReport>
   /** Every record that the log still holds is in the archive exactly once, and the verifier agrees. */
   check(partitions: readonly TopicPartition[], exitCode?: number): Promise<void>
 }
 
-/** @param given a store other than a directory; `check` copies it into one */
-export async function openStage(given?: ArchiveStore): Promise<ArchiverStage> {
+/**
+ * @param given a store other than a directory; `check` copies it into one
+ * @param kafka where the log is, if not in Postgres
+ */
+export async function openStage(
+  given?: ArchiveStore,
+  kafka: KafkaLogStage | null = null,
+): Promise<ArchiverStage> {
   const database = await createTestDatabase()
   const folder = await mkdtemp(join(tmpdir(), 'hooktrail-archiver-'))
   const directory = join(folder, 'archive')
@@ -91,12 +101,8 @@ export async function openStage(given?: ArchiveStore): Promise<ArchiverStage> {
     logger: silentLogger,
   })
   await migrate(pool)
-  const log = await createPostgresEventLog(pool, {
-    topicPrefix: PREFIX,
-    retentionMs: 3_600_000,
-    clock: systemClock,
-    logger: silentLogger,
-  })
+  const topicPrefix = kafka?.topicPrefix ?? PREFIX
+  const { log, deleteTopic } = await openLog(pool, kafka)
   const store = given ?? (await openDirectoryStore(directory, { clock: systemClock, logger: silentLogger }))
   const signer = makeSigner(generateKeyPairSync('ed25519').privateKey, 'hooktrail-archive')
   const verifiers = [parseVerifierKey(signer.vkey)]
@@ -129,6 +135,8 @@ export async function openStage(given?: ArchiveStore): Promise<ArchiverStage> {
     folder,
     directory,
     log,
+    deleteTopic,
+    topicPrefix,
     store,
     jobs: createPostgresJobStore(pool, { logger: silentLogger }),
     deps,
@@ -170,6 +178,16 @@ export async function openStage(given?: ArchiveStore): Promise<ArchiverStage> {
       await rm(folder, { recursive: true, force: true })
     },
   }
+}
+
+async function openLog(
+  pool: Database,
+  kafka: KafkaLogStage | null,
+): Promise<{ readonly log: EventLog & AsyncDisposable } & Pick<ArchiverStage, 'deleteTopic'>> {
+  if (kafka !== null) return { log: await kafka.open(), deleteTopic: (name) => kafka.deleteTopic(name) }
+  const common = { clock: systemClock, logger: silentLogger }
+  const log = await createPostgresEventLog(pool, { topicPrefix: PREFIX, retentionMs: 3_600_000, ...common })
+  return { log, deleteTopic: (name) => log.deleteTopic(name) }
 }
 
 /** Over what an earlier copy left: objects never change. */
@@ -222,7 +240,7 @@ async function takeSeat(
   }
 }
 
-async function append(log: PostgresEventLog, at: TopicPartition, count: number, name: string): Promise<void> {
+async function append(log: EventLog, at: TopicPartition, count: number, name: string): Promise<void> {
   const topic = (await log.topics()).find(({ id }) => id === at.topicId)
   assert(topic !== undefined)
   await log.append(
@@ -236,7 +254,7 @@ async function append(log: PostgresEventLog, at: TopicPartition, count: number, 
   )
 }
 
-async function logged(log: PostgresEventLog, at: TopicPartition): Promise<readonly string[]> {
+async function logged(log: EventLog, at: TopicPartition): Promise<readonly string[]> {
   const lines: string[] = []
   for (let { logStart: from } = await log.bounds(at); ;) {
     const { records, next } = await log.read({
