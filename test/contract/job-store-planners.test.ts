@@ -1,4 +1,7 @@
-/** Two planners on one partition, the first one really stopped inside its transaction; and locks in crossed order. */
+/**
+ * Two planners on one partition, the first one really stopped inside its transaction; and locks in crossed order. On each
+ * size: with hints outside the job store (full) the statements that write a step are others.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createPostgresJobStore } from '../../adapters/postgres/job-store/create.ts'
@@ -12,41 +15,52 @@ const INPUT = { claims: Array.from({ length: 20 }, (_, n) => claim(n)) }
 const SMALL_INPUT = { claims: [claim(0), claim(1)] }
 const POLLS_MAX = 2_000
 
-test('a planner waits on the position row for one that is stopped in its transaction, and then loses', async () => {
-  await using stage = await createJobStage()
-  const held = await holdEvents(stage.database)
-  const first = plan(stage.store, INPUT)
-  const firstPid = await waiterFor(stage.database, held.pid)
-  const second = plan(stage.store, INPUT)
-  const secondPid = await waiterFor(stage.database, firstPid)
-  assert.match(await statementOf(stage.database, firstPid), /INSERT INTO events/)
-  assert.match(await statementOf(stage.database, secondPid), /FROM positions/)
-  await held.release()
-  assert.deepEqual(await Promise.all([first, second]), [
-    { kind: 'committed', planned: ['billing'] },
-    { kind: 'lost' },
-  ])
-  await assertPlannedOnce(stage)
-})
+function testOnSizes(name: string, body: (queued: boolean) => Promise<void>): void {
+  test(`${name}: one box, Postgres and S3`, () => body(false))
+  test(`${name}: full`, () => body(true))
+}
 
-test('when the planner that is stopped in its transaction dies, the one that waits for it plans', async () => {
-  await using stage = await createJobStage()
-  const held = await holdEvents(stage.database)
-  const first = plan(stage.store, INPUT)
-  const firstPid = await waiterFor(stage.database, held.pid)
-  const second = plan(stage.store, INPUT)
-  await waiterFor(stage.database, firstPid)
-  const died = assert.rejects(first, { code: 'STORE_UNAVAILABLE' })
-  await stage.database.query('SELECT pg_terminate_backend($1::int4)', [firstPid])
-  await died
-  await held.release()
-  assert.deepEqual(await second, { kind: 'committed', planned: ['billing'] })
-  assert.deepEqual(await plan(stage.store, INPUT), { kind: 'lost' })
-  await assertPlannedOnce(stage)
-})
+testOnSizes(
+  'a planner waits on the position row for one that is stopped in its transaction, and then loses',
+  async (queued) => {
+    await using stage = await createJobStage({ queued })
+    const held = await holdEvents(stage.database)
+    const first = plan(stage.store, INPUT)
+    const firstPid = await waiterFor(stage.database, held.pid)
+    const second = plan(stage.store, INPUT)
+    const secondPid = await waiterFor(stage.database, firstPid)
+    assert.match(await statementOf(stage.database, firstPid), /INSERT INTO events/)
+    assert.match(await statementOf(stage.database, secondPid), /FROM positions/)
+    await held.release()
+    assert.deepEqual(await Promise.all([first, second]), [
+      { kind: 'committed', planned: ['billing'] },
+      { kind: 'lost' },
+    ])
+    await assertPlannedOnce(stage)
+  },
+)
 
-test('of two planners whose step is one statement the one that comes second loses', async () => {
-  await using stage = await createJobStage()
+testOnSizes(
+  'when the planner that is stopped in its transaction dies, the one that waits for it plans',
+  async (queued) => {
+    await using stage = await createJobStage({ queued })
+    const held = await holdEvents(stage.database)
+    const first = plan(stage.store, INPUT)
+    const firstPid = await waiterFor(stage.database, held.pid)
+    const second = plan(stage.store, INPUT)
+    await waiterFor(stage.database, firstPid)
+    const died = assert.rejects(first, { code: 'STORE_UNAVAILABLE' })
+    await stage.database.query('SELECT pg_terminate_backend($1::int4)', [firstPid])
+    await died
+    await held.release()
+    assert.deepEqual(await second, { kind: 'committed', planned: ['billing'] })
+    assert.deepEqual(await plan(stage.store, INPUT), { kind: 'lost' })
+    await assertPlannedOnce(stage)
+  },
+)
+
+testOnSizes('of two planners whose step is one statement the one that comes second loses', async (queued) => {
+  await using stage = await createJobStage({ queued })
   const held = await holdKey(stage.database)
   const first = plan(stage.store, SMALL_INPUT)
   const firstPid = await waiterFor(stage.database, held.pid)
@@ -60,8 +74,8 @@ test('of two planners whose step is one statement the one that comes second lose
   await assertPlannedOnce(stage, SMALL_INPUT)
 })
 
-test('a step of one statement that meets a known key plans it as a duplicate', async () => {
-  await using stage = await createJobStage()
+testOnSizes('a step of one statement that meets a known key plans it as a duplicate', async (queued) => {
+  await using stage = await createJobStage({ queued })
   await plan(stage.store, SMALL_INPUT)
   const copies = [claim(0, { eventId: 'copy-0' }), claim(1, { key: 'new-1', eventId: 'evt-new' })]
   assert.deepEqual(await plan(stage.store, { claims: copies, partition: 1 }), {
@@ -77,23 +91,26 @@ test('a step of one statement that meets a known key plans it as a duplicate', a
   ])
 })
 
-test('a planner that waits for the key of another partition finds a duplicate when that one commits', async () => {
-  await using stage = await createJobStage()
-  const held = await holdEvents(stage.database)
-  const first = plan(stage.store, INPUT)
-  const firstPid = await waiterFor(stage.database, held.pid)
-  const second = plan(stage.store, { ...INPUT, partition: 1 })
-  const secondPid = await waiterFor(stage.database, firstPid)
-  assert.match(await statementOf(stage.database, secondPid), /INSERT INTO first_seen/)
-  await held.release()
-  assert.deepEqual(await Promise.all([first, second]), [
-    { kind: 'committed', planned: ['billing'] },
-    { kind: 'committed', planned: [] },
-  ])
-})
+testOnSizes(
+  'a planner that waits for the key of another partition finds a duplicate when that one commits',
+  async (queued) => {
+    await using stage = await createJobStage({ queued })
+    const held = await holdEvents(stage.database)
+    const first = plan(stage.store, INPUT)
+    const firstPid = await waiterFor(stage.database, held.pid)
+    const second = plan(stage.store, { ...INPUT, partition: 1 })
+    const secondPid = await waiterFor(stage.database, firstPid)
+    assert.match(await statementOf(stage.database, secondPid), /INSERT INTO first_seen/)
+    await held.release()
+    assert.deepEqual(await Promise.all([first, second]), [
+      { kind: 'committed', planned: ['billing'] },
+      { kind: 'committed', planned: [] },
+    ])
+  },
+)
 
-test('a step that Postgres ends as a deadlock is run again and commits', async () => {
-  await using stage = await createJobStage()
+testOnSizes('a step that Postgres ends as a deadlock is run again and commits', async (queued) => {
+  await using stage = await createJobStage({ queued })
   await using other = await stage.database.connect()
   const otherDone = Promise.withResolvers<void>()
   let attempts = 0
@@ -101,7 +118,7 @@ test('a step that Postgres ends as a deadlock is run again and commits', async (
   const gated = onTransaction(stage.database, async () => {
     if (++attempts > 1) await otherDone.promise
   })
-  const store = createPostgresJobStore(gated, { logger: silentLogger })
+  const store = createPostgresJobStore(gated, { logger: silentLogger, queued })
   const key = await holdKey(stage.database)
   const step = plan(store, INPUT)
   const stepPid = await waiterFor(stage.database, key.pid)
@@ -118,27 +135,32 @@ test('a step that Postgres ends as a deadlock is run again and commits', async (
   await assertPlannedOnce(stage)
 })
 
-test('partitions that plan the same keys in opposite order at once make each key first once', async () => {
-  await using stage = await createJobStage()
-  const keys = Array.from({ length: 300 }, (_, n) => `key-${n}`)
-  const batches = [0, 1, 2].map((batch) => [keys, keys.toReversed()].map((order) => order.slice(batch * 100)))
-  for (const [batch, orders] of batches.entries()) {
-    const stepped = orders.map((order, partition) =>
-      plan(stage.store, {
-        partition,
-        claims: order
-          .slice(0, 100)
-          .map((key, n) => claim(batch * 100 + n, { key, eventId: `evt-${partition}-${batch}-${n}` })),
-      }),
+testOnSizes(
+  'partitions that plan the same keys in opposite order at once make each key first once',
+  async (queued) => {
+    await using stage = await createJobStage({ queued })
+    const keys = Array.from({ length: 300 }, (_, n) => `key-${n}`)
+    const batches = [0, 1, 2].map((batch) =>
+      [keys, keys.toReversed()].map((order) => order.slice(batch * 100)),
     )
-    for (const outcome of await Promise.all(stepped)) assert.equal(outcome.kind, 'committed')
-  }
-  const seen = await stage.database.query<{ firsts: bigint; keys: bigint }>(
-    `SELECT count(*) AS firsts, count(DISTINCT unique_key) AS keys FROM events WHERE original_id IS NULL`,
-  )
-  assert.deepEqual(seen, [{ firsts: 300n, keys: 300n }])
-  assert.equal((await stage.store.openJobs())[0]?.available, 300)
-})
+    for (const [batch, orders] of batches.entries()) {
+      const stepped = orders.map((order, partition) =>
+        plan(stage.store, {
+          partition,
+          claims: order
+            .slice(0, 100)
+            .map((key, n) => claim(batch * 100 + n, { key, eventId: `evt-${partition}-${batch}-${n}` })),
+        }),
+      )
+      for (const outcome of await Promise.all(stepped)) assert.equal(outcome.kind, 'committed')
+    }
+    const seen = await stage.database.query<{ firsts: bigint; keys: bigint }>(
+      `SELECT count(*) AS firsts, count(DISTINCT unique_key) AS keys FROM events WHERE original_id IS NULL`,
+    )
+    assert.deepEqual(seen, [{ firsts: 300n, keys: 300n }])
+    assert.equal((await stage.store.openJobs())[0]?.available, 300)
+  },
+)
 
 interface Held {
   readonly pid: number
