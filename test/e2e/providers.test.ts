@@ -1,5 +1,5 @@
 /**
- * The whole trail on one box with what providers really send: GitHub's own example payloads, and events signed by the
+ * The whole trail on each size with what providers really send: GitHub's own example payloads, and events signed by the
  * published `stripe` and `standardwebhooks` packages. Goal: every byte that was signed arrives, is queried, exported
  * and archived. Method: a real installation, a plain HTTP receiver, and the archive read with code of its own.
  */
@@ -8,18 +8,20 @@ import { createRequire } from 'node:module'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { sign } from '@octokit/webhooks-methods'
 import { Webhook } from 'standardwebhooks'
 import Stripe from 'stripe'
-import { archivedRows } from '../support/archive-reader.ts'
 import { eventually, freePort, startInstallation, type Installation } from '../support/installation.ts'
 import { startReceiver, type Receiver } from '../support/receiver.ts'
 import { scale } from '../support/scale.ts'
+import { orSkip } from '../support/services/local-process.ts'
+import { openSize, SIZE_NAMES, type Size } from '../support/sizes.ts'
 
 const GITHUB_SECRET = 'a-github-secret-for-tests'
 const STRIPE_SECRET = 'whsec_a_stripe_secret_for_tests'
 const STANDARD_SECRET = `whsec_${Buffer.from('a standard secret for these tests').toString('base64')}`
+const COMPLETED_MS_MAX = 60_000
 
 interface Sent {
   readonly eventId: string
@@ -27,35 +29,61 @@ interface Sent {
   readonly body: string
 }
 
-let folder: string
-let receiver: Receiver
-let trail: Installation
-const sent: Sent[] = []
+interface Place {
+  readonly size: Size
+  readonly receiver: Receiver
+  readonly trail: Installation
+  readonly sent: Sent[]
+}
 
-before(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'hooktrail-e2e-'))
-  receiver = await startReceiver()
-  trail = await startInstallation({
-    folder,
-    port: await freePort(),
-    config: `
+/** Each goes on from what the ones before have sent. */
+const STEPS = {
+  'the example payloads of GitHub, signed by its own library, are accepted': acceptsGithub,
+  'events signed by the stripe and standardwebhooks packages are accepted': acceptsOthers,
+  'every event is delivered byte for byte, once, to its own handler': deliversBytes,
+  'each attempt is in the API with the fields that auditors ask for': showsAttempts,
+  'a second post of the same delivery is answered as a duplicate and not delivered again': answersDuplicate,
+  'export prints one line for each event with the original JSON text': exportsText,
+  'after a stop every event is in the archive, and the archive verifies': archivesAll,
+}
+
+for (const name of SIZE_NAMES)
+  test(`what providers send is kept, delivered and archived byte for byte: ${name}`, async (t) => {
+    await using opened = new AsyncDisposableStack()
+    const size = opened.use(await orSkip(t, openSize(name)))
+    if (size === null) return
+    const folder = mkdtempSync(join(tmpdir(), 'hooktrail-e2e-'))
+    opened.defer(() => {
+      rmSync(folder, { recursive: true, force: true })
+    })
+    const receiver = opened.use(await startReceiver())
+    const config = configOf(size, receiver)
+    const trail = opened.use(
+      await startInstallation({ folder, port: await freePort(), config, env: size.env }),
+    )
+    const place = { size, receiver, trail, sent: [] }
+    for (const [step, run] of Object.entries(STEPS)) await t.test(step, () => run(place))
+  })
+
+function configOf(size: Size, { url }: Receiver): string {
+  const handlers = ['github', 'stripe', 'standard'].map(
+    (name) => `  ${name}-in: { source: ${name}, url: '${url}/${name}', allow_private: true }`,
+  )
+  return `${size.config}
 sources:
   github: { verify: github, secrets: ['a-rotated-secret', '${GITHUB_SECRET}'] }
   stripe: { verify: stripe, secrets: ['${STRIPE_SECRET}'] }
   standard: { verify: standard-webhooks, secrets: ['${STANDARD_SECRET}'] }
 handlers:
-${['github', 'stripe', 'standard'].map((name) => `  ${name}-in: { source: ${name}, url: '${receiver.url}/${name}', allow_private: true }`).join('\n')}
-`,
-  })
-})
+${handlers.join('\n')}
+`
+}
 
-after(async () => {
-  await trail.stop()
-  await receiver[Symbol.asyncDispose]()
-  rmSync(folder, { recursive: true, force: true })
-})
-
-async function post(source: string, body: string, headers: Record<string, string>): Promise<void> {
+async function post(
+  { trail, sent }: Place,
+  source: string,
+  { body, headers }: { readonly body: string; readonly headers: Record<string, string> },
+): Promise<void> {
   const response = await fetch(`${trail.url}/webhooks/${source}`, {
     method: 'POST',
     body,
@@ -66,7 +94,7 @@ async function post(source: string, body: string, headers: Record<string, string
   sent.push({ eventId, handler: `${source}-in`, body })
 }
 
-test('the example payloads of GitHub, signed by its own library, are accepted', async () => {
+async function acceptsGithub(place: Place): Promise<void> {
   const examples = createRequire(import.meta.url)('@octokit/webhooks-examples/api.github.com/index.json') as {
     name: string
     examples: unknown[]
@@ -75,93 +103,75 @@ test('the example payloads of GitHub, signed by its own library, are accepted', 
     .flatMap(({ name, examples: bodies }) => bodies.map((body) => ({ name, body })))
     .slice(0, scale.e2eEventsMax)
   assert.ok(payloads.length > 50)
-  for (const [index, { name, body }] of payloads.entries()) {
-    const text = JSON.stringify(body)
-    await post('github', text, {
+  const posts = payloads.map(async ({ name, body: payload }, index) => {
+    const body = JSON.stringify(payload)
+    const headers = {
       'x-github-event': name,
       'x-github-delivery': `delivery-${index}`,
-      'x-hub-signature-256': await sign(GITHUB_SECRET, text),
-    })
-  }
-})
+      'x-hub-signature-256': await sign(GITHUB_SECRET, body),
+    }
+    await post(place, 'github', { body, headers })
+  })
+  await Promise.all(posts)
+}
 
-test('events signed by the stripe and standardwebhooks packages are accepted', async () => {
-  const stripe = new Stripe('sk_test_none')
+async function acceptsOthers(place: Place): Promise<void> {
+  const { webhooks } = new Stripe('sk_test_none')
   for (let n = 0; n < 20; n++) {
-    const event = JSON.stringify(
+    const payload = JSON.stringify(
       { id: `evt_${n}`, type: 'invoice.paid', data: { object: { amount_paid: n, note: 'grüße ☕' } } },
       null,
       2,
     )
-    await post('stripe', event, {
-      'stripe-signature': stripe.webhooks.generateTestHeaderString({ payload: event, secret: STRIPE_SECRET }),
-    })
+    const signature = webhooks.generateTestHeaderString({ payload, secret: STRIPE_SECRET })
+    await post(place, 'stripe', { body: payload, headers: { 'stripe-signature': signature } })
     const body = `{"type": "user.created",   "n": ${n}, "big": 12345678901234567890}`
-    const at = new Date()
-    await post('standard', body, {
-      'webhook-id': `msg_${n}`,
-      'webhook-timestamp': String(Math.floor(at.getTime() / 1000)),
-      'webhook-signature': new Webhook(STANDARD_SECRET).sign(`msg_${n}`, at, body),
-    })
+    await post(place, 'standard', { body, headers: standardHeaders(`msg_${n}`, body) })
   }
-})
+}
 
-test('every event is delivered byte for byte, once, to its own handler', async () => {
+function standardHeaders(id: string, body: string): Record<string, string> {
+  const at = new Date()
+  return {
+    'webhook-id': id,
+    'webhook-timestamp': String(Math.floor(at.getTime() / 1000)),
+    'webhook-signature': new Webhook(STANDARD_SECRET).sign(id, at, body),
+  }
+}
+
+async function deliversBytes({ receiver, sent }: Place): Promise<void> {
   await receiver.arrived(sent.length)
   const bodies = new Map(
     receiver.requests.map(({ headers, body }) => [headers['webhook-id'], body.toString('utf8')]),
   )
   assert.equal(receiver.requests.length, sent.length)
   for (const { eventId, handler, body } of sent) assert.equal(bodies.get(`${eventId}.${handler}`), body)
-})
+}
 
-test('each attempt is in the API with the fields that auditors ask for', async () => {
+async function showsAttempts({ trail, sent }: Place): Promise<void> {
   const { eventId, handler } = sent.at(-1) ?? assert.fail('nothing was sent')
-  const job = await eventually('the job is completed', 10_000, async () => {
-    const found = (await trail.api(`/api/jobs/${eventId}.${handler}?include_attempts=true`)) as Record<
-      string,
-      unknown
-    >
+  const jobId = `${eventId}.${handler}`
+  const job = await eventually('the job is completed', COMPLETED_MS_MAX, async () => {
+    const found = (await trail.api(`/api/jobs/${jobId}?include_attempts=true`)) as Record<string, unknown>
     return found['status'] === 'completed' ? found : null
   })
   const [attempt] = job['attempts'] as Record<string, unknown>[]
   assert.ok(attempt)
-  for (const field of [
-    'job_id',
-    'event_id',
-    'handler',
-    'attempt',
-    'status_code',
-    'duration_ms',
-    'error',
-    'created_at',
-  ])
-    assert.ok(field in attempt, field)
-  assert.deepEqual(
-    {
-      job: attempt['job_id'],
-      attempt: attempt['attempt'],
-      status: attempt['status_code'],
-      error: attempt['error'],
-    },
-    { job: `${eventId}.${handler}`, attempt: 1, status: 200, error: null },
-  )
-})
+  for (const field of ['event_id', 'handler', 'duration_ms', 'created_at']) assert.ok(field in attempt, field)
+  const { job_id: of, attempt: number, status_code: status, error } = attempt
+  assert.deepEqual({ of, number, status, error }, { of: jobId, number: 1, status: 200, error: null })
+}
 
-test('a second post of the same delivery is answered as a duplicate and not delivered again', async () => {
+async function answersDuplicate(place: Place): Promise<void> {
   const body = '{"type":"user.created","n":0,"twice":true}'
-  const at = new Date()
-  const headers = {
-    'webhook-id': 'msg_twice',
-    'webhook-timestamp': String(Math.floor(at.getTime() / 1000)),
-    'webhook-signature': new Webhook(STANDARD_SECRET).sign('msg_twice', at, body),
-  }
-  await post('standard', body, headers)
-  const again = await fetch(`${trail.url}/webhooks/standard`, { method: 'POST', body, headers })
-  assert.deepEqual(await again.json(), { event_id: sent.at(-1)?.eventId, duplicate: true })
-})
+  const headers = standardHeaders('msg_twice', body)
+  await post(place, 'standard', { body, headers })
+  const again = await fetch(`${place.trail.url}/webhooks/standard`, { method: 'POST', body, headers })
+  assert.deepEqual(await again.json(), { event_id: place.sent.at(-1)?.eventId, duplicate: true })
+  await place.receiver.arrived(place.sent.length)
+}
 
-test('export prints one line for each event with the original JSON text', async () => {
+async function exportsText({ trail, sent }: Place): Promise<void> {
   const { code, stdout, stderr } = await trail.cli(
     'export',
     'events',
@@ -188,22 +198,16 @@ test('export prints one line for each event with the original JSON text', async 
       ['standard', 'user.created', true, true],
     )
   }
-})
+}
 
-test('after a stop every event is in the archive, and the archive verifies', async () => {
+async function archivesAll({ size, receiver, trail, sent }: Place): Promise<void> {
   const report = await trail.cli('report', '--url', trail.url)
   assert.equal(report.code, 0, report.stdout + report.stderr)
   assert.equal(await trail.stop(), 0, trail.output())
-  const values = new Map(
-    archivedRows(join(trail.home, 'archive')).map(({ eventId, value }) => [eventId, value]),
-  )
+  assert.equal(receiver.requests.length, sent.length, 'nothing was sent twice')
+  const values = new Map(size.rows(trail.home).map(({ eventId, value }) => [eventId, value]))
   for (const { eventId, body } of sent) assert.equal(values.get(eventId), body)
-  const verified = await trail.cli(
-    'archive',
-    'verify',
-    join(trail.home, 'archive'),
-    '--key',
-    join(trail.home, 'keys', 'archive.pub'),
-  )
+  const key = join(trail.home, 'keys', 'archive.pub')
+  const verified = await trail.cli('archive', 'verify', size.archive(trail.home), '--key', key)
   assert.equal(verified.code, 0, verified.stdout + verified.stderr)
-})
+}
