@@ -71,7 +71,7 @@ export async function createLockedBucket(service: S3Service, ca?: string): Promi
 }
 
 /** For `skip` of node:test: the reason, which is printed, where the server cannot run on this machine. */
-export async function startOrReason<T extends AsyncDisposable>(start: () => Promise<T>): Promise<T | string> {
+export async function startOrReason<T extends object>(start: () => Promise<T>): Promise<T | string> {
   try {
     return await start()
   } catch (error) {
