@@ -6,7 +6,10 @@ import { once } from 'node:events'
 import { createServer as createSocketServer } from 'node:net'
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify'
 import type { ServerConfig } from '../../core/config/config.ts'
+import type { Clock } from '../../core/clock.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
+import { systemClock } from '../system/clock.ts'
+import { endConnections } from './end-connections.ts'
 import { sendProblem } from './problem.ts'
 import { answerUnknownRoutes } from './unknown-routes.ts'
 
@@ -15,7 +18,7 @@ const REQUEST_TIMEOUT_MS = 30_000
 const KEEP_ALIVE_MS = 72_000
 const HEADER_BYTES_MAX = 32 * 1024
 
-export function createServer(config: ServerConfig): FastifyInstance {
+export function createServer(config: ServerConfig, clock: Clock = systemClock): FastifyInstance {
   const app = fastify({
     logger: false,
     bodyLimit: config.bodyBytesMax,
@@ -32,6 +35,11 @@ export function createServer(config: ServerConfig): FastifyInstance {
       headersTimeout: HEADERS_TIMEOUT_MS,
       connectionsCheckingInterval: 5_000,
     },
+  })
+  const beginToEnd = endConnections(app.server, clock)
+  app.addHook('preClose', () => {
+    beginToEnd()
+    return Promise.resolve()
   })
   const answerUnknown = answerUnknownRoutes(app)
   app.setErrorHandler((error: FastifyError, request, reply) => {
