@@ -211,7 +211,10 @@ GRANT SELECT ON hooktrail.attempts TO auditor`
       ['2', '200', ''],
     ],
   )
-  await assert.rejects(run(psql.command, [...auditor, '-c', 'DELETE FROM hooktrail.attempts']), /permission denied/)
+  await assert.rejects(
+    run(psql.command, [...auditor, '-c', 'DELETE FROM hooktrail.attempts']),
+    /permission denied/,
+  )
 }
 
 /** The page's own, in this language. */

@@ -123,7 +123,7 @@ testOnSizes('two takers of one job: one sends it', async (open) => {
 /** The same object with other members; its own keep their `this`. */
 function overridden<T extends object>(object: T, members: Partial<T>): T {
   return new Proxy(object, {
-    get(target, name) {
+    get(target, name): unknown {
       const member: unknown = Reflect.get(Object.hasOwn(members, name) ? members : target, name)
       return typeof member === 'function' ? member.bind(target) : member
     },
