@@ -4,6 +4,7 @@
  * Bounded steps, three short loops around them; everything that is true lies in the archive, so a restart only reads.
  */
 import { mkdir, rm } from 'node:fs/promises'
+import type { HeartbeatPartition } from '../core/archive/manifest.ts'
 import type { Config } from '../core/config/config.ts'
 import { explanationOf } from '../core/error/explanation-of.ts'
 import { isHooktrailError } from '../core/error/hooktrail-error.ts'
@@ -38,6 +39,11 @@ export interface ArchiverService extends Service {
 
 /** @throws STORE_ARCHIVE_MISMATCH, ARCHIVE_NOTE_INVALID, ARCHIVE_STORE_FULL, ARCHIVE_STORE_UNAVAILABLE */
 export async function startArchiver(config: ArchiverConfig, deps: ArchiverDeps): Promise<ArchiverService> {
+  return (await createArchiver(config, deps)).start()
+}
+
+/** Nothing runs yet: for who takes its steps himself. */
+export async function createArchiver(config: ArchiverConfig, deps: ArchiverDeps): Promise<Archiver> {
   const opening = { ...deps, settings: config.archive }
   const { genesis, sha256 } = await openGenesis(opening)
   const context: ArchiverContext = { ...opening, archiveId: genesis.archive_id }
@@ -46,7 +52,7 @@ export async function startArchiver(config: ArchiverConfig, deps: ArchiverDeps):
   await mkdir(deps.spoolDirectory, { recursive: true, mode: 0o700 })
   const archiver = new Archiver(config, context, sha256)
   await archiver.rememberArchive()
-  return archiver.start()
+  return archiver
 }
 
 export class Archiver {
@@ -83,6 +89,11 @@ export class Archiver {
       chainFault: this.#chainFault,
       waitsFor: this.#waitsFor,
     })
+  }
+
+  /** Of every partition, what the newest heartbeat says. */
+  signed(): readonly HeartbeatPartition[] {
+    return this.#chain.partitions()
   }
 
   /** @throws STORE_ARCHIVE_MISMATCH; a store that is down is asked again later */

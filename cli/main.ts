@@ -13,6 +13,7 @@ import { handlersCommand } from './handlers.ts'
 import { initCommand } from './init.ts'
 import { jobsCommand } from './jobs.ts'
 import { keysShowCommand } from './keys-show.ts'
+import { moveCommand } from './move.ts'
 import { reportCommand } from './report.ts'
 import { reportError } from './report-error.ts'
 import { sendCommand } from './send.ts'
@@ -39,7 +40,14 @@ program.addCommand(startCommand())
 for (const command of singleCommands()) program.addCommand(command)
 for (const command of [initCommand(), validateCommand(), sendCommand(), statusCommand()])
   program.addCommand(command)
-for (const command of [eventsCommand(), jobsCommand(), handlersCommand(), reportCommand(), benchCommand()])
+for (const command of [
+  eventsCommand(),
+  jobsCommand(),
+  handlersCommand(),
+  reportCommand(),
+  benchCommand(),
+  moveCommand(),
+])
   program.addCommand(command)
 group('export', 'print what is stored, as JSONL').addCommand(exportCommand())
 group('keys', 'keys of the archive').addCommand(keysShowCommand())

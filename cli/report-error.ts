@@ -22,7 +22,12 @@ const USAGE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'SEND_FILE_UNREADABLE',
 ])
 
-const CONFIG: ReadonlySet<ErrorCode> = new Set(['DATABASE_URL_MISSING', 'DIGEST_KEY_MISSING'])
+const CONFIG: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'DATABASE_URL_MISSING',
+  'DIGEST_KEY_MISSING',
+  'MOVE_KEY_DIFFERS',
+  'MOVE_UNSUPPORTED',
+])
 
 const REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'API_UNAUTHORIZED',

@@ -49,7 +49,7 @@ export interface PlannerOptions {
   readonly store: Pick<JobStore, 'positions' | 'commitStep' | 'ping'>
   readonly queue: Pick<JobQueue, 'offer'>
   readonly lease: Lease
-  readonly backlog: Backlog
+  readonly backlog: Pick<Backlog, 'admits' | 'room' | 'reserve' | 'settle' | 'planned'>
   readonly payloads: PayloadCache
   readonly clock: Clock
   readonly logger: Logger

@@ -7,6 +7,12 @@ import { setPriority } from 'node:os'
 import { Client, Pool, type ClientConfig, type PoolClient, type QueryResultRow } from 'pg'
 import { HooktrailError, isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { Logger } from '../../core/log.ts'
+import {
+  from as copyFromStdin,
+  to as copyToStdout,
+  type CopyStreamQuery,
+  type CopyToStreamQuery,
+} from 'pg-copy-streams'
 import { copyOut, parseRows, type CopiedRow } from './copy-rows.ts'
 import { isRepeatable, mapDatabaseError } from './database-error.ts'
 import { Sockets } from './sockets.ts'
@@ -38,6 +44,10 @@ export interface Queryable {
 export interface Connection extends Queryable, AsyncDisposable {
   /** Resolves when the connection has ended, for whatever reason. */
   readonly closed: Promise<void>
+  /** A whole `COPY … TO STDOUT`, as it comes; errors are the driver's own. */
+  copyOut(statement: string): CopyToStreamQuery
+  /** A whole `COPY … FROM STDIN`. */
+  copyIn(statement: string): CopyStreamQuery
 }
 
 export interface Database extends Queryable, AsyncDisposable {
@@ -300,6 +310,8 @@ async function openConnection(
   return {
     closed: closed.promise,
     ...queryable(client, answerMsMax),
+    copyOut: (statement) => client.query(copyToStdout(statement)),
+    copyIn: (statement) => client.query(copyFromStdin(statement)),
     [Symbol.asyncDispose]: async () => {
       await client.end().catch(() => undefined)
       closed.resolve()

@@ -17,9 +17,14 @@ import { HooktrailError, isHooktrailError } from '../../core/error/hooktrail-err
 import type { ArchiveStore } from '../../core/ports/archive-store.ts'
 import type { Context } from './context.ts'
 
+/** Which archive it is, and what opening it takes. */
+export type ArchivePlace = Pick<Context, 'home' | 'clock' | 'logger'> & {
+  readonly config: Pick<Context['config'], 'archive'>
+}
+
 /** What has to be closed goes to `opened`. */
 export async function openArchiveStore(
-  context: Context,
+  context: ArchivePlace,
   opened: AsyncDisposableStack,
   stopping: AbortSignal,
 ): Promise<ArchiveStore> {
@@ -31,7 +36,7 @@ export async function openArchiveStore(
 
 /** Resolves with null while there is no archive, or where this process cannot see it. */
 export function archiveReader(
-  context: Context,
+  context: ArchivePlace,
   opened: AsyncDisposableStack,
   stopping: AbortSignal,
 ): () => Promise<ArchiveStore | null> {
@@ -88,10 +93,10 @@ async function unlessAbsent<T>(opening: Promise<T>): Promise<T | null> {
   }
 }
 
-function folderOf({ config, home }: Context): string {
+export function folderOf({ config, home }: Pick<ArchivePlace, 'config' | 'home'>): string {
   return config.archive.directory ?? join(home, 'archive')
 }
 
-function s3Options({ clock, logger }: Context, s3: S3Config): S3StoreOptions {
+function s3Options({ clock, logger }: ArchivePlace, s3: S3Config): S3StoreOptions {
   return { ...s3, clock, logger }
 }

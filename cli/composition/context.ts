@@ -51,6 +51,8 @@ export interface ContextOptions {
   readonly config: Settings
   readonly home: string
   readonly logger: Logger
+  /** Of its database connections; absent: that of every process which serves. */
+  readonly applicationName?: string
   readonly connectionsMax: number
   /** Of the process, for its threads. */
   readonly processId: string
@@ -101,13 +103,13 @@ export async function openContext(options: ContextOptions): Promise<Context> {
 }
 
 function databaseOptions(
-  { config, connectionsMax, processId, logger, niceness }: ContextOptions,
+  { config, connectionsMax, processId, logger, niceness, applicationName = 'hooktrail' }: ContextOptions,
   own: LocalPostgres | null,
 ) {
   const url = config.database.url ?? own?.url
   if (url === undefined) throw new TypeError('neither a database URL nor a Postgres of our own')
   const priority = own === null || niceness === undefined ? {} : { niceness }
-  return { url, connectionsMax, processId, applicationName: 'hooktrail', logger, ...priority }
+  return { url, connectionsMax, processId, applicationName, logger, ...priority }
 }
 
 async function digestKeyOf(config: Settings, home: string): Promise<string> {

@@ -6,23 +6,36 @@ import { join } from 'node:path'
 import { archiveSignerOf, ensureArchiveSigner } from '../../adapters/system/key-files.ts'
 import type { ArchiverDeps } from '../../archiver/archiver-context.ts'
 import { startArchiver, type ArchiverService } from '../../archiver/archiver.ts'
-import { parseVerifierKey } from '../../core/archive/signed-note.ts'
+import { parseVerifierKey, type NoteSigner } from '../../core/archive/signed-note.ts'
 import type { Context } from './context.ts'
 import { packageRoot } from './package-root.ts'
 
-export async function openArchiver(
-  context: Context,
-  given: Pick<ArchiverDeps, 'archive' | 'demand' | 'rememberedArchiveId'>,
-): Promise<ArchiverService> {
-  const { config, home } = context
+type Given = Pick<ArchiverDeps, 'archive' | 'demand' | 'rememberedArchiveId'>
+
+export async function openArchiver(context: Context, given: Given): Promise<ArchiverService> {
+  return startArchiver(context.config, await archiverDeps(context, given))
+}
+
+/** Of the settings, or made at first use in the home. */
+export async function archiveSigner({
+  config,
+  home,
+}: {
+  readonly config: Pick<Context['config'], 'archive'>
+  readonly home: string
+}): Promise<NoteSigner> {
   const { signingKey } = config.archive
-  const signer =
-    signingKey === null ? await ensureArchiveSigner(home) : archiveSignerOf(signingKey, 'archive.signing_key')
+  return signingKey === null ? ensureArchiveSigner(home) : archiveSignerOf(signingKey, 'archive.signing_key')
+}
+
+export async function archiverDeps(context: Context, given: Given): Promise<ArchiverDeps> {
+  const { home } = context
+  const signer = await archiveSigner(context)
   const instance = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`
   const spool = join(home, 'spool')
   // Our own Postgres locks the home: nobody else can be spooling there. Nothing in it is needed, the log has it all.
   if (context.postgres !== null) await rm(spool, { recursive: true, force: true })
-  return startArchiver(config, {
+  return {
     ...context,
     ...given,
     signer,
@@ -30,5 +43,5 @@ export async function openArchiver(
     spoolDirectory: join(spool, instance),
     instance,
     formatsText: await readFile(join(packageRoot(), 'docs', 'formats.md'), 'utf8'),
-  })
+  }
 }

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { migrate } from '../../adapters/postgres/migrate.ts'
+import { refuseMoved } from '../../adapters/postgres/move/move-marks.ts'
 import { requireDurableSettings } from '../../adapters/postgres/pool.ts'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import { messageOf } from '../../core/error/message-of.ts'
@@ -16,10 +17,21 @@ import { openLog } from './open-log.ts'
 const WAIT_MS_MIN = 250
 const WAIT_MS_MAX = 10_000
 
-/** @throws LOG_FSYNC_OFF, STORE_SCHEMA_NEWER, STORE_SCHEMA_CHANGED, STORE_DIGEST_KEY_MISMATCH, STORE_UNAVAILABLE, … */
-export async function prepareDatabase({ database, store, digestKey }: Context): Promise<StoreIdentity> {
+/** @throws STORE_MOVED, STORE_MOVE_UNFINISHED, STORE_DIGEST_KEY_MISMATCH, and what prepareSchema throws */
+export async function prepareDatabase(context: Context): Promise<StoreIdentity> {
+  await prepareSchema(context)
+  await refuseMoved(context.database, context.log.driver)
+  return identifyStore(context)
+}
+
+/** @throws LOG_FSYNC_OFF, STORE_SCHEMA_NEWER, STORE_SCHEMA_CHANGED, STORE_UNAVAILABLE, … */
+export async function prepareSchema({ database }: Pick<Context, 'database'>): Promise<void> {
   await requireDurableSettings(database)
   await migrate(database)
+}
+
+/** @throws STORE_DIGEST_KEY_MISMATCH */
+export function identifyStore({ store, digestKey }: Context): Promise<StoreIdentity> {
   return store.identify(fingerprintOf(digestKey))
 }
 

@@ -8,6 +8,7 @@ import { configErrors } from './config-errors.ts'
 import { dispatcherErrors } from './dispatcher-errors.ts'
 import { ingressErrors } from './ingress-errors.ts'
 import { logErrors } from './log-errors.ts'
+import { moveErrors } from './move-errors.ts'
 import { queueErrors } from './queue-errors.ts'
 import { schemaErrors } from './schema-errors.ts'
 import { storeErrors } from './store-errors.ts'
@@ -19,6 +20,7 @@ export const catalogue = {
   ...dispatcherErrors,
   ...ingressErrors,
   ...logErrors,
+  ...moveErrors,
   ...queueErrors,
   ...schemaErrors,
   ...storeErrors,

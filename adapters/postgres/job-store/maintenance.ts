@@ -56,7 +56,8 @@ async function identify(transaction: Queryable, fingerprint: string): Promise<St
   return identity
 }
 
-async function nextIncarnation(transaction: Queryable): Promise<void> {
+/** From now on what the outbox gets comes behind all that it holds, whatever the server's transaction ids are. */
+export async function nextIncarnation(transaction: Queryable): Promise<void> {
   const [row] = await transaction.query<{ incarnation: number }>(
     'UPDATE store SET incarnation = incarnation + 1 RETURNING incarnation',
   )

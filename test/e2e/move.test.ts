@@ -1,0 +1,303 @@
+/**
+ * One box moved to each larger size by `hooktrail move`. Goal: nothing is lost, repeated or forgotten over the seam, and
+ * the archive is one. Method: real installations on both sides, with a handler that is turned off and far behind, one
+ * that fails, a dead job and an attempt that the outbox has not told; what arrived is told by the receiver.
+ */
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { createHmac } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { deliveredJobs } from '../support/archive-reader.ts'
+import {
+  eventually,
+  freePort,
+  HOOKTRAIL,
+  runCli,
+  startInstallation,
+  type CliResult,
+  type Installation,
+} from '../support/installation.ts'
+import { startReceiver, type Receiver } from '../support/receiver.ts'
+import { orSkip } from '../support/services/local-process.ts'
+import { openSize, type Size, type SizeName } from '../support/sizes.ts'
+
+const SECRET = 'a-secret-for-the-move'
+const WAIT_MS = 60_000
+const TEST_MS_MAX = 300_000
+const EVENTS = 30
+const HANDLERS = ['quick', 'failing', 'off'] as const
+const EXIT = { unavailable: 69, config: 78 } as const
+
+interface Place {
+  readonly folder: string
+  readonly port: number
+  readonly receiver: Receiver
+  readonly size: Size
+  readonly files: { readonly from: string; readonly to: string }
+  readonly env: NodeJS.ProcessEnv
+}
+
+/** What was sent before, and in which state it was left. */
+interface Left {
+  readonly ids: readonly string[]
+  readonly deadId: string
+  /** Its delivery was told to nobody but the store. */
+  readonly untoldId: string
+}
+
+for (const [name, killedAt] of [
+  ['Postgres and S3', ['copying the archive', 'copying the store']],
+  ['full', []],
+] as const satisfies readonly (readonly [SizeName, readonly string[]])[])
+  test(`one box goes on as ${name}, with all it had`, { timeout: TEST_MS_MAX }, async (context) => {
+    await using opened = new AsyncDisposableStack()
+    const size = opened.use(await orSkip(context, openSize(name)))
+    if (size === null) return
+    const folder = mkdtempSync(join(tmpdir(), 'hooktrail-move-'))
+    opened.defer(() => {
+      rmSync(folder, { recursive: true, force: true })
+    })
+    const receiver = opened.use(await startReceiver())
+    const place = await preparePlace({ folder, receiver, size })
+    const left = await liveOnOneBox(place)
+    await refusesOtherKey(place)
+    for (const line of killedAt) await killMoveAt(place, line)
+    await moves(place)
+    await goesOn(place, left)
+    context.diagnostic(
+      `${receiver.requests.length} requests, ${size.rows(homeOf(place)).length} rows archived`,
+    )
+  })
+
+async function preparePlace({
+  folder,
+  receiver,
+  size,
+}: Pick<Place, 'folder' | 'receiver' | 'size'>): Promise<Place> {
+  const env = { ...process.env, ...size.env, HOOKTRAIL_HOME: join(folder, 'home'), HOOKTRAIL_LOG: 'warn' }
+  const files = { from: join(folder, 'old.yaml'), to: join(folder, 'new.yaml') }
+  const place = { folder, receiver, size, files, env, port: await freePort() }
+  const head = `version: 1\nserver: { host: 127.0.0.1, port: ${place.port} }\n`
+  writeFileSync(files.from, head + oldConfig(place))
+  writeFileSync(files.to, head + newConfig(place))
+  return place
+}
+
+function homeOf({ folder }: Pick<Place, 'folder'>): string {
+  return join(folder, 'home')
+}
+
+/** Archived by the move itself, not before. */
+function oldConfig(place: Place): string {
+  return `archive: { roll: { age: 10m } }\n${tail(place)}`
+}
+
+function newConfig(place: Place): string {
+  const key = `digest_key: "\${file:${join(homeOf(place), 'keys', 'digest.key')}}"`
+  return `${place.size.config.replace(/^digest_key: .*$/m, key)}\n${tail(place)}`
+}
+
+function tail({ receiver }: Place): string {
+  const handlers = HANDLERS.map(
+    (name) => `  ${name}: { source: github, url: '${receiver.url}/${name}', allow_private: true }`,
+  )
+  return `delivery: { timeout: 10s, default_retry: { max: 100, backoff: [1s] } }
+sources: { github: { verify: github, secrets: ['${SECRET}'] } }
+handlers:\n${handlers.join('\n')}\n`
+}
+
+async function liveOnOneBox(place: Place): Promise<Left> {
+  const { folder, port, receiver } = place
+  receiver.script('/failing', () => 500)
+  receiver.script('/off', (n) => (n === 0 ? 410 : 200))
+  await using trail = await startInstallation({ folder, port, config: oldConfig(place) })
+  const [deadId = ''] = await send(trail.url, ['first'])
+  await eventually('off is disabled', WAIT_MS, async () =>
+    JSON.stringify(await trail.api('/api/handlers')).includes('"disabled"') ? true : null,
+  )
+  const ids = await send(
+    trail.url,
+    Array.from({ length: EVENTS }, (_, n) => `before-${n}`),
+  )
+  await received(receiver, 'quick', [deadId, ...ids])
+  await received(receiver, 'failing', [deadId, ...ids])
+  const untoldId = await endWithUntoldAttempt(trail, receiver)
+  return { ids: [deadId, ...ids, untoldId], deadId, untoldId }
+}
+
+/** The outcome is recorded when the relay has ended already. */
+async function endWithUntoldAttempt(trail: Installation, receiver: Receiver): Promise<string> {
+  const release = receiver.hold('/quick')
+  const [id = ''] = await send(trail.url, ['untold'])
+  await received(receiver, 'quick', [id])
+  const stopped = trail.stop()
+  await eventually('it stops', WAIT_MS, () =>
+    fetch(`${trail.url}/health/ready`).then(
+      ({ ok }) => (ok ? null : true),
+      () => true,
+    ),
+  )
+  release()
+  assert.equal(await stopped, 0, trail.output())
+  return id
+}
+
+/** The size's own digest key, as somebody would have it who makes a new one. */
+async function refusesOtherKey({ folder, size, env, files, ...place }: Place): Promise<void> {
+  const to = join(folder, 'other-key.yaml')
+  const text = `version: 1\n${size.config}\n${tail({ folder, size, env, files, ...place })}`
+  writeFileSync(to, text)
+  const { code, stderr } = await runCli(['move', '--from', files.from, '--to', to], env)
+  assert.equal(code, EXIT.config, stderr)
+  assert.match(stderr, /MOVE_KEY_DIFFERS/)
+}
+
+/** SIGKILL as soon as the line is told; neither side starts then. */
+async function killMoveAt({ files, env, receiver }: Place, line: string): Promise<void> {
+  const child = spawn(HOOKTRAIL, ['move', '--from', files.from, '--to', files.to], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env,
+    detached: true,
+  })
+  let told = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => {
+      told += chunk.toString()
+      if (told.includes(line)) process.kill(-(child.pid ?? 0), 'SIGKILL')
+    })
+  await once(child, 'close')
+  assert.equal(child.signalCode, 'SIGKILL', told)
+  for (const file of [files.from, files.to]) {
+    const { code, stderr } = await runCli(['start', '-c', file], env)
+    assert.equal(code, EXIT.unavailable, stderr)
+    assert.match(stderr, /STORE_MOVE_UNFINISHED/)
+  }
+  assert.ok(receiver.requests.length > 0)
+}
+
+async function moves({ files, env }: Place): Promise<void> {
+  const move = (...flags: readonly string[]): Promise<CliResult> =>
+    runCli(['move', '--from', files.from, '--to', files.to, ...flags], env)
+  const described = await move('--dry-run')
+  assert.equal(described.code, 0, described.stdout + described.stderr)
+  assert.match(described.stdout, /would move to Postgres/)
+  const moved = await move()
+  assert.equal(moved.code, 0, moved.stdout + moved.stderr)
+  const old = await runCli(['start', '-c', files.from], env)
+  assert.equal(old.code, EXIT.unavailable, old.stderr)
+  assert.match(old.stderr, /STORE_MOVED/)
+}
+
+async function goesOn(place: Place, left: Left): Promise<void> {
+  const { folder, port, size, receiver } = place
+  await using trail = await startInstallation({ folder, port, config: newConfig(place), env: size.env })
+  await exercise(place, trail, left).catch((error: unknown) => {
+    throw new Error(trail.output(), { cause: error })
+  })
+  assert.equal(await trail.stop(), 0, trail.output())
+  const key = join(trail.home, 'keys', 'archive.pub')
+  const verified = await trail.cli('archive', 'verify', size.archive(trail.home), '--key', key)
+  assert.equal(verified.code, 0, verified.stdout + verified.stderr)
+  assert.ok(receiver.requests.length > 0)
+}
+
+async function exercise(place: Place, trail: Installation, left: Left): Promise<void> {
+  const { receiver, size } = place
+  await tellsOfBefore(trail, left)
+  const after = await send(
+    trail.url,
+    Array.from({ length: EVENTS }, (_, n) => `after-${n}`),
+  )
+  const [repeated = ''] = await send(trail.url, ['before-0'])
+  receiver.script('/failing', () => 200)
+  const cli = async (...args: readonly string[]): Promise<void> => {
+    const { code, stderr } = await trail.cli(...args, '--reason', 'moved', '--url', trail.url)
+    assert.equal(code, 0, stderr)
+  }
+  await cli('handlers', 'enable', 'off')
+  await cli('jobs', 'retry', `${left.deadId}.off`)
+  const all = [...left.ids, ...after]
+  for (const handler of HANDLERS)
+    await succeeded(
+      size,
+      trail,
+      all.map((id) => `${id}.${handler}`),
+    )
+  const { verdict, original_event_id: original } = (await trail.api(`/api/events/${repeated}`)) as Row
+  assert.deepEqual([verdict, original], ['duplicate', left.ids[1]])
+  assert.deepEqual(idsOf(receiver, 'quick').toSorted(), all.toSorted(), 'quick got each event once')
+  assert.deepEqual(
+    idsOf(receiver, 'off').toSorted(),
+    [...all, left.deadId].toSorted(),
+    'off got each event once, and the dead one again',
+  )
+  await addsUp(trail)
+}
+
+type Row = Readonly<Record<string, unknown>>
+
+async function tellsOfBefore(trail: Installation, { ids, untoldId }: Left): Promise<void> {
+  const event = (await trail.api(`/api/events/${ids[1] ?? ''}`)) as Row
+  assert.deepEqual([event['tier'], event['payload']], ['archive', bodyOf('before-0')])
+  const { items } = (await trail.api(`/api/jobs/${untoldId}.quick/attempts`)) as { items: readonly Row[] }
+  assert.deepEqual(
+    items.map(({ status_code: status }) => status),
+    [200],
+  )
+}
+
+/** The archive holds a successful attempt of each, also of those before the move. */
+async function succeeded(size: Size, trail: Installation, jobs: readonly string[]): Promise<void> {
+  await eventually(`${jobs.length} jobs succeed`, WAIT_MS, () => {
+    const told = deliveredJobs(size.rows(trail.home))
+    return Promise.resolve(jobs.every((job) => told.has(job)) ? true : null)
+  })
+}
+
+async function addsUp(trail: Installation): Promise<void> {
+  let report = ''
+  await eventually('the report adds up', WAIT_MS, async () => {
+    const { code, stdout, stderr } = await trail.cli('report', '--url', trail.url)
+    report = stdout + stderr
+    return code === 0 ? true : null
+  }).catch((error: unknown) => {
+    throw new Error(report, { cause: error })
+  })
+}
+
+function bodyOf(name: string): string {
+  return JSON.stringify({ name })
+}
+
+async function send(url: string, names: readonly string[]): Promise<readonly string[]> {
+  const ids: string[] = []
+  for (const name of names) {
+    const body = bodyOf(name)
+    const headers = {
+      'x-hub-signature-256': `sha256=${createHmac('sha256', SECRET).update(body).digest('hex')}`,
+      'x-github-event': 'ping',
+      'x-github-delivery': name,
+    }
+    const response = await fetch(`${url}/webhooks/github`, { method: 'POST', body, headers })
+    assert.equal(response.status, 200)
+    ids.push(((await response.json()) as { event_id: string }).event_id)
+  }
+  return ids
+}
+
+function idsOf(receiver: Receiver, handler: string): readonly string[] {
+  return receiver.requests
+    .filter(({ path }) => path === `/${handler}`)
+    .map(({ headers }) => String(headers['x-hooktrail-event-id']))
+}
+
+async function received(receiver: Receiver, handler: string, ids: readonly string[]): Promise<void> {
+  await eventually(`${handler} gets what was sent`, WAIT_MS, () => {
+    const seen = new Set(idsOf(receiver, handler))
+    return Promise.resolve(ids.every((id) => seen.has(id)) ? true : null)
+  })
+}
