@@ -65,20 +65,23 @@ export async function describeMove(options: MoveOptions): Promise<void> {
   say('  mark the old side, which then no longer starts')
 }
 
-/** @throws STORE_MOVED where the new side is whole */
+/** @throws STORE_MOVED where the new side is whole, MOVE_SOURCE_RUNNING */
 export async function cancelMove(options: MoveOptions): Promise<void> {
   await using opened = new AsyncDisposableStack()
   const { source, target, isOneDatabase } = await openSides(options, opened)
-  await prepareSchema(source)
+  await lockMoves(source, opened)
   const mark = await readMark(source.database)
+  if (mark?.side !== 'source') {
+    options.say('nothing to cancel')
+    return
+  }
   const there = isOneDatabase ? null : await readMark(target.database)
-  const isOurs = there !== null && there.moveId === mark?.moveId
-  if (mark?.isWhole === true || (isOurs && there.isWhole))
-    throw new HooktrailError('STORE_MOVED', { to: mark?.place ?? '' })
+  const isOurs = there?.moveId === mark.moveId
+  if (mark.isWhole || (isOurs && there.isWhole)) throw new HooktrailError('STORE_MOVED', { to: mark.place })
   // The new side first: a crash in between leaves the old one marked, and this is run again.
-  if (isOurs) await clearMark(target.database, there.moveId)
-  if (mark !== null) await clearMark(source.database, mark.moveId)
-  options.say(mark === null ? 'nothing to cancel' : 'cancelled: the old side may start again')
+  if (isOurs) await clearMark(target.database, mark.moveId)
+  await clearMark(source.database, mark.moveId)
+  options.say('cancelled: the old side may start again')
 }
 
 /** Null where nothing is left to do, which it says. */
