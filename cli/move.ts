@@ -6,7 +6,7 @@ import { Command } from 'commander'
 import { createLogger } from '../adapters/system/logger.ts'
 import { homeOf, loadConfig } from './composition/load-config.ts'
 import type { MoveOptions } from './moving/move-sides.ts'
-import { cancelMove, describeMove, runMove } from './moving/run-move.ts'
+import { cancelMove, copyAhead, describeMove, runMove } from './moving/run-move.ts'
 import { catchStop } from './stop-request.ts'
 
 const EXIT_STOPPED = 130
@@ -16,6 +16,7 @@ interface MoveFlags {
   readonly to: string
   readonly dryRun?: boolean
   readonly cancel?: boolean
+  readonly archiveOnly?: boolean
 }
 
 export function moveCommand(): Command {
@@ -24,11 +25,15 @@ export function moveCommand(): Command {
     .requiredOption('--to <file>', 'configuration of the new size')
     .option('--from <file>', 'configuration that it runs with now', 'hooktrail.yaml')
     .option('--dry-run', 'check both sides and say what would be done')
+    .option(
+      '--archive-only',
+      'copy what is archived so far, while the old side runs: the move itself is shorter then',
+    )
     .option('--cancel', 'take an unfinished move back: the old side may start again')
     .addHelpText(
       'after',
       `
-Stop every process first; where the old side has a Postgres of its own, run it with the same HOOKTRAIL_HOME. It may be
+Stop every process first (not for --archive-only); where the old side has a Postgres of its own, run it with the same HOOKTRAIL_HOME. It may be
 killed and run again at any point. Afterwards start hooktrail with the new configuration: the old one is refused.
 
 Examples:
@@ -41,7 +46,8 @@ Exit codes: 0 moved, or there is nothing left to do, 66 an archive cannot be use
     .action(run)
 }
 
-async function run({ from, to, dryRun = false, cancel = false }: MoveFlags): Promise<void> {
+async function run(flags: MoveFlags): Promise<void> {
+  const { from, to } = flags
   using stop = catchStop()
   const options: MoveOptions = {
     from: loadConfig({ config: from }).config,
@@ -54,10 +60,16 @@ async function run({ from, to, dryRun = false, cancel = false }: MoveFlags): Pro
     signal: stop.signal,
   }
   try {
-    await (cancel ? cancelMove(options) : dryRun ? describeMove(options) : runMove(options))
+    await taskOf(flags)(options)
   } catch (error) {
     if (!stop.signal.aborted) throw error
     console.error('hooktrail move was stopped: run it again, and it goes on where it was')
     process.exitCode = EXIT_STOPPED
   }
+}
+
+function taskOf({ cancel, dryRun, archiveOnly }: MoveFlags): (options: MoveOptions) => Promise<void> {
+  if (cancel === true) return cancelMove
+  if (dryRun === true) return describeMove
+  return archiveOnly === true ? copyAhead : runMove
 }

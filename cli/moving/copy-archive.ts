@@ -54,6 +54,7 @@ export async function copyArchive(copy: ArchiveCopy, signal: AbortSignal): Promi
   )
   // All have ended before the folder goes.
   await Promise.allSettled(workers)
+  await missing.return()
   await rm(spoolDirectory, { recursive: true, force: true })
   await Promise.all(workers)
   return { objects, bytes }

@@ -53,7 +53,7 @@ export async function openSides(options: MoveOptions, opened: AsyncDisposableSta
   return {
     ...{ source, target, isOneDatabase },
     isOneLog: isOneDatabase && source.log.driver === target.log.driver,
-    isOneArchive: archiveOf(source) === archiveOf(target),
+    isOneArchive: isSameArchive(source, target),
     place: placeOf(target),
   }
 }
@@ -93,7 +93,13 @@ async function areOneDatabase(source: Context, target: Context): Promise<boolean
   return (await databaseIdentity(source.database)) === (await databaseIdentity(target.database))
 }
 
-function archiveOf({ config, home }: Context): string {
+type ArchiveSide = Parameters<typeof folderOf>[0]
+
+export function isSameArchive(source: ArchiveSide, target: ArchiveSide): boolean {
+  return archiveOf(source) === archiveOf(target)
+}
+
+function archiveOf({ config, home }: ArchiveSide): string {
   const { s3 } = config.archive
   return s3 === null
     ? resolve(folderOf({ config, home }))

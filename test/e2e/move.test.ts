@@ -127,6 +127,11 @@ async function liveBefore(place: Place): Promise<Left> {
   )
   await received(receiver, 'quick', [deadId, ...ids])
   await received(receiver, 'failing', [deadId, ...ids])
+  const copied = await runCli(
+    ['move', '--from', place.files.from, '--to', place.files.to, '--archive-only'],
+    place.env,
+  )
+  assert.equal(copied.code, 0, copied.stderr)
   const untoldId = await endWithUntoldAttempt(trail, receiver)
   return { ids: [deadId, ...ids, untoldId], deadId, untoldId }
 }
