@@ -5,11 +5,14 @@
 import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
 import { databaseIdentity } from '../../adapters/postgres/move/store-contents.ts'
+import { archivePrivateKeyPath } from '../../adapters/system/key-files.ts'
+import { readSecretFile } from '../../adapters/system/secret-file.ts'
+import { GENESIS_KEY } from '../../core/archive/keys.ts'
 import type { Config, Settings } from '../../core/config/config.ts'
 import { archiveLocation } from '../../core/config/warn-config.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { Logger } from '../../core/log.ts'
-import { folderOf } from '../composition/archive-stores.ts'
+import { archiveReader, folderOf } from '../composition/archive-stores.ts'
 import { openContext, type Context } from '../composition/context.ts'
 import { archiveSigner } from '../composition/open-archiver.ts'
 
@@ -48,6 +51,7 @@ export async function openSides(options: MoveOptions, opened: AsyncDisposableSta
   const target = opened.use(
     await openContext({ ...shared, config: to, processId: randomUUID(), postgres }).catch(nameKey),
   )
+  await refuseMissingKey(source, signal)
   await refuseOtherKeys(source, target)
   const isOneDatabase = await areOneDatabase(source, target)
   return {
@@ -80,6 +84,18 @@ function nameKey(error: unknown): never {
       error,
     )
   throw error
+}
+
+/** The archiver makes its key at first use: on a machine without it that would be another one. */
+async function refuseMissingKey(source: Context, signal: AbortSignal): Promise<void> {
+  if (source.config.archive.signingKey !== null) return
+  const file = archivePrivateKeyPath(source.home)
+  if ((await readSecretFile(file)) !== null) return
+  await using opened = new AsyncDisposableStack()
+  const archive = await archiveReader(source, opened, signal)()
+  if (archive === null || (await archive.head(GENESIS_KEY)) === null) return
+  const reason = `there is no ${file}: run it where the archiver runs`
+  throw new HooktrailError('MOVE_KEY_DIFFERS', { key: 'archive.signing_key', reason })
 }
 
 async function refuseOtherKeys(source: Context, target: Context): Promise<void> {

@@ -18,7 +18,6 @@ import {
   HOOKTRAIL,
   runCli,
   startInstallation,
-  type CliResult,
   type Installation,
 } from '../support/installation.ts'
 import { startReceiver, type Receiver } from '../support/receiver.ts'
@@ -68,7 +67,7 @@ for (const { from, to, isKilled } of MOVES)
     const receiver = opened.use(await startReceiver())
     const place = await preparePlace({ folder, receiver, size, isOneBox: from === 'one box' })
     const left = await liveBefore(place)
-    if (place.isOneBox) await refusesOtherKey(place)
+    if (isKilled) await refusesOtherKey(place)
     const more = isKilled ? await breaksAndTakesBack(place) : []
     await moves(place)
     await goesOn(place, { ...left, ids: [...left.ids, ...more] })
@@ -127,13 +126,19 @@ async function liveBefore(place: Place): Promise<Left> {
   )
   await received(receiver, 'quick', [deadId, ...ids])
   await received(receiver, 'failing', [deadId, ...ids])
-  const copied = await runCli(
-    ['move', '--from', place.files.from, '--to', place.files.to, '--archive-only'],
-    place.env,
-  )
-  assert.equal(copied.code, 0, copied.stderr)
+  await movesNothingYet(place)
   const untoldId = await endWithUntoldAttempt(trail, receiver)
   return { ids: [deadId, ...ids, untoldId], deadId, untoldId }
+}
+
+/** While the old side runs its archive can be copied ahead, and that is all. */
+async function movesNothingYet({ files, env }: Place): Promise<void> {
+  const args = ['move', '--from', files.from, '--to', files.to]
+  const copied = await runCli([...args, '--archive-only'], env)
+  assert.equal(copied.code, 0, copied.stderr)
+  const refused = await runCli(args, env)
+  assert.equal(refused.code, EXIT.unavailable, refused.stderr)
+  assert.match(refused.stderr, /STORE_HOME_LOCKED|MOVE_SOURCE_RUNNING/)
 }
 
 function startOld({ folder, port, size, ...place }: Place): Promise<Installation> {
@@ -170,12 +175,16 @@ async function refusesOtherKey(place: Place): Promise<void> {
   const { code, stderr } = await runCli(['move', '--from', files.from, '--to', to], env)
   assert.equal(code, EXIT.config, stderr)
   assert.match(stderr, /MOVE_KEY_DIFFERS/)
+  const described = await runCli(['move', '--from', files.from, '--to', files.to, '--dry-run'], env)
+  assert.equal(described.code, 0, described.stdout + described.stderr)
+  assert.match(described.stdout, /would move to Postgres/)
 }
 
 /** Killed behind the copied archive and taken back, the old side goes on, archive and all; then killed before the store. */
 async function breaksAndTakesBack(place: Place): Promise<readonly string[]> {
   const { files, env } = place
   await killMoveAt(place, 'objects, ')
+  await refusesBothSides(place)
   const cancelled = await runCli(['move', '--from', files.from, '--to', files.to, '--cancel'], env)
   assert.equal(cancelled.code, 0, cancelled.stderr)
   await using trail = await startOld(place)
@@ -186,7 +195,7 @@ async function breaksAndTakesBack(place: Place): Promise<readonly string[]> {
   return ids
 }
 
-/** SIGKILL as soon as the line is told; neither side starts then. */
+/** SIGKILL as soon as the line is told. */
 async function killMoveAt({ files, env }: Place, line: string): Promise<void> {
   const child = spawn(HOOKTRAIL, ['move', '--from', files.from, '--to', files.to], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -201,6 +210,9 @@ async function killMoveAt({ files, env }: Place, line: string): Promise<void> {
     })
   await once(child, 'close')
   assert.equal(child.signalCode, 'SIGKILL', told)
+}
+
+async function refusesBothSides({ files, env }: Place): Promise<void> {
   for (const file of [files.from, files.to]) {
     const { code, stderr } = await runCli(['start', '-c', file], env)
     assert.equal(code, EXIT.unavailable, stderr)
@@ -209,12 +221,7 @@ async function killMoveAt({ files, env }: Place, line: string): Promise<void> {
 }
 
 async function moves({ files, env }: Place): Promise<void> {
-  const move = (...flags: readonly string[]): Promise<CliResult> =>
-    runCli(['move', '--from', files.from, '--to', files.to, ...flags], env)
-  const described = await move('--dry-run')
-  assert.equal(described.code, 0, described.stdout + described.stderr)
-  assert.match(described.stdout, /would move to Postgres/)
-  const moved = await move()
+  const moved = await runCli(['move', '--from', files.from, '--to', files.to], env)
   assert.equal(moved.code, 0, moved.stdout + moved.stderr)
   const old = await runCli(['start', '-c', files.from], env)
   assert.equal(old.code, EXIT.unavailable, old.stderr)

@@ -56,7 +56,8 @@ export async function markSource(database: Database, mark: NewMark, closesLog: b
     await transaction.query("UPDATE store SET state = 'recovering'")
     if (closesLog)
       await transaction.query(
-        `CREATE OR REPLACE TRIGGER log_closed BEFORE UPDATE OF next_offset ON log_partitions
+        `DROP TRIGGER IF EXISTS log_closed ON log_partitions;
+         CREATE TRIGGER log_closed BEFORE UPDATE OF next_offset ON log_partitions
            FOR EACH STATEMENT EXECUTE FUNCTION refuse_append()`,
       )
   })
