@@ -8,7 +8,7 @@ import { databaseIdentity } from '../../adapters/postgres/move/store-contents.ts
 import { archivePrivateKeyPath } from '../../adapters/system/key-files.ts'
 import { readSecretFile } from '../../adapters/system/secret-file.ts'
 import { GENESIS_KEY } from '../../core/archive/keys.ts'
-import type { Config, Settings } from '../../core/config/config.ts'
+import type { Settings } from '../../core/config/config.ts'
 import { archiveLocation } from '../../core/config/warn-config.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { Logger } from '../../core/log.ts'
@@ -39,6 +39,8 @@ export interface Sides {
   readonly isOneArchive: boolean
   /** The new side, for people. */
   readonly place: string
+  /** Of the new side, for people. */
+  readonly database: string
 }
 
 /** @throws MOVE_UNSUPPORTED, MOVE_KEY_DIFFERS, and what opening throws */
@@ -59,6 +61,7 @@ export async function openSides(options: MoveOptions, opened: AsyncDisposableSta
     isOneLog: isOneDatabase && source.log.driver === target.log.driver,
     isOneArchive: isSameArchive(source, target),
     place: placeOf(target),
+    database: databaseText(target),
   }
 }
 
@@ -122,18 +125,18 @@ function archiveOf({ config, home }: ArchiveSide): string {
     : JSON.stringify([s3.endpoint, s3.bucket, s3.prefix])
 }
 
-function placeOf({ config, home }: Context): string {
+function placeOf({ config, home }: Pick<Context, 'config' | 'home'>): string {
   const log = config.log.kafka === null ? 'its log there' : `Kafka ${config.log.kafka.brokers.join(', ')}`
   return [
-    databaseText(config, home),
+    databaseText({ config, home }),
     log,
     `archive ${archiveLocation(config.archive, folderOf({ config, home }))}`,
   ].join('; ')
 }
 
 /** Without user and password. */
-function databaseText({ database }: Config, home: string): string {
-  if (database.url === null) return `its own Postgres in ${home}`
-  const url = URL.parse(database.url)
+function databaseText({ config, home }: Pick<Context, 'config' | 'home'>): string {
+  if (config.database.url === null) return `its own Postgres in ${home}`
+  const url = URL.parse(config.database.url)
   return url === null ? 'Postgres' : `Postgres ${url.host}${url.pathname}`
 }

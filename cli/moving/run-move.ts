@@ -86,13 +86,14 @@ export async function copyAhead({ from, to, home, logger, say, signal }: MoveOpt
 /** @throws STORE_MOVED where the new side is whole, MOVE_SOURCE_RUNNING */
 export async function cancelMove(options: MoveOptions): Promise<void> {
   await using opened = new AsyncDisposableStack()
-  const { source, target, isOneDatabase } = await openSides(options, opened)
+  const { source, target, isOneDatabase, database } = await openSides(options, opened)
   await lockMoves(source, opened)
   const mark = await readMark(source.database)
   if (mark?.side !== 'source') {
     options.say('nothing to cancel')
     return
   }
+  refuseOtherTarget(mark, database)
   const there = isOneDatabase ? null : await readMark(target.database)
   const isOurs = there?.moveId === mark.moveId
   if (mark.isWhole || (isOurs && there.isWhole)) throw new HooktrailError('STORE_MOVED', { to: mark.place })
@@ -106,7 +107,7 @@ export async function cancelMove(options: MoveOptions): Promise<void> {
 async function openMove(options: MoveOptions, opened: AsyncDisposableStack): Promise<Move | null> {
   const { say, signal } = options
   const sides = await openSides(options, opened)
-  const { source, target, isOneDatabase, isOneLog, isOneArchive, place } = sides
+  const { source, target, isOneDatabase, isOneLog, isOneArchive, place, database } = sides
   if (isOneLog && isOneArchive) {
     say('nothing to move: log, database and archive are the same')
     return null
@@ -116,7 +117,7 @@ async function openMove(options: MoveOptions, opened: AsyncDisposableStack): Pro
   const mark = await readMark(source.database)
   const there = isOneDatabase ? null : await readMark(target.database)
   const targetMark = there !== null && there.moveId === mark?.moveId ? there : null
-  if (await isOver({ source, mark, targetMark, place })) {
+  if (await isOver({ source, mark, targetMark, place, database })) {
     say(`moved already: it goes on at ${place}`)
     return null
   }
@@ -136,12 +137,12 @@ async function lockMoves({ database }: Context, opened: AsyncDisposableStack): P
     throw new HooktrailError('MOVE_SOURCE_RUNNING', { side: 'another hooktrail move' })
 }
 
-interface Marks extends Pick<Move, 'source' | 'targetMark' | 'place'> {
+interface Marks extends Pick<Move, 'source' | 'targetMark' | 'place' | 'database'> {
   readonly mark: MoveMark | null
 }
 
 /** A crash between the two last marks is mended here. @throws STORE_MOVED where it went elsewhere */
-async function isOver({ source, mark, targetMark, place }: Marks): Promise<boolean> {
+async function isOver({ source, mark, targetMark, place, database }: Marks): Promise<boolean> {
   if (targetMark?.isWhole === true && mark !== null) {
     await markWhole(source.database, mark.moveId, 'source')
     return true
@@ -150,18 +151,24 @@ async function isOver({ source, mark, targetMark, place }: Marks): Promise<boole
   if (mark.side === 'source' && mark.isWhole) throw new HooktrailError('STORE_MOVED', { to: mark.place })
   if (mark.side === 'target' && !mark.isWhole)
     throw new HooktrailError('STORE_MOVE_UNFINISHED', { to: mark.place })
+  if (mark.side === 'source') refuseOtherTarget(mark, database)
   return mark.side === 'target' && mark.place === place
 }
 
-async function begin({ source, target, moveId, targetMark, place, ...move }: Move): Promise<void> {
-  const mark = { moveId, place, logDriver: target.log.driver }
+/** Whether the move is whole is known in the database that it went to. @throws STORE_MOVE_UNFINISHED */
+function refuseOtherTarget(mark: MoveMark, database: string): void {
+  if (mark.database !== database) throw new HooktrailError('STORE_MOVE_UNFINISHED', { to: mark.place })
+}
+
+async function begin({ source, target, moveId, place, database, ...move }: Move): Promise<void> {
+  const mark = { moveId, place, database, logDriver: target.log.driver }
   move.say(`moving to ${place}`)
   await markSource(source.database, mark, !move.isOneLog)
   // Who started a moment before the mark.
   await refuseRunning(source, 'old')
   if (move.isOneDatabase) return
   await prepareSchema(target)
-  if (targetMark === null) await markTarget(target.database, mark)
+  await markTarget(target.database, mark)
 }
 
 /** From here on everything that the log holds is planned, and lies in the archive under a signature. */

@@ -7,8 +7,9 @@ CREATE TABLE moves (
   is_whole       boolean NOT NULL DEFAULT false,
   -- Of the larger size: where the log goes on.
   log_driver     text NOT NULL,
-  -- The larger size, for people.
+  -- The larger size, for people; its database is what the two sides of one move agree on.
   place          text NOT NULL,
+  database       text NOT NULL,
   began_at       timestamptz NOT NULL DEFAULT now()
 );
 

@@ -32,7 +32,12 @@ import {
 import { outboxRows } from '../support/outbox-rows.ts'
 import { createTestDatabase, silentLogger } from '../support/postgres.ts'
 
-const MOVE = { moveId: '6f2d3c0e-0000-4000-8000-000000000001', logDriver: 'kafka', place: 'there' } as const
+const MOVE = {
+  moveId: '6f2d3c0e-0000-4000-8000-000000000001',
+  logDriver: 'kafka',
+  place: 'there',
+  database: 'db',
+} as const
 const OTHER_MOVE = '6f2d3c0e-0000-4000-8000-000000000002'
 
 interface Stage extends AsyncDisposable {
@@ -173,6 +178,8 @@ test('a mark closes the log and ends takes until it is taken back, and is of one
   await markSource(database, MOVE, true)
   await markSource(database, { ...MOVE, moveId: OTHER_MOVE }, true)
   assert.equal((await readMark(database))?.moveId, MOVE.moveId)
+  await markSource(database, { ...MOVE, place: 'corrected' }, true)
+  assert.equal((await readMark(database))?.place, 'corrected')
   await assert.rejects(append(), { code: 'LOG_UNAVAILABLE' })
   assert.deepEqual(await take(store), [])
   await clearMark(database, OTHER_MOVE)

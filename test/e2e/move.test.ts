@@ -11,7 +11,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { Client } from 'pg'
 import { deliveredJobs } from '../support/archive-reader.ts'
+import { endWithTests } from '../support/child-processes.ts'
 import {
   eventually,
   freePort,
@@ -106,7 +108,8 @@ function tail({ receiver }: Place): string {
   const handlers = HANDLERS.map(
     (name) => `  ${name}: { source: github, url: '${receiver.url}/${name}', allow_private: true }`,
   )
-  return `delivery: { timeout: 10s, default_retry: { max: 100, backoff: [1s] } }
+  return `delivery: { timeout: 60s, default_retry: { max: 1000, backoff: [2s] } }
+worker: { drain_timeout: 60s }
 sources: { github: { verify: github, secrets: ['${SECRET}'] } }
 handlers:\n${handlers.join('\n')}\n`
 }
@@ -180,10 +183,13 @@ async function refusesOtherKey(place: Place): Promise<void> {
   assert.match(described.stdout, /would move to Postgres/)
 }
 
-/** Killed behind the copied archive and taken back, the old side goes on, archive and all; then killed before the store. */
+/** Broken off while it copies the store and taken back, the old side goes on, archive and all; then broken off again. */
 async function breaksAndTakesBack(place: Place): Promise<readonly string[]> {
-  const { files, env } = place
-  await killMoveAt(place, 'objects, ')
+  const { files, env, size } = place
+  const [, url = ''] = /^database: \{ url: '(.*)' \}$/m.exec(size.config) ?? []
+  const migrated = await runCli(['store', 'migrate', '--url', url], env)
+  assert.equal(migrated.code, 0, migrated.stderr)
+  await killWhileItCopies(place, url)
   await refusesBothSides(place)
   const cancelled = await runCli(['move', '--from', files.from, '--to', files.to, '--cancel'], env)
   assert.equal(cancelled.code, 0, cancelled.stderr)
@@ -191,25 +197,35 @@ async function breaksAndTakesBack(place: Place): Promise<readonly string[]> {
   const ids = await send(trail.url, ['taken-back'])
   await received(place.receiver, 'quick', ids)
   assert.equal(await trail.stop(), 0, trail.output())
-  await killMoveAt(place, 'copying the store')
+  await killWhileItCopies(place, url)
   return ids
 }
 
-/** SIGKILL as soon as the line is told. */
-async function killMoveAt({ files, env }: Place, line: string): Promise<void> {
+/** SIGKILL in the transaction that makes the new side whole: a lock holds it there. */
+async function killWhileItCopies({ files, env }: Place, url: string): Promise<void> {
+  await using opened = new AsyncDisposableStack()
+  const client = new Client(url)
+  await client.connect()
+  opened.defer(() => client.end())
+  await client.query('BEGIN; LOCK TABLE hooktrail.relay_positions IN ACCESS EXCLUSIVE MODE')
   const child = spawn(HOOKTRAIL, ['move', '--from', files.from, '--to', files.to], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env,
     detached: true,
   })
+  endWithTests(child)
   let told = ''
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => {
       told += chunk.toString()
-      if (told.includes(line)) process.kill(-(child.pid ?? 0), 'SIGKILL')
     })
-  await once(child, 'close')
-  assert.equal(child.signalCode, 'SIGKILL', told)
+  const closed = once(child, 'close')
+  await eventually('it copies the store', WAIT_MS, () => {
+    assert.equal(child.exitCode, null, told)
+    return Promise.resolve(told.includes('copying the store') ? true : null)
+  })
+  process.kill(-(child.pid ?? 0), 'SIGKILL')
+  await closed
 }
 
 async function refusesBothSides({ files, env }: Place): Promise<void> {
@@ -226,6 +242,9 @@ async function moves({ files, env }: Place): Promise<void> {
   const old = await runCli(['start', '-c', files.from], env)
   assert.equal(old.code, EXIT.unavailable, old.stderr)
   assert.match(old.stderr, /STORE_MOVED/)
+  const again = await runCli(['move', '--from', files.from, '--to', files.to], env)
+  assert.equal(again.code, 0, again.stderr)
+  assert.match(again.stdout, /^moved already/)
 }
 
 async function goesOn(place: Place, left: Left): Promise<void> {

@@ -16,12 +16,14 @@ export interface MoveMark {
   readonly logDriver: LogDriver
   /** The larger size, for people. */
   readonly place: string
+  /** Of the larger size: whether a move is whole is known there. */
+  readonly database: string
 }
 
-type NewMark = Pick<MoveMark, 'moveId' | 'logDriver' | 'place'>
+type NewMark = Pick<MoveMark, 'moveId' | 'logDriver' | 'place' | 'database'>
 
-const MARK =
-  'SELECT move_id::text AS "moveId", side, is_whole AS "isWhole", log_driver AS "logDriver", place FROM moves'
+const MARK = `SELECT move_id::text AS "moveId", side, is_whole AS "isWhole", log_driver AS "logDriver", place, database
+                FROM moves`
 
 /** Also where hooktrail has never been, or an earlier version was. */
 export async function readMark(database: Queryable): Promise<MoveMark | null> {
@@ -42,22 +44,26 @@ export async function refuseMoved(database: Queryable, driver: LogDriver): Promi
   if (side === 'source' || logDriver !== driver) throw new HooktrailError('STORE_MOVED', { to: place })
 }
 
-/** Marks the old side, in place of a move that brought it here. With `closesLog` nothing is appended any more when it resolves. */
+/**
+ * Marks the old side, in place of a move that brought it here; what the new side is like may be corrected until it is
+ * whole. With `closesLog` nothing is appended any more when it resolves.
+ */
 export async function markSource(database: Database, mark: NewMark, closesLog: boolean): Promise<void> {
   await database.transaction(async (transaction) => {
     await transaction.query(
-      `INSERT INTO moves (move_id, side, log_driver, place) VALUES ($1, 'source', $2, $3)
+      `INSERT INTO moves (move_id, side, log_driver, place, database) VALUES ($1, 'source', $2, $3, $4)
        ON CONFLICT (only_row) DO UPDATE SET move_id = excluded.move_id, side = 'source', is_whole = false,
-             log_driver = excluded.log_driver, place = excluded.place, began_at = now()
-        WHERE moves.side = 'target' AND moves.is_whole`,
-      [mark.moveId, mark.logDriver, mark.place],
+             log_driver = excluded.log_driver, place = excluded.place, database = excluded.database
+        WHERE (moves.side = 'target' AND moves.is_whole)
+           OR (moves.side = 'source' AND NOT moves.is_whole AND moves.move_id = excluded.move_id)`,
+      [mark.moveId, mark.logDriver, mark.place, mark.database],
     )
     // Nobody takes a job any more who was silent for so long that no connection of his was seen.
     await transaction.query("UPDATE store SET state = 'recovering'")
+    await transaction.query('DROP TRIGGER IF EXISTS log_closed ON log_partitions')
     if (closesLog)
       await transaction.query(
-        `DROP TRIGGER IF EXISTS log_closed ON log_partitions;
-         CREATE TRIGGER log_closed BEFORE UPDATE OF next_offset ON log_partitions
+        `CREATE TRIGGER log_closed BEFORE UPDATE OF next_offset ON log_partitions
            FOR EACH STATEMENT EXECUTE FUNCTION refuse_append()`,
       )
   })
@@ -66,8 +72,10 @@ export async function markSource(database: Database, mark: NewMark, closesLog: b
 /** The new side may not start until its mark is whole. @throws MOVE_TARGET_NOT_EMPTY where it has a mark of another move */
 export async function markTarget(database: Queryable, mark: NewMark): Promise<void> {
   await database.query(
-    `INSERT INTO moves (move_id, side, log_driver, place) VALUES ($1, 'target', $2, $3) ON CONFLICT DO NOTHING`,
-    [mark.moveId, mark.logDriver, mark.place],
+    `INSERT INTO moves (move_id, side, log_driver, place, database) VALUES ($1, 'target', $2, $3, $4)
+     ON CONFLICT (only_row) DO UPDATE SET log_driver = excluded.log_driver, place = excluded.place
+      WHERE moves.move_id = excluded.move_id AND NOT moves.is_whole`,
+    [mark.moveId, mark.logDriver, mark.place, mark.database],
   )
   const there = await readMark(database)
   if (there?.moveId !== mark.moveId)
