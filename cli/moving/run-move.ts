@@ -63,7 +63,7 @@ export async function describeMove(options: MoveOptions): Promise<void> {
   }
   if (!isOneArchive) say('  copy the archive')
   if (!isOneDatabase) say('  copy events, jobs, attempts, positions, dedup keys and audit')
-  say('  mark the old side, which then no longer starts')
+  if (!isOneDatabase || !isOneLog) say('  mark the old side, which then no longer starts')
 }
 
 /** What is archived so far, also while the old side runs: the move itself has less to copy then. @throws MOVE_TARGET_NOT_EMPTY */

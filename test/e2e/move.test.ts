@@ -12,6 +12,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { Client } from 'pg'
+import { startOwnPostgres } from '../../adapters/postgres/own-postgres.ts'
+import { systemClock } from '../../adapters/system/clock.ts'
 import { deliveredJobs } from '../support/archive-reader.ts'
 import { endWithTests } from '../support/child-processes.ts'
 import {
@@ -22,6 +24,7 @@ import {
   startInstallation,
   type Installation,
 } from '../support/installation.ts'
+import { silentLogger } from '../support/postgres.ts'
 import { startReceiver, type Receiver } from '../support/receiver.ts'
 import { orSkip } from '../support/services/local-process.ts'
 import { openSize, type Size } from '../support/sizes.ts'
@@ -72,6 +75,7 @@ for (const { from, to, isKilled } of MOVES)
     if (isKilled) await refusesOtherKey(place)
     const more = isKilled ? await breaksAndTakesBack(place) : []
     await moves(place)
+    if (place.isOneBox && !isKilled) await isOverWithoutLastMark(place)
     await goesOn(place, { ...left, ids: [...left.ids, ...more] })
     const { requests } = receiver
     context.diagnostic(`${requests.length} requests, ${size.rows(homeOf(place)).length} rows archived`)
@@ -236,15 +240,39 @@ async function refusesBothSides({ files, env }: Place): Promise<void> {
   }
 }
 
-async function moves({ files, env }: Place): Promise<void> {
+async function moves(place: Place): Promise<void> {
+  const { files, env } = place
   const moved = await runCli(['move', '--from', files.from, '--to', files.to], env)
   assert.equal(moved.code, 0, moved.stdout + moved.stderr)
+  await refusesOld(place, 'STORE_MOVED')
+  await movedAlready(place)
+}
+
+async function refusesOld({ files, env }: Place, error: string): Promise<void> {
   const old = await runCli(['start', '-c', files.from], env)
   assert.equal(old.code, EXIT.unavailable, old.stderr)
-  assert.match(old.stderr, /STORE_MOVED/)
+  assert.ok(old.stderr.includes(error), old.stderr)
+}
+
+async function movedAlready({ files, env }: Place): Promise<void> {
   const again = await runCli(['move', '--from', files.from, '--to', files.to], env)
   assert.equal(again.code, 0, again.stderr)
   assert.match(again.stdout, /^moved already/)
+}
+
+/** As after a crash between the copy of the store, which made the new side whole, and the mark of the old one. */
+async function isOverWithoutLastMark(place: Place): Promise<void> {
+  {
+    const own = { home: homeOf(place), clock: systemClock, logger: silentLogger }
+    await using postgres = await startOwnPostgres(own)
+    const client = new Client(postgres.url)
+    await client.connect()
+    await client.query('UPDATE hooktrail.moves SET is_whole = false')
+    await client.end()
+  }
+  await refusesOld(place, 'STORE_MOVE_UNFINISHED')
+  await movedAlready(place)
+  await refusesOld(place, 'STORE_MOVED')
 }
 
 async function goesOn(place: Place, left: Left): Promise<void> {
