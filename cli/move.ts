@@ -5,8 +5,9 @@
 import { Command } from 'commander'
 import { createLogger } from '../adapters/system/logger.ts'
 import { homeOf, loadConfig } from './composition/load-config.ts'
+import { copyAhead } from './moving/move-archive.ts'
 import type { MoveOptions } from './moving/move-sides.ts'
-import { cancelMove, copyAhead, describeMove, runMove } from './moving/run-move.ts'
+import { cancelMove, describeMove, runMove } from './moving/run-move.ts'
 import { catchStop } from './stop-request.ts'
 
 const EXIT_STOPPED = 130

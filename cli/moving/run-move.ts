@@ -5,8 +5,6 @@
  * truth and `cancelMove` brings it back, from then on the new one is.
  */
 import { randomUUID } from 'node:crypto'
-import { join, resolve } from 'node:path'
-import { archiveRest } from '../../archiver/archive-rest.ts'
 import { copyStore } from '../../adapters/postgres/move/copy-store.ts'
 import {
   clearMark,
@@ -16,16 +14,14 @@ import {
   readMark,
   type MoveMark,
 } from '../../adapters/postgres/move/move-marks.ts'
-import { systemClock } from '../../adapters/system/clock.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
-import { planRest, restOf } from '../../dispatcher/plan-rest.ts'
-import { archiveReader, openArchiveStore, openUnion } from '../composition/archive-stores.ts'
+import { restOf } from '../../dispatcher/plan-rest.ts'
 import type { Context } from '../composition/context.ts'
-import { archiverDeps } from '../composition/open-archiver.ts'
 import { identifyStore, prepareLog, prepareSchema } from '../composition/prepare-stores.ts'
-import { copyArchive, type CopiedObjects } from './copy-archive.ts'
 import { inspectTarget, refuseRunning } from './inspect-move.ts'
-import { isSameArchive, openSides, type MoveOptions, type Sides } from './move-sides.ts'
+import { moveArchive } from './move-archive.ts'
+import { openSides, type MoveOptions, type Sides } from './move-sides.ts'
+import { settleLog } from './settle-log.ts'
 
 /** Of one move at a time; released with its connection. */
 const MOVE_LOCK = 7_301_544_001n
@@ -43,7 +39,7 @@ export async function runMove(options: MoveOptions): Promise<void> {
   if (move === null) return
   await begin(move)
   if (!move.isOneLog) await settleLog(move)
-  if (!move.isOneArchive) await copyObjects(move)
+  if (!move.isOneArchive) await moveArchive(move)
   await goOver(move)
   sayAfter(move)
 }
@@ -64,23 +60,6 @@ export async function describeMove(options: MoveOptions): Promise<void> {
   if (!isOneArchive) say('  copy the archive')
   if (!isOneDatabase) say('  copy events, jobs, attempts, positions, dedup keys and audit')
   if (!isOneDatabase || !isOneLog) say('  mark the old side, which then no longer starts')
-}
-
-/** What is archived so far, also while the old side runs: the move itself has less to copy then. @throws MOVE_TARGET_NOT_EMPTY */
-export async function copyAhead({ from, to, home, logger, say, signal }: MoveOptions): Promise<void> {
-  await using opened = new AsyncDisposableStack()
-  const shared = { home: resolve(home), clock: systemClock, logger }
-  const [source, target] = [
-    { ...shared, config: from },
-    { ...shared, config: to },
-  ]
-  const archive = isSameArchive(source, target) ? null : await archiveReader(source, opened, signal)()
-  if (archive === null) {
-    say('nothing to copy')
-    return
-  }
-  const copy = { from: archive, to: await openArchiveStore(target, opened, signal) }
-  sayCopied(say, await copyArchive({ ...copy, spoolDirectory: spoolOf(shared.home) }, signal))
 }
 
 /** @throws STORE_MOVED where the new side is whole, MOVE_SOURCE_RUNNING */
@@ -169,40 +148,6 @@ async function begin({ source, target, moveId, place, database, ...move }: Move)
   if (move.isOneDatabase) return
   await prepareSchema(target)
   await markTarget(target.database, mark)
-}
-
-/** From here on everything that the log holds is planned, and lies in the archive under a signature. */
-async function settleLog({ source, say, signal }: Move): Promise<void> {
-  await using opened = new AsyncDisposableStack()
-  opened.use(await prepareLog(source))
-  const reading = opened.use(new AsyncDisposableStack())
-  const log = openUnion(source, reading, archiveReader(source, reading, signal))
-  say('planning what handlers are behind')
-  await planRest(source.config, { ...source, log }, signal)
-  say('archiving the rest of the log')
-  const archive = await openArchiveStore(source, opened, signal)
-  const { archiveId: rememberedArchiveId } = await identifyStore(source)
-  await archiveRest(source.config, await archiverDeps(source, { archive, rememberedArchiveId }), signal)
-}
-
-async function copyObjects({ source, target, say, signal }: Move): Promise<void> {
-  await using opened = new AsyncDisposableStack()
-  say('copying the archive')
-  const copy = {
-    from: await openArchiveStore(source, opened, signal),
-    to: await openArchiveStore(target, opened, signal),
-    spoolDirectory: spoolOf(source.home),
-  }
-  sayCopied(say, await copyArchive(copy, signal))
-}
-
-function sayCopied(say: MoveOptions['say'], { objects, bytes }: CopiedObjects): void {
-  say(`  ${objects} objects, ${bytes} bytes`)
-}
-
-/** Not that of archivers, which they sweep. */
-function spoolOf(home: string): string {
-  return join(home, 'moving')
 }
 
 async function goOver({ source, target, moveId, isOneDatabase, say }: Move): Promise<void> {
