@@ -4,7 +4,7 @@ import { sqlStateOf } from './database-error.ts'
 
 /** Raised by log_append (infra/sql/000001_log.sql) when a partition does not exist. */
 const NO_PARTITION = 'HT001'
-/** Raised once a move has closed the log (infra/sql/000004_moves.sql). */
+/** Raised once a move has closed the log (infra/sql/000006_moves.sql). */
 const CLOSED = 'HT003'
 
 export async function asLogError<T>(work: Promise<T>): Promise<T> {
