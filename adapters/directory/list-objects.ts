@@ -10,6 +10,10 @@ import type { ObjectHead } from '../../core/ports/archive-store.ts'
 import { TMP_FOLDER } from './object-path.ts'
 import { isMissing, storeError } from './store-error.ts'
 
+/** What stands in a name for bytes that are no UTF-8: the file cannot be asked for by it, and must not be passed over. */
+const NO_TEXT = '\ufffd'
+const NAMELESS = { size: 0, lastModifiedMs: 0, versionId: null, lock: null, notFile: 'name that is no text' }
+
 export interface ListRequest {
   readonly root: string
   readonly prefix: string
@@ -27,6 +31,10 @@ async function* walk(request: ListRequest, folder: string): AsyncGenerator<Objec
   for (const name of await sortedNames(request.root, folder)) {
     const key = folder + name
     if (!isWanted(key, request)) continue
+    if (name.includes(NO_TEXT)) {
+      yield { ...NAMELESS, key }
+      continue
+    }
     if (key.endsWith('/')) {
       yield* walk(request, key)
       continue

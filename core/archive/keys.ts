@@ -87,5 +87,6 @@ export function dataKeyParts(key: string): DataKeyName | null {
   if (topic === undefined || incarnation === undefined || partition === undefined || start === undefined)
     return null
   const folder = `segments/${topic}/${incarnation}/${partition}/`
-  return { folder, manifestKey: `${folder}${start}.note`, start: BigInt(start) }
+  const manifestKey = `${folder}${start}.note`
+  return isObjectKey(manifestKey) ? { folder, manifestKey, start: BigInt(start) } : null
 }

@@ -41,6 +41,8 @@ export class PlainFiles implements ReadableArchive {
         this.#report(key, String(error.details['found']))
       else if (isHooktrailError(error, 'ARCHIVE_DELETE_MARKER'))
         this.#findings.altered('delete-marker', key, 'it was deleted: a delete marker lies over it')
+      else if (isHooktrailError(error, 'ARCHIVE_OBJECT_TOO_LARGE'))
+        this.#findings.altered('note-invalid', key, 'it is larger than any note')
       else throw error
       return null
     }
