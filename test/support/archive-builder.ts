@@ -67,10 +67,10 @@ export class ArchiveBuilder {
     }))
   }
 
-  static async create(folder: string): Promise<ArchiveBuilder> {
-    const { privateKey } = generateKeyPairSync('ed25519')
+  /** @param signer of another builder, for a second history under its key */
+  static async create(folder: string, signer: NoteSigner = newSigner()): Promise<ArchiveBuilder> {
     const store = await openDirectoryStore(folder, { clock: fixedClock, logger: silentLogger })
-    const builder = new ArchiveBuilder(store, makeSigner(privateKey, 'hooktrail-test'))
+    const builder = new ArchiveBuilder(store, signer)
     await builder.#writeGenesis()
     return builder
   }
@@ -180,6 +180,11 @@ export class ArchiveBuilder {
   #iso(): string {
     return new Date(this.nowMs).toISOString()
   }
+}
+
+/** A key of the same name: what tells two of them apart is the key alone. */
+export function newSigner(): NoteSigner {
+  return makeSigner(generateKeyPairSync('ed25519').privateKey, 'hooktrail-test')
 }
 
 export function recordAt(offset: bigint): LogRecord {

@@ -13,6 +13,8 @@ export const scale = {
   logBatches: size(40, 2_000),
   /** Times that the database of the log is killed while appends are under way. */
   logKills: size(2, 20),
+  /** Single bytes that are changed anywhere below an archive, each judged by both verifiers. */
+  archiveFlips: size(20, 200),
   /** Times that an S3 server is killed while objects are created. */
   s3Kills: size(2, 20),
   /** Rounds of kill -9 over the whole process group and over the database alone. */

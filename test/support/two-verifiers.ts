@@ -1,0 +1,131 @@
+/**
+ * One archive judged twice: by the product and by the independent verifier in Python, as a process of its own. Both must
+ * say the same: the exit code, what was counted, and what is wrong with which object.
+ */
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { openDirectoryForReading } from '../../adapters/directory/directory-store.ts'
+import { parseVerifierKey } from '../../core/archive/signed-note.ts'
+import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
+import type { Checkpoint } from '../../core/archive/verify/checkpoint.ts'
+import { verifyArchive } from '../../core/archive/verify/verify-archive.ts'
+import type { VerifyLevel } from '../../core/archive/verify/verify-context.ts'
+import type { Python } from './services/python.ts'
+
+export const VERIFIER = new URL('../../tools/hooktrail_verify.py', import.meta.url).pathname
+const PROCESS_MS_MAX = 240_000
+
+export interface JudgeRequest {
+  readonly python: Python
+  readonly folder: string
+  /** Verifier key lines; null: none is pinned. */
+  readonly keys: readonly string[] | null
+  readonly nowMs: number
+  readonly checkpoint?: Checkpoint | null
+  readonly level?: VerifyLevel
+}
+
+export interface Judgement {
+  readonly exitCode: number
+  readonly records: string
+  readonly heartbeats: number
+  readonly manifests: number
+  /** `severity object`, sorted. Codes and texts are each verifier's own. */
+  readonly findings: readonly string[]
+}
+
+/** @returns what both say; asserts that it is the same */
+export async function judge(request: JudgeRequest): Promise<Judgement> {
+  const ours = await judgeOurs(request)
+  const theirs = await judgePython(request)
+  assert.deepEqual(theirs, ours, `${request.folder}: the verifiers disagree`)
+  return ours
+}
+
+async function judgeOurs(request: JudgeRequest): Promise<Judgement> {
+  const { folder, keys, nowMs, checkpoint = null, level = 2 } = request
+  try {
+    const report = await verifyArchive({
+      store: await openDirectoryForReading(folder),
+      keys: keys?.map(parseVerifierKey) ?? null,
+      nowMs,
+      checkpoint,
+      level,
+      signal: new AbortController().signal,
+    })
+    return judgementOf(report)
+  } catch (error) {
+    if (!isHooktrailError(error)) throw error
+    return unjudged(error.code === 'ARCHIVE_OTHER_KEY' ? 64 : 66)
+  }
+}
+
+async function judgePython(request: JudgeRequest): Promise<Judgement> {
+  const inputs = await mkdtemp(path.join(tmpdir(), 'two-verifiers-'))
+  try {
+    const { status, stdout } = await runVerifier(request.python, await argumentsOf(request, inputs))
+    if (stdout === '') return unjudged(status)
+    const report = parseReport(stdout)
+    assert.equal(status, report.exitCode)
+    return judgementOf(report)
+  } finally {
+    await rm(inputs, { recursive: true })
+  }
+}
+
+async function argumentsOf(
+  { folder, keys, nowMs, checkpoint = null, level = 2 }: JudgeRequest,
+  inputs: string,
+): Promise<readonly string[]> {
+  const given = [folder, '--json', '--level', String(level), '--now', new Date(nowMs).toISOString()]
+  if (keys !== null) {
+    await writeFile(path.join(inputs, 'keys'), `${keys.join('\n')}\n`)
+    given.push('--key', path.join(inputs, 'keys'))
+  }
+  if (checkpoint !== null) {
+    await writeFile(path.join(inputs, 'checkpoint'), JSON.stringify(checkpoint))
+    given.push('--checkpoint', path.join(inputs, 'checkpoint'))
+  }
+  return given
+}
+
+export function runVerifier(
+  python: Python,
+  given: readonly string[],
+): Promise<{ readonly status: number; readonly stdout: string; readonly stderr: string }> {
+  const { promise, resolve } = Promise.withResolvers<{ status: number; stdout: string; stderr: string }>()
+  // Isolated: no variable and no package of the caller decides.
+  execFile(
+    python.path,
+    ['-I', VERIFIER, ...given],
+    { timeout: PROCESS_MS_MAX, maxBuffer: 64 * 1024 * 1024 },
+    (error, stdout, stderr) => {
+      resolve({ status: error === null ? 0 : Number(error.code), stdout, stderr })
+    },
+  )
+  return promise
+}
+
+interface Report {
+  readonly exitCode: number
+  readonly records: string
+  readonly heartbeats: number
+  readonly manifests: number
+  readonly findings: readonly { readonly severity: string; readonly object: string }[]
+}
+
+function parseReport(text: string): Report {
+  return JSON.parse(text) as Report
+}
+
+function judgementOf({ exitCode, records, heartbeats, manifests, findings }: Report): Judgement {
+  const named = new Set(findings.map(({ severity, object }) => `${severity} ${object}`))
+  return { exitCode, records, heartbeats, manifests, findings: [...named].toSorted() }
+}
+
+function unjudged(exitCode: number): Judgement {
+  return { exitCode, records: '', heartbeats: 0, manifests: 0, findings: [] }
+}

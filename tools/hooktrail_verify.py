@@ -1,0 +1,1404 @@
+#!/usr/bin/env python3
+"""
+Verifies a hooktrail archive that lies in a folder, offline. Written from formats.md alone, by nobody's code but its own:
+what it and `hooktrail archive verify` agree on does not rest on one implementation. It reads; it never repairs.
+
+Needs Python 3.9 or newer and the package `cryptography` (Ed25519). For rows (level 2) of `jsonl.zst` it takes the first of
+these that there is: compression.zstd (Python 3.14), the packages zstandard or pyzstd, the program `zstd`; for `parquet` the
+package pyarrow. What is missing is said, with exit 66; nothing is judged by halves.
+
+    python3 hooktrail_verify.py FOLDER --key archive.pub [--checkpoint FILE] [--now TIME] [--level 0|1|2] [--json]
+
+Exit codes: 0 complete and intact, 1 altered or missing, 2 a gap or loss is declared, 3 stale or cut at the end, 4 the
+deletion lock is not in force, 64 not authenticated or usage, 66 nothing could be judged. Memory grows with partitions and
+with the names in one folder, never with the archive.
+"""
+
+import argparse
+import base64
+import binascii
+import datetime
+import errno
+import gzip
+import hashlib
+import importlib
+import io
+import json
+import os
+import re
+import shutil
+import stat
+import struct
+import subprocess
+import sys
+
+NOTE_BYTES_MAX = 64 * 1024 * 1024
+LINE_BYTES_MAX = 256 * 1024 * 1024
+CHUNK_BYTES = 256 * 1024
+FINDINGS_MAX = 1000
+SIGNATURES_MAX = 16
+GRACE_SECONDS_MIN = 300
+CLOCK_SKEW_MS = 300_000
+SAFE_INTEGER_MAX = 2**53 - 1
+ROWS_PER_BATCH = 1024
+
+EMPTY_ROOT = hashlib.sha256(b"").digest()
+GENESIS = "genesis.note"
+LOSSES = ("hole", "retention-loss", "topic-deleted", "log-travelled-back")
+HOUSEKEEPING = ("control", "aborted", "compacted")
+FORMATS = ("jsonl.zst", "jsonl.gz", "parquet")
+
+VERDICTS = {
+    0: "complete and intact",
+    1: "altered or missing",
+    2: "intact, and a gap or loss is declared",
+    3: "stale, or its end was cut",
+    4: "intact, and the deletion lock is not in force",
+    64: "self-consistent, not authenticated: no public key was given",
+}
+
+
+class Invalid(Exception):
+    """A note, document or row that cannot be believed: it becomes a finding."""
+
+
+class Unjudged(Exception):
+    """Verification cannot be done: it ends with this exit code and no verdict."""
+
+    def __init__(self, text, exit_code=66):
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+# --- Findings ---------------------------------------------------------------------------------------------------------
+
+
+class Findings:
+    """Bounded; the same code on the same object counts once."""
+
+    def __init__(self):
+        self.kept, self.dropped = [], 0
+        self._seen, self._severities = set(), set()
+
+    def add(self, severity, code, name, text, offset=None):
+        self._severities.add(severity)
+        name = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        if (code, name) in self._seen:
+            return
+        if len(self.kept) >= FINDINGS_MAX:
+            self.dropped += 1
+            return
+        self._seen.add((code, name))
+        finding = {"code": code, "severity": severity, "object": name, "text": text}
+        if offset is not None:
+            finding["offset"] = str(offset)
+        self.kept.append(finding)
+
+    def altered(self, code, name, text, offset=None):
+        self.add("altered", code, name, text, offset)
+
+    def exit_code(self, authenticated):
+        if "altered" in self._severities:
+            return 1
+        if "stale" in self._severities:
+            return 3
+        if not authenticated:
+            return 64
+        if "loss" in self._severities:
+            return 2
+        return 4 if "worm" in self._severities else 0
+
+
+# --- The folder -------------------------------------------------------------------------------------------------------
+
+
+def kind_of(mode):
+    for is_kind, name in (
+        (stat.S_ISREG, None),
+        (stat.S_ISLNK, "symlink"),
+        (stat.S_ISDIR, "folder"),
+        (stat.S_ISFIFO, "fifo"),
+        (stat.S_ISSOCK, "socket"),
+    ):
+        if is_kind(mode):
+            return name
+    return "device"
+
+
+class Folder:
+    """Objects under keys. Nothing is followed: what is no plain file is a finding and counts as absent."""
+
+    def __init__(self, root, findings):
+        self.root, self.findings = os.path.abspath(root), findings
+
+    def path(self, key):
+        return os.path.join(self.root, *key.split("/"))
+
+    def head(self, key):
+        """Status of a plain file, else None."""
+        try:
+            found = os.lstat(self.path(key))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except ValueError as error:  # a name that no file system can hold
+            raise Unjudged(f"{key}: {error}") from error
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return None
+            raise
+        kind = kind_of(found.st_mode)
+        if kind is None:
+            return found
+        self.findings.altered("not-a-file", key, f"a {kind} lies here, where only plain files belong")
+        return None
+
+    def open(self, key):
+        """The object as a binary file, or None."""
+        if self.head(key) is None:
+            return None
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        try:
+            return os.fdopen(os.open(self.path(key), flags), "rb")
+        except FileNotFoundError:
+            return None
+
+    def read(self, key):
+        """All bytes of a note or explaining file, or None."""
+        file = self.open(key)
+        if file is None:
+            return None
+        with file:
+            data = file.read(NOTE_BYTES_MAX + 1)
+        if len(data) <= NOTE_BYTES_MAX:
+            return data
+        self.findings.altered("note-invalid", key, "it is larger than any note")
+        return None
+
+    def list(self, prefix=""):
+        """Keys of plain files in byte order, lazily; one folder's names are held for each level."""
+        for key, mode in self._walk("", prefix):
+            kind = kind_of(mode)
+            if kind is None:
+                yield key
+            else:
+                self.findings.altered("not-a-file", key, f"a {kind} lies here, where only plain files belong")
+
+    def _walk(self, folder, prefix):
+        for name in self._names(folder):
+            key = folder + name
+            if not (key.startswith(prefix) or (key.endswith("/") and prefix.startswith(key))):
+                continue
+            if key.endswith("/"):
+                yield from self._walk(key, prefix)
+                continue
+            try:
+                yield key, os.lstat(self.path(key)).st_mode
+            except FileNotFoundError:
+                continue
+
+    def _names(self, folder):
+        """A folder sorts as its name with a slash; `tmp/` at the root belongs to the store."""
+        try:
+            with os.scandir(self.path(folder) if folder else self.root) as entries:
+                names = [entry.name + ("/" if entry.is_dir(follow_symlinks=False) else "") for entry in entries]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted((name for name in names if folder or name != "tmp/"), key=os.fsencode)
+
+
+# --- Keys of objects --------------------------------------------------------------------------------------------------
+
+OBJECT_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=+-]{0,254}(?:/[A-Za-z0-9_][A-Za-z0-9._=+-]{0,254})*")
+MANIFEST_KEY = re.compile(r"segments/[A-Za-z0-9._-]+/[0-9a-f]{8}/p[0-9]{5}/[0-9]{20}\.note")
+HEARTBEAT_KEY = re.compile(r"heartbeats/[0-9]{8}/([0-9]{12})\.note")
+DATA_KEY = re.compile(
+    r"data/topic=([A-Za-z0-9._-]+)/dt=[0-9-]{10}/hour=[0-9]{2}/([0-9a-f]{8})-(p[0-9]{5})-([0-9]{20})"
+    r"\.(jsonl\.zst|jsonl\.gz|parquet)"
+)
+
+
+def is_object_key(value):
+    return (
+        isinstance(value, str)
+        and len(value) <= 1024
+        and OBJECT_KEY.fullmatch(value) is not None
+        and not value.startswith("tmp/")
+    )
+
+
+def segment_folder(of):
+    return f"segments/{of['topic']}/{of['topic_id'][:8]}/p{of['partition']:05}/"
+
+
+def manifest_key(manifest):
+    return f"{segment_folder(manifest)}{int(manifest['first']):020}.note"
+
+
+def heartbeat_key(n):
+    return f"heartbeats/{n // 10000:08}/{n:012}.note"
+
+
+def data_name(key):
+    """(folder of its manifests, start, format), or None when no data object has such a name."""
+    found = DATA_KEY.fullmatch(key)
+    if found is None:
+        return None
+    topic, incarnation, partition, start, form = found.groups()
+    folder = f"segments/{topic}/{incarnation}/{partition}/"
+    return (folder, start, form) if is_object_key(f"{folder}{start}.note") else None
+
+
+def partition_name(of):
+    return f"{of['topic']}/{of['topic_id']}/{of['partition']}"
+
+
+def partition_order(of):
+    return (of["topic"], of["topic_id"], of["partition"])
+
+
+# --- Documents --------------------------------------------------------------------------------------------------------
+
+
+def pattern(expression):
+    compiled = re.compile(expression)
+    return lambda value: isinstance(value, str) and compiled.fullmatch(value) is not None
+
+
+def is_count(value):
+    return type(value) is int and 0 <= value <= SAFE_INTEGER_MAX
+
+
+def is_integer(value):
+    return type(value) is int and abs(value) <= SAFE_INTEGER_MAX
+
+
+def is_positive(value):
+    return is_count(value) and value > 0
+
+
+def is_boolean(value):
+    return type(value) is bool
+
+
+def is_text(value):
+    return isinstance(value, str) and len(value.encode("utf-16-le", "surrogatepass")) <= 2 * 1024
+
+
+TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
+
+
+def is_time(value):
+    if not isinstance(value, str) or TIME.fullmatch(value) is None:
+        return False
+    try:
+        milliseconds(value)
+    except ValueError:
+        return False
+    return True
+
+
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+
+
+def milliseconds(time):
+    then = datetime.datetime.strptime(time, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=datetime.timezone.utc)
+    return (then - EPOCH) // datetime.timedelta(milliseconds=1)
+
+
+def iso_time(ms):
+    then = EPOCH + datetime.timedelta(milliseconds=ms)
+    return then.strftime("%Y-%m-%dT%H:%M:%S.") + f"{then.microsecond // 1000:03}Z"
+
+
+def one_of(*values):
+    return lambda value: isinstance(value, str) and value in values
+
+
+def or_null(schema):
+    return lambda value: value is None or fits(schema, value)
+
+
+def is_file_table(value):
+    return isinstance(value, dict) and all(is_object_key(key) and is_sha256(hashed) for key, hashed in value.items())
+
+
+is_int64 = pattern("0|[1-9][0-9]{0,18}")
+is_signed64 = pattern("0|-?[1-9][0-9]{0,18}")
+is_sha256 = pattern("[0-9a-f]{64}")
+is_topic = pattern("[A-Za-z0-9._-]{1,249}")
+is_topic_id = pattern("[0-9a-f]{32}")
+is_format = one_of(*FORMATS)
+
+HEAD = {"format_version": 1, "archive_id": is_text, "created_at": is_time}
+PARTITION = {"topic": is_topic, "topic_id": is_topic_id, "partition": is_count}
+
+GENESIS_SCHEMA = {
+    **HEAD,
+    "kind": "genesis",
+    "cadence": {"active_seconds": is_positive, "idle_seconds": is_positive},
+    "root_key": is_text,
+    "files": is_file_table,
+    "format": is_format,
+}
+MANIFEST_SCHEMA = {
+    **HEAD,
+    **PARTITION,
+    "kind": "segment",
+    "first": is_int64,
+    "last": is_int64,
+    "next": is_int64,
+    "genesis": is_boolean,
+    "records": is_count,
+    "raw_bytes": is_int64,
+    "gaps": [{"from": is_int64, "to": is_int64, "reason": one_of(*HOUSEKEEPING, *LOSSES)}],
+    "min_timestamp_ms": or_null(is_signed64),
+    "max_timestamp_ms": or_null(is_signed64),
+    "data": or_null(
+        {
+            "key": is_object_key,
+            "version_id": or_null(is_text),
+            "size": is_count,
+            "sha256": is_sha256,
+            "format": is_format,
+            "schema": is_text,
+        }
+    ),
+    "merkle_root": is_sha256,
+    "leaves": is_count,
+    "previous": or_null(is_sha256),
+    "leader_epochs": [{"epoch": is_integer, "start": is_int64}],
+    "log_start": is_int64,
+    "high_watermark": is_int64,
+    "retention": or_null({"mode": one_of("governance", "compliance"), "until": is_time, "verified": is_boolean}),
+    "encryption": None,
+    "writer": is_text,
+    "adopted": is_boolean,
+}
+HEARTBEAT_SCHEMA = {
+    **HEAD,
+    "kind": "heartbeat",
+    "n": is_int64,
+    "previous": is_sha256,
+    "partitions": [
+        {
+            **PARTITION,
+            "from": is_int64,
+            "to": is_int64,
+            "head": or_null(is_sha256),
+            "running": None,
+            "log_start": is_int64,
+            "high_watermark": is_int64,
+        }
+    ],
+    "full": is_boolean,
+    "partition_root": is_sha256,
+    "manifests": [{"key": is_object_key, "sha256": is_sha256}],
+    "tree_size": is_int64,
+    "tree_root": is_sha256,
+    "tree_edge": [is_sha256],
+    "worm": one_of("off", "pass", "fail", "unproven"),
+    "clocks": {"own": is_time, "log": or_null(is_time), "store": or_null(is_time)},
+    "anchors": lambda value: value == [],
+    "writer": is_text,
+}
+CHECKPOINT_SCHEMA = {
+    "archive_id": lambda value: isinstance(value, str),
+    "heartbeat": or_null({name: (lambda value: isinstance(value, str)) for name in ("n", "sha256", "tree_size", "tree_root")}),
+    "heads": [
+        {
+            "topic": lambda value: isinstance(value, str),
+            "topic_id": lambda value: isinstance(value, str),
+            "partition": is_integer,
+            "next": pattern("[0-9]{1,19}"),
+            "head": lambda value: isinstance(value, str),
+        }
+    ],
+}
+# Fields that a document may leave out.
+OPTIONAL = {}
+
+
+def fits(schema, value):
+    if callable(schema):
+        return schema(value)
+    if isinstance(schema, dict):
+        if not isinstance(value, dict) or not value.keys() <= schema.keys():
+            return False
+        return all(fits(part, value[name]) if name in value else name in OPTIONAL for name, part in schema.items())
+    if isinstance(schema, list):
+        return isinstance(value, list) and all(fits(schema[0], item) for item in value)
+    return type(value) is type(schema) and value == schema
+
+
+def refuse_constant(name):
+    raise ValueError(f"{name} is no JSON")
+
+
+def read_json(text):
+    try:
+        return json.loads(text, parse_constant=refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise Invalid("not JSON") from error
+
+
+def canonical(value):
+    """RFC 8785 for what documents hold: no fractions, and names of ASCII letters."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def parse_document(text, schema):
+    document = read_json(text)
+    if not fits(schema, document):
+        raise Invalid("a field is missing, unknown or malformed")
+    if canonical(document) + "\n" != text:
+        raise Invalid("not one line of RFC 8785 JSON")
+    return document
+
+
+def parse_genesis(text):
+    return parse_document(text, GENESIS_SCHEMA)
+
+
+def parse_heartbeat(text):
+    heartbeat = parse_document(text, HEARTBEAT_SCHEMA)
+    if len(heartbeat["tree_edge"]) > 64:
+        raise Invalid("a field is missing, unknown or malformed")
+    return heartbeat
+
+
+def parse_manifest(text):
+    manifest = parse_document(text, MANIFEST_SCHEMA)
+    first, last = int(manifest["first"]), int(manifest["last"])
+    if last < first or int(manifest["next"]) != last + 1:
+        raise Invalid("first, last and next do not fit together")
+    due, missing = first, 0
+    for gap in manifest["gaps"]:
+        if int(gap["from"]) < due or int(gap["to"]) < int(gap["from"]):
+            raise Invalid("gaps overlap or are out of order")
+        due = int(gap["to"]) + 1
+        missing += due - int(gap["from"])
+    if due > last + 1:
+        raise Invalid("a gap reaches beyond the last offset")
+    if manifest["records"] + missing != last - first + 1:
+        raise Invalid("records and gaps do not cover the range")
+    if manifest["leaves"] != manifest["records"]:
+        raise Invalid("there is not one leaf for each record")
+    if (manifest["data"] is None) != (manifest["records"] == 0):
+        raise Invalid("records without data, or data without records")
+    return manifest
+
+
+# --- Signed notes -----------------------------------------------------------------------------------------------------
+
+VERIFIER_KEY = re.compile(r"([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+={0,2})")
+SIGNATURE_LINE = re.compile(r"\u2014 ([^\s+]+) ([A-Za-z0-9+/]+={0,2})")
+
+
+def decode_base64(encoded):
+    try:
+        data = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Invalid("not base64") from error
+    if base64.b64encode(data).decode() != encoded:
+        raise Invalid("not canonical base64")
+    return data
+
+
+class VerifierKey:
+    def __init__(self, line):
+        found = VERIFIER_KEY.fullmatch(line.strip())
+        if found is None:
+            raise Invalid("not a verifier key")
+        self.name, hash_hex, encoded = found.groups()
+        data = decode_base64(encoded)
+        if len(data) != 33 or data[0] != 1:
+            raise Invalid("not an Ed25519 verifier key")
+        self.key_hash = hashlib.sha256(self.name.encode() + b"\n" + data).digest()[:4]
+        if self.key_hash.hex() != hash_hex:
+            raise Invalid("the hash in the verifier key is wrong")
+        self._public, self._refused = ed25519(data[1:])
+
+    def __str__(self):
+        return f"{self.name}+{self.key_hash.hex()}"
+
+    def verifies(self, signature, message):
+        try:
+            self._public.verify(signature, message)
+        except self._refused:
+            return False
+        return True
+
+
+def ed25519(raw):
+    try:
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    except ImportError as error:
+        raise Unjudged("signatures need the Python package cryptography: pip install cryptography") from error
+    return Ed25519PublicKey.from_public_bytes(raw), InvalidSignature
+
+
+def split_note(data):
+    """(text, [(name, key hash, signature)])"""
+    split = data.rfind(b"\n\n")
+    if split < 0:
+        raise Invalid("no empty line before the signatures")
+    try:
+        whole = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Invalid("not UTF-8") from error
+    if not whole.endswith("\n"):
+        raise Invalid("no newline at the end")
+    if any(character < " " and character != "\n" for character in whole):
+        raise Invalid("control characters")
+    lines = data[split + 2 :].decode("utf-8")[:-1].split("\n")
+    if len(lines) > SIGNATURES_MAX:
+        raise Invalid("too many signatures")
+    return data[: split + 1].decode("utf-8"), [parse_signature(line) for line in lines]
+
+
+def parse_signature(line):
+    found = SIGNATURE_LINE.fullmatch(line)
+    if found is None:
+        raise Invalid("malformed signature line")
+    data = decode_base64(found.group(2))
+    if len(data) != 68:
+        raise Invalid("a signature of the wrong length")
+    return found.group(1), data[:4], data[4:]
+
+
+def note_text(data):
+    """Without any check of signatures."""
+    return split_note(data)[0]
+
+
+def open_note(data, keys):
+    text, signatures = split_note(data)
+    if len({name for name, _, _ in signatures}) != len(signatures):
+        raise Invalid("two signatures of one name")
+    for name, key_hash, signature in signatures:
+        key = next((key for key in keys if key.name == name and key.key_hash == key_hash), None)
+        if key is None:
+            raise Invalid("signed by an unknown key")
+        if not key.verifies(signature, text.encode()):
+            raise Invalid("the signature does not fit the text")
+    return text
+
+
+# --- Merkle trees (RFC 6962) ------------------------------------------------------------------------------------------
+
+
+def merkle_leaf(data):
+    return hashlib.sha256(b"\0" + data).digest()
+
+
+def merkle_node(left, right):
+    return hashlib.sha256(b"\1" + left + right).digest()
+
+
+class Tree:
+    """Size and right edge: enough to append and to give the root."""
+
+    def __init__(self, size=0, edge=()):
+        self.size, self.edge = size, list(edge)
+
+    def push(self, leaf):
+        rest = self.size
+        while rest & 1:
+            leaf = merkle_node(self.edge.pop(), leaf)
+            rest >>= 1
+        self.edge.append(leaf)
+        self.size += 1
+
+    def root(self):
+        if not self.edge:
+            return EMPTY_ROOT
+        root = self.edge[-1]
+        for left in reversed(self.edge[:-1]):
+            root = merkle_node(left, root)
+        return root
+
+
+# --- Rows -------------------------------------------------------------------------------------------------------------
+
+
+def field(data):
+    return b"\xff\xff\xff\xff" if data is None else struct.pack(">I", len(data)) + data
+
+
+def leaf_of(row):
+    """Row: topic_id, partition, offset, timestamp_ms, timestamp_type, key, value, headers; bytes where bytes are meant."""
+    try:
+        parts = [
+            b"\0hooktrail/1",
+            bytes.fromhex(row["topic_id"]),
+            struct.pack(
+                ">IQqB", row["partition"], row["offset"], row["timestamp_ms"], row["timestamp_type"]
+            ),
+            field(row["key"]),
+            field(row["value"]),
+            struct.pack(">I", len(row["headers"])),
+        ]
+    except (struct.error, ValueError) as error:
+        raise Invalid("not a row") from error
+    for name, value in row["headers"]:
+        parts += [field(name), field(value)]
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def bytes_of(text, encoded):
+    if text is not None:
+        return text.encode("utf-8")
+    return None if encoded is None else base64.b64decode(encoded, validate=True)
+
+
+def headers_of(pairs):
+    return [(name.encode("utf-8"), bytes_of(value, *(rest or [None]))) for name, value, *rest in pairs]
+
+
+def parse_row(line):
+    try:
+        row = json.loads(line, parse_constant=refuse_constant)
+        return {
+            "topic": row["topic"],
+            "topic_id": row["topic_id"],
+            "partition": row["partition"],
+            "offset": int(row["offset"]),
+            "timestamp_ms": int(row["timestamp_ms"]),
+            "timestamp_type": row["timestamp_type"],
+            "key": bytes_of(row["key"], row["key_base64"]),
+            "value": bytes_of(row["value"], row["value_base64"]),
+            "headers": headers_of(row["headers"]),
+        }
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise Invalid("a line is no row") from error
+
+
+def json_rows(stream):
+    while True:
+        line = stream.readline(LINE_BYTES_MAX + 1)
+        if not line:
+            return
+        if len(line) > LINE_BYTES_MAX:
+            raise Invalid("a row is too long")
+        if not line.endswith(b"\n"):
+            raise Invalid("the last row has no newline")
+        yield parse_row(line[:-1])
+
+
+def zstd_reader():
+    """What opens a binary file as its decompressed stream; the first that there is."""
+    for module, opened in (
+        ("compression.zstd", lambda zstd, file: zstd.ZstdFile(file)),
+        ("zstandard", lambda zstd, file: io.BufferedReader(zstd.ZstdDecompressor().stream_reader(file))),
+        ("pyzstd", lambda zstd, file: zstd.ZstdFile(file)),
+    ):
+        try:
+            return lambda file, found=importlib.import_module(module), opened=opened: opened(found, file)
+        except ImportError:
+            continue
+    program = shutil.which("zstd")
+    if program is not None:
+        return lambda file: ProgramStream([program, "-dcq"], file)
+    raise Unjudged("rows of jsonl.zst need zstd: pip install zstandard, or the program zstd, or Python 3.14")
+
+
+class ProgramStream:
+    """Standard output of a program that is fed a file."""
+
+    def __init__(self, arguments, file):
+        self._process = subprocess.Popen(arguments, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+    def readline(self, limit):
+        line = self._process.stdout.readline(limit)
+        if not line and self._process.wait() != 0:
+            raise Invalid("it cannot be decompressed")
+        return line
+
+    def close(self):
+        self._process.stdout.close()
+        self._process.wait()
+
+
+def rows_of(file, form):
+    """Rows of one data object, in order. Raises Invalid where it cannot be read to its end."""
+    if form == "parquet":
+        yield from parquet_rows(file)
+        return
+    stream = gzip.GzipFile(fileobj=file) if form == "jsonl.gz" else zstd_reader()(file)
+    try:
+        yield from json_rows(stream)
+    except Invalid:
+        raise
+    except Exception as error:  # each decompressor has its own
+        raise Invalid(f"it cannot be decompressed: {error}") from error
+    finally:
+        stream.close()
+
+
+def parquet_rows(file):
+    raise Unjudged("this version does not read parquet")
+
+
+class RowCheck:
+    """The rows of one segment against its manifest: offsets, gaps, times, the root over the leaves."""
+
+    def __init__(self, manifest):
+        self.manifest, self.tree, self.fault = manifest, Tree(), None
+        self.gaps = iter([(int(gap["from"]), int(gap["to"])) for gap in manifest["gaps"]])
+        self.gap = next(self.gaps, None)
+        self.least = self.greatest = None
+        self.due = int(manifest["first"])
+        self._skip_gaps()
+
+    def add(self, row):
+        manifest = self.manifest
+        if any(row[name] != manifest[name] for name in ("topic", "topic_id", "partition")):
+            self._wrong("a row belongs to another partition", row["offset"])
+        if row["offset"] != self.due:
+            self._wrong(f"a row has offset {row['offset']} where {self.due} is due", self.due)
+        self.tree.push(leaf_of(row))
+        time = row["timestamp_ms"]
+        self.least = time if self.least is None else min(self.least, time)
+        self.greatest = time if self.greatest is None else max(self.greatest, time)
+        self.due = row["offset"] + 1
+        self._skip_gaps()
+
+    def finish(self):
+        """(text, offset) of what is wrong, or None."""
+        manifest = self.manifest
+        if self.fault is not None:
+            return self.fault
+        if self.due != int(manifest["next"]):
+            return f"it ends before offset {manifest['next']}", self.due
+        if self.tree.root().hex() != manifest["merkle_root"]:
+            return "the root over its rows is not the one in its manifest", int(manifest["first"])
+        times = (str(self.least), str(self.greatest))
+        if times != (manifest["min_timestamp_ms"], manifest["max_timestamp_ms"]):
+            return "its times are not those in its manifest", int(manifest["first"])
+        return None
+
+    def _wrong(self, text, offset):
+        self.fault = self.fault or (text, offset)
+
+    def _skip_gaps(self):
+        while self.gap is not None and self.gap[0] == self.due:
+            self.due = self.gap[1] + 1
+            self.gap = next(self.gaps, None)
+
+
+# --- The passes -------------------------------------------------------------------------------------------------------
+
+
+class PartitionTable:
+    """The state of all partitions as heartbeats tell it. After a break it is incomplete until a full one comes."""
+
+    def __init__(self):
+        self.rows, self.heads, self.complete = {}, {}, True
+
+    def lose(self):
+        self.rows, self.heads, self.complete = {}, {}, False
+
+    def advance(self, manifest, sha256):
+        """Appends to a chain; what is wrong, or None."""
+        name = partition_name(manifest)
+        before = self.heads.get(name)
+        self.heads[name] = (manifest["next"], sha256)
+        if before is None:
+            first = self.complete and manifest["previous"] is not None
+            return "the first of its chain names one before it" if first else None
+        if before[0] != manifest["first"]:
+            return f"it begins at {manifest['first']}, the one before ended at {before[0]}"
+        return None if before[1] == manifest["previous"] else "it names another manifest as the one before it"
+
+    def apply(self, heartbeat):
+        """Takes over a heartbeat's rows, after its manifests; what is wrong, or None."""
+        faults = [self._apply_row(row) for row in heartbeat["partitions"]]
+        if heartbeat["full"]:
+            self.complete = True
+        fault = next((found for found in faults if found is not None), None)
+        if fault is not None or not self.complete:
+            return fault
+        if heartbeat["full"] and len(heartbeat["partitions"]) != len(self.rows):
+            return "a full table lacks partitions"
+        return None if self._root() == heartbeat["partition_root"] else "the root over all partitions is another"
+
+    def _apply_row(self, row):
+        name = partition_name(row)
+        before, head = self.rows.get(name), self.heads.get(name)
+        self.rows[name] = row
+        if head is None:
+            if row["head"] is None:
+                return None
+            self.heads[name] = (row["to"], row["head"])
+            return f"{name} has a head that no heartbeat listed" if self.complete else None
+        if head != (row["to"], row["head"]):
+            return f"{name} has another head than the manifests listed"
+        if before is not None and before["to"] != row["from"]:
+            return f"{name} does not begin where it ended before"
+        return None
+
+    def _root(self):
+        tree = Tree()
+        for row in sorted(self.rows.values(), key=partition_order):
+            leaf = {name: value for name, value in row.items() if name != "from"}
+            tree.push(merkle_leaf(canonical(leaf).encode()))
+        return tree.root().hex()
+
+
+class Verification:
+    def __init__(self, store, findings, options):
+        self.store, self.findings = store, findings
+        self.level, self.now, self.checkpoint = options.level, options.now, options.checkpoint
+        self.pinned = options.keys
+        self.keys, self.genesis, self.last, self.ends = [], None, None, {}
+        self.table = PartitionTable()
+        self.heartbeats = self.manifests = self.unwitnessed = self.records = self.objects = self.bytes = 0
+
+    def run(self):
+        previous = self._verify_genesis()
+        if previous is None:
+            return
+        Heartbeats(self, previous).run()
+        Segments(self).run()
+        if self.level > 0:
+            Inventory(self).run()
+        self._compare_end()
+        self._note_end()
+
+    def believed(self, key, data, parse):
+        """(document, SHA-256) of a signed note, or None: what is wrong with it is reported."""
+        document = self.attempt(key, lambda: parse(open_note(data, self.keys)))
+        if document is None:
+            return None
+        if document["archive_id"] != self.genesis["archive_id"]:
+            self.findings.altered("note-invalid", key, "it belongs to another archive")
+            return None
+        return document, hashlib.sha256(data).hexdigest()
+
+    def attempt(self, key, read):
+        try:
+            return read()
+        except Invalid as error:
+            self.findings.altered("note-invalid", key, f"the note cannot be believed: {error}")
+            return None
+
+    def _verify_genesis(self):
+        """SHA-256 of the genesis note, or None."""
+        data = self.store.read(GENESIS)
+        if data is None:
+            self.findings.altered("genesis-missing", GENESIS, "there is no genesis note: the archive is not whole")
+            return None
+        if self.pinned is not None:
+            self._refuse_other_key(data)
+        self.genesis = self.attempt(GENESIS, lambda: self._open_genesis(data))
+        if self.genesis is None:
+            return None
+        for key, sha256 in self.genesis["files"].items():
+            found = self.store.read(key)
+            if found is None:
+                self.findings.altered("file-altered", key, "the file that genesis names is missing")
+            elif hashlib.sha256(found).hexdigest() != sha256:
+                self.findings.altered("file-altered", key, "the file does not have the SHA-256 that genesis names")
+        return hashlib.sha256(data).hexdigest()
+
+    def _open_genesis(self, data):
+        self.keys = self.pinned or [VerifierKey(parse_genesis(note_text(data))["root_key"])]
+        return parse_genesis(open_note(data, self.keys))
+
+    def _refuse_other_key(self, data):
+        """True under its own key and not under the given one: the wrong key, or another archive in this one's place."""
+        if is_signed(data, self.pinned):
+            return
+        try:
+            own = VerifierKey(parse_genesis(note_text(data))["root_key"])
+        except Invalid:
+            return
+        if not is_signed(data, [own]):
+            return
+        heartbeat = self.store.read(heartbeat_key(0))
+        if heartbeat is not None and is_signed(heartbeat, self.pinned):
+            return
+        given = ", ".join(map(str, self.pinned))
+        raise Unjudged(f"genesis.note is signed by {own}, the key that was given is {given}", 64)
+
+    def _compare_end(self):
+        kept = self.checkpoint
+        if kept is None:
+            return
+        if kept["archive_id"] != self.genesis["archive_id"]:
+            self.findings.altered("checkpoint-contradicted", GENESIS, "the checkpoint is of another archive")
+            return
+        last = -1 if self.last is None else int(self.last[0]["n"])
+        if kept["heartbeat"] is not None and last < int(kept["heartbeat"]["n"]):
+            name = f"heartbeat {kept['heartbeat']['n']}"
+            self.findings.add("stale", "truncated", name, f"the checkpoint knows it, the archive ends with {last}")
+        for head in kept["heads"]:
+            end = self.ends.get(partition_name(head))
+            if end is not None and int(end["next"]) >= int(head["next"]):
+                continue
+            found = "0" if end is None else end["next"]
+            text = f"the checkpoint knows offsets up to {head['next']}, the archive ends at {found}"
+            self.findings.add("stale", "truncated", partition_name(head), text, found)
+
+    def stale_after(self):
+        idle = self.genesis["cadence"]["idle_seconds"]
+        since = (self.genesis if self.last is None else self.last[0])["created_at"]
+        return milliseconds(since) + (idle + max(idle, GRACE_SECONDS_MIN)) * 1000
+
+    def _note_end(self):
+        name = GENESIS if self.last is None else f"heartbeat {self.last[0]['n']}"
+        if self.unwitnessed > 0:
+            text = f"{self.unwitnessed} manifests are newer than the last heartbeat"
+            self.findings.add("note", "unwitnessed", name, text)
+        if self.now > self.stale_after():
+            text = f"the next heartbeat was due by {iso_time(self.stale_after())}"
+            self.findings.add("stale", "stale", name, f"{text}: the archiver stopped, or the end was cut")
+        worm = "off" if self.last is None else self.last[0]["worm"]
+        if worm in ("fail", "unproven"):
+            self.findings.add("worm", "worm-not-in-force", name, f"the last probe of the deletion lock says {worm}")
+
+    def kept_checkpoint(self):
+        if self.genesis is None:
+            return None
+        heartbeat = None
+        if self.last is not None:
+            document, sha256 = self.last
+            heartbeat = {name: document[name] for name in ("n", "tree_size", "tree_root")}
+            heartbeat["sha256"] = sha256
+        return {"archive_id": self.genesis["archive_id"], "heartbeat": heartbeat, "heads": list(self.ends.values())}
+
+
+def is_signed(data, keys):
+    try:
+        open_note(data, keys)
+    except Invalid:
+        return False
+    return True
+
+
+class Heartbeats:
+    """n = 0, 1, 2 …: each names the one before, the manifests new since then, the tree and the table of partitions."""
+
+    def __init__(self, verification, genesis_sha256):
+        self.all, self.findings, self.table = verification, verification.findings, verification.table
+        self.next, self.tree, self.previous = 0, Tree(), genesis_sha256
+
+    def run(self):
+        for key in self.all.store.list("heartbeats/"):
+            self._step(key)
+
+    def _step(self, key):
+        found = HEARTBEAT_KEY.fullmatch(key)
+        n = -1 if found is None else int(found.group(1))
+        if n < self.next or heartbeat_key(n) != key:
+            self.findings.altered("foreign", key, "no heartbeat has this name")
+            return
+        if n > self.next:
+            text = f"{n - self.next} heartbeats are missing here"
+            self.findings.altered("heartbeat-missing", heartbeat_key(self.next), text)
+            self._break()
+        self.next = n + 1
+        data = self.all.store.read(key)
+        note = None if data is None else self.all.believed(key, data, parse_heartbeat)
+        if note is None:
+            self._break()
+            return
+        self.all.heartbeats += 1
+        self._verify(key, *note)
+        found = self.all.store.head(key)
+        if found is not None and milliseconds(note[0]["created_at"]) > found.st_mtime * 1000 + CLOCK_SKEW_MS:
+            text = "the store dates it before its own time of signing"
+            self.findings.add("note", "time-not-witnessed", key, text)
+        self._compare_checkpoint(*note)
+
+    def _break(self):
+        self.previous = self.tree = None
+        self.table.lose()
+
+    def _verify(self, key, document, sha256):
+        if heartbeat_key(int(document["n"])) != key:
+            self.findings.altered("heartbeat-chain", key, f"it says that it is number {document['n']}")
+        if self.previous is not None and document["previous"] != self.previous:
+            self.findings.altered("heartbeat-chain", key, "it does not follow the one before it, or genesis")
+        for named in document["manifests"]:
+            self._follow(key, named)
+        self._compare_tree(key, document)
+        fault = self.table.apply(document)
+        if fault is not None:
+            self.findings.altered("partition-table", key, fault)
+        self.previous, self.all.last = sha256, (document, sha256)
+
+    def _follow(self, key, named):
+        """One manifest that the heartbeat names. Its signature is checked with its segment."""
+        if self.tree is not None:
+            self.tree.push(merkle_leaf(bytes.fromhex(named["sha256"])))
+        data = self.all.store.read(named["key"])
+        if data is None:
+            self.findings.altered("manifest-missing", named["key"], f"it is missing; {key} names it")
+            return
+        if hashlib.sha256(data).hexdigest() != named["sha256"]:
+            self.findings.altered("manifest-altered", named["key"], f"it is not the one that {key} names")
+            return
+        manifest = self.all.attempt(named["key"], lambda: parse_manifest(note_text(data)))
+        if manifest is None:
+            return
+        if manifest_key(manifest) != named["key"]:
+            fault = "it lies under another key"
+        else:
+            fault = self.table.advance(manifest, named["sha256"])
+        if fault is not None:
+            self.findings.altered("manifest-chain", named["key"], fault)
+
+    def _compare_tree(self, key, document):
+        size, edge = int(document["tree_size"]), document["tree_edge"]
+        if self.tree is not None:
+            found = (self.tree.size, [node.hex() for node in self.tree.edge], self.tree.root().hex())
+            if found != (size, edge, document["tree_root"]):
+                self.findings.altered("heartbeat-tree", key, "its tree is not the tree over the manifests named so far")
+        self.tree = None
+        if bin(size).count("1") == len(edge):
+            self.tree = Tree(size, map(bytes.fromhex, edge))
+        if self.tree is None or self.tree.root().hex() != document["tree_root"]:
+            self.findings.altered("heartbeat-tree", key, "the edge of its tree does not give its root")
+
+    def _compare_checkpoint(self, document, sha256):
+        kept = (self.all.checkpoint or {}).get("heartbeat")
+        if kept is None or kept["n"] != document["n"]:
+            return
+        if kept["sha256"] != sha256 or kept["tree_root"] != document["tree_root"]:
+            name = f"heartbeat {kept['n']}"
+            self.findings.altered("checkpoint-contradicted", name, "it is another one than the checkpoint names")
+
+
+class Segments:
+    """The chain of manifests of every partition, in the order of keys, which is the order of offsets."""
+
+    def __init__(self, verification):
+        self.all, self.findings = verification, verification.findings
+        self.folder, self.end, self.linked = "", None, True
+        heads = [] if verification.checkpoint is None else verification.checkpoint["heads"]
+        self.remembered = {partition_name(head): head for head in heads}
+
+    def run(self):
+        for key in self.all.store.list("segments/"):
+            self._step(key)
+
+    def _step(self, key):
+        folder = key[: key.rindex("/") + 1]
+        if folder != self.folder:
+            self.folder, self.end, self.linked = folder, None, True
+        if MANIFEST_KEY.fullmatch(key) is None:
+            self.findings.altered("foreign", key, "no manifest has such a name")
+            return
+        data = self.all.store.read(key)
+        note = None if data is None else self.all.believed(key, data, parse_manifest)
+        if note is None:
+            self.linked = False
+            return
+        manifest, sha256 = note
+        if manifest_key(manifest) != key:
+            self.findings.altered("manifest-foreign", key, "its text belongs under another key")
+            return
+        if self._is_next(key, manifest):
+            self._take(key, manifest, sha256)
+            self._verify_content(key, manifest)
+
+    def _is_next(self, key, manifest):
+        if self.end is None:
+            if self.linked and manifest["previous"] is not None:
+                text = "the chain begins with a manifest that names one before it"
+                self.findings.altered("manifest-missing", key, text)
+            elif self.linked and manifest["first"] != "0" and not manifest["genesis"]:
+                self.findings.altered("manifest-chain", key, "the chain begins later than 0 and does not say so")
+            return True
+        if int(manifest["first"]) < int(self.end["next"]):
+            text = f"the chain already covers its offsets up to {self.end['next']}"
+            self.findings.altered("manifest-foreign", key, text)
+            return False
+        if not self.linked:
+            return True
+        if manifest["first"] != self.end["next"]:
+            missing = f"{self.folder}{int(self.end['next']):020}.note"
+            self.findings.altered("manifest-missing", missing, f"the chain goes on at {manifest['first']}")
+        elif manifest["previous"] != self.end["head"]:
+            self.findings.altered("manifest-chain", key, "it names another manifest as the one before it")
+        return True
+
+    def _take(self, key, manifest, sha256):
+        name = partition_name(manifest)
+        self.end = {part: manifest[part] for part in ("topic", "topic_id", "partition", "next")}
+        self.end["head"] = sha256
+        self.linked, self.all.ends[name] = True, self.end
+        self.all.manifests += 1
+        self.all.records += manifest["records"]
+        witnessed = self.all.table.heads.get(name)
+        if witnessed is None or int(manifest["first"]) >= int(witnessed[0]):
+            self.all.unwitnessed += 1
+        kept = self.remembered.get(name)
+        if kept is not None and kept["next"] == manifest["next"] and kept["head"] != sha256:
+            self.findings.altered("checkpoint-contradicted", key, "the checkpoint names another manifest here")
+
+    def _verify_content(self, key, manifest):
+        for gap in manifest["gaps"]:
+            if gap["reason"] in LOSSES:
+                text = f"offsets {gap['from']} to {gap['to']} are declared lost: {gap['reason']}"
+                self.findings.add("loss", "gap-declared", key, text, gap["from"])
+        if manifest["data"] is None:
+            if manifest["merkle_root"] != EMPTY_ROOT.hex():
+                self.findings.altered("manifest-chain", key, "it has no records, and yet a root")
+            return
+        name = data_name(manifest["data"]["key"])
+        if name is None or f"{name[0]}{name[1]}.note" != key or name[2] != manifest["data"]["format"]:
+            self.findings.altered("manifest-chain", key, "it names a data object of another range or format")
+            return
+        if self.all.level > 0:
+            self._verify_data(manifest)
+
+    def _verify_data(self, manifest):
+        """Size and SHA-256 before a byte is decompressed; then the rows."""
+        data = manifest["data"]
+        file = self.all.store.open(data["key"])
+        if file is None:
+            self.findings.altered("data-missing", data["key"], "the data object is missing")
+            return
+        with file:
+            digest, size = hashlib.sha256(), 0
+            for chunk in iter(lambda: file.read(CHUNK_BYTES), b""):
+                digest.update(chunk)
+                size += len(chunk)
+            self.all.bytes += size
+            if size != data["size"]:
+                self.findings.altered("data-altered", data["key"], f"it has {size} bytes, not {data['size']}")
+            elif digest.hexdigest() != data["sha256"]:
+                text = "it does not have the SHA-256 that its manifest names"
+                self.findings.altered("data-altered", data["key"], text)
+            elif self.all.level == 2:
+                os.lseek(file.fileno(), 0, os.SEEK_SET)
+                file.seek(0)
+                self._verify_rows(file, manifest)
+
+    def _verify_rows(self, file, manifest):
+        check = RowCheck(manifest)
+        try:
+            for row in rows_of(file, manifest["data"]["format"]):
+                check.add(row)
+            fault = check.finish()
+        except Invalid as error:
+            fault = f"it cannot be read to its end: {error}", check.due
+        if fault is not None:
+            self.findings.altered("rows-altered", manifest["data"]["key"], *fault)
+
+
+class Inventory:
+    """Every object is reached from a signature. One data object at a chain's head may wait for its manifest."""
+
+    def __init__(self, verification):
+        self.all, self.findings = verification, verification.findings
+        self.heads = {segment_folder(end): int(end["next"]) for end in verification.ends.values()}
+        self.taken = set()
+
+    def run(self):
+        for key in self.all.store.list():
+            self.all.objects += 1
+            if key.startswith("data/"):
+                self._verify_named(key)
+            elif not (key == GENESIS or key.startswith(("heartbeats/", "segments/")) or key in self.all.genesis["files"]):
+                self.findings.altered("foreign", key, "nothing signed leads to this object")
+
+    def _verify_named(self, key):
+        name = data_name(key)
+        if name is None:
+            self.findings.altered("foreign", key, "no data object has such a name")
+            return
+        folder, start, _ = name
+        is_there, manifest = self._manifest(f"{folder}{start}.note")
+        if is_there:
+            if manifest is None or manifest["data"] is None or manifest["data"]["key"] != key:
+                self.findings.altered("orphan", key, "no manifest names this data object")
+        elif self._may_wait(folder, int(start)):
+            self.findings.add("note", "orphan", key, "it waits for its manifest, as after a crash between the two")
+        else:
+            self.findings.altered("orphan", key, "its manifest is missing")
+
+    def _manifest(self, key):
+        """(is it there, the manifest or None when it cannot be believed)"""
+        data = self.all.store.read(key)
+        if data is None:
+            return False, None
+        return True, self.all.attempt(key, lambda: parse_manifest(note_text(data)))
+
+    def _may_wait(self, folder, start):
+        if folder in self.taken or start != self._head(folder, start):
+            return False
+        self.taken.add(folder)
+        return True
+
+    def _head(self, folder, start):
+        """Follows what a live archiver has committed meanwhile. A chain without any head begins here."""
+        head = self.heads.get(folder, start)
+        while head < start:
+            _, manifest = self._manifest(f"{folder}{head:020}.note")
+            if manifest is None:
+                break
+            head = int(manifest["next"])
+        self.heads[folder] = head
+        return head
+
+
+# --- The command ------------------------------------------------------------------------------------------------------
+
+
+def require_archive(root):
+    """Tells an archive, however damaged, from a folder that is none."""
+    if not os.path.isdir(root):
+        raise Unjudged(f"{root}: there is no such folder")
+    store = Folder(root, Findings())
+    for prefix in (GENESIS, "heartbeats/", "segments/", "data/"):
+        if next(store._walk("", prefix), None) is not None:
+            return
+    raise Unjudged(f"{root}: it holds nothing of an archive")
+
+
+def read_text(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unjudged(f"{path}: {error}") from error
+
+
+def read_keys(path):
+    lines = [line.strip() for line in read_text(path).split("\n")]
+    try:
+        keys = [VerifierKey(line) for line in lines if line and not line.startswith("#")]
+    except Invalid as error:
+        raise Unjudged(f"{path}: a line is no public key: {error}") from error
+    if not keys:
+        raise Unjudged(f"{path}: no key in it")
+    return keys
+
+
+def read_checkpoint(path):
+    try:
+        checkpoint = read_json(read_text(path))
+    except Invalid as error:
+        raise Unjudged(f"{path}: {error}") from error
+    if not fits(CHECKPOINT_SCHEMA, checkpoint):
+        raise Unjudged(f"{path}: not a checkpoint")
+    return checkpoint
+
+
+def parse_now(text):
+    try:
+        then = datetime.datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError("a time is written like 2026-01-31T12:00:00Z") from error
+    zoned = then if then.tzinfo is not None else then.replace(tzinfo=datetime.timezone.utc)
+    return (zoned - EPOCH) // datetime.timedelta(milliseconds=1)
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.print_usage(sys.stderr)
+        self.exit(64, f"{self.prog}: {message}\n")
+
+
+def parse_arguments(arguments):
+    parser = Parser(prog="hooktrail_verify.py", description="verify a hooktrail archive in a folder, offline")
+    parser.add_argument("folder", help="the archive, or any copy of it")
+    parser.add_argument("--key", help="public key that you were given (archive.pub)")
+    parser.add_argument("--checkpoint", help="checkpoint of an earlier verification: proves that nothing was cut since")
+    parser.add_argument("--write-checkpoint", help="keep a checkpoint of what was found; store it outside the archive")
+    parser.add_argument("--now", type=parse_now, help="time of judgement, ISO 8601 (default: now)")
+    parser.add_argument("--level", type=int, choices=(0, 1, 2), default=2, help="0 chain, 1 and objects, 2 and rows")
+    parser.add_argument("--json", action="store_true", help="the report as one JSON object")
+    options = parser.parse_args(arguments)
+    if options.now is None:
+        now = datetime.datetime.now(datetime.timezone.utc)
+        options.now = (now - EPOCH) // datetime.timedelta(milliseconds=1)
+    return options
+
+
+def make_report(verification, findings, folder):
+    exit_code = findings.exit_code(verification.pinned is not None)
+    last, genesis = verification.last, verification.genesis
+    return {
+        "exitCode": exit_code,
+        "verdict": VERDICTS[exit_code],
+        "location": folder,
+        "archiveId": None if genesis is None else genesis["archive_id"],
+        "level": verification.level,
+        "authenticated": verification.pinned is not None,
+        "findings": findings.kept,
+        "findingsDropped": findings.dropped,
+        "heartbeats": verification.heartbeats,
+        "manifests": verification.manifests,
+        "unwitnessedManifests": verification.unwitnessed,
+        "records": str(verification.records),
+        "objects": verification.objects,
+        "bytes": str(verification.bytes),
+        "lastHeartbeat": None if last is None else {"n": last[0]["n"], "createdAt": last[0]["created_at"]},
+        "staleAfter": None if genesis is None else iso_time(verification.stale_after()),
+        "checkpoint": verification.kept_checkpoint(),
+    }
+
+
+def report_text(report):
+    last = report["lastHeartbeat"]
+    lines = [
+        f"{report['verdict']} (exit {report['exitCode']})",
+        f"archive {report['archiveId'] or 'unknown'} at {report['location']}, level {report['level']}",
+        f"{report['records']} records in {report['manifests']} segments, {report['heartbeats']} heartbeats, "
+        f"{report['bytes']} bytes read",
+        "no heartbeat yet" if last is None else f"last heartbeat {last['n']} of {last['createdAt']}",
+    ]
+    if report["staleAfter"] is not None:
+        lines.append(f"counts as stale after {report['staleAfter']}")
+    if last is not None:
+        lines.append("not anchored by a third party: you trust the holder of the key")
+    for finding in report["findings"]:
+        where = finding["object"] + (f" at offset {finding['offset']}" if "offset" in finding else "")
+        lines.append(f"{finding['severity']}  {finding['code']}  {where}: {finding['text']}")
+    if report["findingsDropped"] > 0:
+        lines.append(f"and {report['findingsDropped']} more findings")
+    return "\n".join(lines)
+
+
+def keep_checkpoint(path, report):
+    """Only of what is intact and authentic: a shortened archive must not overwrite the proof of what it once held."""
+    if report["checkpoint"] is None or report["exitCode"] not in (0, 2, 4):
+        print(f"checkpoint not written: exit {report['exitCode']}", file=sys.stderr)
+        return
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(json.dumps(report["checkpoint"]) + "\n")
+
+
+def verify(options):
+    require_archive(options.folder)
+    options.keys = None if options.key is None else read_keys(options.key)
+    options.checkpoint = None if options.checkpoint is None else read_checkpoint(options.checkpoint)
+    findings = Findings()
+    verification = Verification(Folder(options.folder, findings), findings, options)
+    verification.run()
+    report = make_report(verification, findings, os.path.abspath(options.folder))
+    text = json.dumps(report) if options.json else report_text(report)
+    print(text)
+    if options.write_checkpoint is not None:
+        keep_checkpoint(options.write_checkpoint, report)
+    return report["exitCode"]
+
+
+def main():
+    try:
+        return verify(parse_arguments(sys.argv[1:]))
+    except Unjudged as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"it cannot be read: {error}", file=sys.stderr)
+        return 66
+
+
+if __name__ == "__main__":
+    sys.exit(main())
