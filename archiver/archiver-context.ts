@@ -27,6 +27,8 @@ export interface ArchiverDeps {
   /** Unique name of this process, e.g. host, pid and a random part. */
   readonly instance: string
   readonly formatsText: string
+  /** Programs that go into a new archive: key → text. */
+  readonly tools?: Readonly<Record<string, string>>
   /** What the job store remembers, where somebody asked it already: an archive that is missing is then not made anew. */
   readonly rememberedArchiveId?: string | null
 }

@@ -1,12 +1,12 @@
 /**
- * The first documents of an archive: README.txt, formats.md, then genesis.note, which names the hashes of both. All
+ * The first documents of an archive: README.txt, formats.md, the verifier, then genesis.note, which names their hashes. All
  * create-only: of two archivers that find an empty store one makes the genesis, the other adopts it. A crash before
  * genesis.note leaves explaining texts only; the next start adopts what lies there and goes on.
  */
 import { hash } from 'node:crypto'
 import { ulid } from 'ulid'
 import { encodeDocument, parseGenesis } from '../core/archive/documents.ts'
-import { FORMATS_KEY, GENESIS_KEY, README_KEY } from '../core/archive/keys.ts'
+import { FORMATS_KEY, GENESIS_KEY, README_KEY, TOOLS_PREFIX } from '../core/archive/keys.ts'
 import { FORMAT_VERSION, type Genesis } from '../core/archive/manifest.ts'
 import { README_TEXT } from '../core/archive/readme-text.ts'
 import { signNote } from '../core/archive/signed-note.ts'
@@ -47,10 +47,7 @@ async function makeGenesis(context: OpeningContext): Promise<OpenedGenesis> {
   const remembered = context.rememberedArchiveId ?? null
   // Checked before anything is written: a fresh genesis here would hide that the archive is gone.
   if (remembered !== null) throw mismatch(remembered, null)
-  const files = {
-    [README_KEY]: await explain(context, README_KEY, README_TEXT),
-    [FORMATS_KEY]: await explain(context, FORMATS_KEY, context.formatsText),
-  }
+  const files = await explainAll(context)
   const document: Genesis = {
     kind: 'genesis',
     format_version: FORMAT_VERSION,
@@ -71,10 +68,23 @@ async function makeGenesis(context: OpeningContext): Promise<OpenedGenesis> {
   return made
 }
 
+/** SHA-256 by key, also of a tool that another version left when it was ended before its genesis. */
+async function explainAll(context: OpeningContext): Promise<Record<string, string>> {
+  const texts = { [README_KEY]: README_TEXT, [FORMATS_KEY]: context.formatsText, ...context.tools }
+  const files: Record<string, string> = {}
+  for (const [key, text] of Object.entries(texts)) files[key] = await explain(context, key, text)
+  for await (const { key } of context.archive.list(TOOLS_PREFIX)) files[key] ??= await hashOf(context, key)
+  return files
+}
+
 /** Hash of what lies there afterwards, ours or an earlier writer's. */
 async function explain(context: OpeningContext, key: string, text: string): Promise<string> {
   const body = Buffer.from(text)
   if ((await create(context, key, body)) === 'created') return hash('sha256', body, 'hex')
+  return hashOf(context, key)
+}
+
+async function hashOf(context: OpeningContext, key: string): Promise<string> {
   const found = await context.archive.read(key, NOTE_BYTES_MAX)
   if (found === null) throw new HooktrailError('ARCHIVE_STORE_UNAVAILABLE', { key })
   return hash('sha256', found, 'hex')

@@ -133,7 +133,7 @@ function createPlanner({ config, source, deps, at }: PartitionRest, lease: Lease
     queue: { offer: () => Promise.resolve() },
     backlog: OPEN_BACKLOG,
     payloads: new PayloadCache(deps.log, 0),
-    lags: new HandlerLags(deps.metrics),
+    lags: new HandlerLags(deps.metrics, config.log.retentionMs),
     waits: new WaitList(),
   })
 }

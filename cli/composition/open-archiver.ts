@@ -6,9 +6,10 @@ import { join } from 'node:path'
 import { archiveSignerOf, ensureArchiveSigner } from '../../adapters/system/key-files.ts'
 import type { ArchiverDeps } from '../../archiver/archiver-context.ts'
 import { startArchiver, type ArchiverService } from '../../archiver/archiver.ts'
+import { verifierToolKey } from '../../core/archive/keys.ts'
 import { parseVerifierKey, type NoteSigner } from '../../core/archive/signed-note.ts'
 import type { Context } from './context.ts'
-import { packageRoot } from './package-root.ts'
+import { packageRoot, packageVersion } from './package-root.ts'
 
 type Given = Pick<ArchiverDeps, 'archive' | 'demand' | 'rememberedArchiveId'>
 
@@ -43,5 +44,11 @@ export async function archiverDeps(context: Context, given: Given): Promise<Arch
     spoolDirectory: join(spool, instance),
     instance,
     formatsText: await readFile(join(packageRoot(), 'docs', 'formats.md'), 'utf8'),
+    tools: {
+      [verifierToolKey(packageVersion())]: await readFile(
+        join(packageRoot(), 'tools', 'hooktrail_verify.py'),
+        'utf8',
+      ),
+    },
   }
 }

@@ -10,6 +10,12 @@ const YEAR_LAST_MS = Date.UTC(9999, 11, 31, 23)
 export const GENESIS_KEY = 'genesis.note'
 export const README_KEY = 'README.txt'
 export const FORMATS_KEY = 'formats.md'
+export const TOOLS_PREFIX = 'tools/'
+
+/** The independent verifier as that version of hooktrail shipped it. */
+export function verifierToolKey(version: string): string {
+  return `${TOOLS_PREFIX}${version}/hooktrail_verify.py`
+}
 
 export function incarnationOf(topicId: string): string {
   return topicId.slice(0, 8)

@@ -2,8 +2,9 @@
 
 export const README_TEXT = `This folder is an archive of events that hooktrail received, and it explains itself.
 
-genesis.note        what this archive is, signed by its root key; names the SHA-256 of this file and of formats.md
+genesis.note        what this archive is, signed by its root key; names the SHA-256 of this file, formats.md and tools/
 formats.md          every format here, byte by byte, with test values
+tools/              a verifier that needs nothing of hooktrail (Python)
 data/               the events: one JSON object a line, compressed with zstd (zstd -d, or any DuckDB)
 segments/           one signed note for each data object: range of offsets, SHA-256, Merkle root, hash of the note before
 heartbeats/         one signed note a minute while events come: what was there at that time, chained by hash
@@ -13,6 +14,11 @@ No object is ever changed or replaced. Anything that is changed, missing, added 
 To check everything, with the public key that you were given by somebody else than this folder:
 
     hooktrail archive verify FOLDER --key FILE.pub
+
+Or without hooktrail; take the program from a release, or compare its SHA-256, since what lies here is no witness of itself:
+
+    pip install cryptography zstandard
+    python3 tools/VERSION/hooktrail_verify.py FOLDER --key FILE.pub
 
 To read the events of one topic:
 
