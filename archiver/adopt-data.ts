@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto'
 import { readRows, type RowSource } from '../core/archive/data-rows.ts'
-import { incarnationOf } from '../core/archive/keys.ts'
+import { dataKeyParts, incarnationOf } from '../core/archive/keys.ts'
 import { leafHash } from '../core/archive/leaf.ts'
 import type { ManifestGap } from '../core/archive/manifest.ts'
 import { MerkleStack } from '../core/archive/merkle.ts'
@@ -43,10 +43,12 @@ export async function adoptData(context: ArchiverContext, found: FoundData): Pro
     digest.update(chunk)
     size += chunk.length
   }
-  const { format } = context.settings
+  const format = dataKeyParts(found.key)?.format
+  if (format === undefined)
+    throw new HooktrailError('ARCHIVE_DIFFERS', { key: found.key, reason: 'no such name' })
   await foldRows({ bytes, format, onBytes, onLine: (line) => fold.add(line), signal: NEVER }, found.key)
   const range = fold.finish()
-  const data = { key: found.key, size, sha256: digest.digest(), versionId: head.versionId }
+  const data = { key: found.key, format, size, sha256: digest.digest(), versionId: head.versionId }
   return { ...range, data, adopted: true }
 }
 
@@ -56,7 +58,7 @@ async function foldRows(source: RowSource, key: string): Promise<void> {
     await readRows(source)
   } catch (error) {
     if (isHooktrailError(error)) throw error
-    throw new HooktrailError('ARCHIVE_DIFFERS', { key, reason: 'it cannot be decompressed' }, error)
+    throw new HooktrailError('ARCHIVE_DIFFERS', { key, reason: 'it cannot be decoded' }, error)
   }
 }
 

@@ -1,4 +1,5 @@
 /** What every step of the archiver is handed: ports, keys and names. Nothing here changes while it runs. */
+import type { SegmentFormat } from '../core/archive/manifest.ts'
 import type { NoteSigner, NoteVerifier } from '../core/archive/signed-note.ts'
 import type { Clock } from '../core/clock.ts'
 import type { ArchiveConfig } from '../core/config/config.ts'
@@ -35,11 +36,13 @@ export interface ArchiverDeps {
 
 export interface ArchiverContext extends ArchiverDeps {
   readonly archiveId: string
+  /** Of data objects where no manifest says otherwise. */
+  readonly genesisFormat: SegmentFormat
   readonly settings: ArchiveConfig
 }
 
 /** The context before genesis was read. */
-export type OpeningContext = Omit<ArchiverContext, 'archiveId'>
+export type OpeningContext = Omit<ArchiverContext, 'archiveId' | 'genesisFormat'>
 
 export function partitionKey({ topic, topicId, partition }: TopicPartition): string {
   return `${topic}/${topicId}/${partition}`

@@ -46,7 +46,11 @@ export async function startArchiver(config: ArchiverConfig, deps: ArchiverDeps):
 export async function createArchiver(config: ArchiverConfig, deps: ArchiverDeps): Promise<Archiver> {
   const opening = { ...deps, settings: config.archive }
   const { genesis, sha256 } = await openGenesis(opening)
-  const context: ArchiverContext = { ...opening, archiveId: genesis.archive_id }
+  const context: ArchiverContext = {
+    ...opening,
+    archiveId: genesis.archive_id,
+    genesisFormat: genesis.format,
+  }
   // Whatever an earlier process spooled is read again from the log.
   await rm(deps.spoolDirectory, { recursive: true, force: true })
   await mkdir(deps.spoolDirectory, { recursive: true, mode: 0o700 })

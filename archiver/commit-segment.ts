@@ -3,6 +3,7 @@
  * that the chain expects: that create is the commit, whoever wins it. Neither write is ever repeated over another.
  */
 import assert from 'node:assert/strict'
+import { codecOf } from '../core/archive/format/segment-codec.ts'
 import { EMPTY_ROOT } from '../core/archive/merkle.ts'
 import { manifestFault } from '../core/archive/documents.ts'
 import { manifestKey } from '../core/archive/keys.ts'
@@ -32,12 +33,12 @@ export async function putData(
   sealed: SealedSegment,
 ): Promise<Segment> {
   if (sealed.data === null || sealed.body === null) return sealed
-  const { key, sha256 } = sealed.data
+  const { key, sha256, format } = sealed.data
   const outcome = await createObject(context, {
     key,
     body: sealed.body,
     sha256,
-    contentType: 'application/zstd',
+    contentType: codecOf(format).contentType,
   })
   switch (outcome) {
     case 'created':
@@ -118,7 +119,7 @@ function manifestOf(
             version_id: data.versionId,
             size: data.size,
             sha256: data.sha256.toString('hex'),
-            format: context.settings.format,
+            format: data.format,
             schema: ROW_SCHEMA,
           },
     merkle_root: segment.merkleRoot,
@@ -129,10 +130,16 @@ function manifestOf(
     high_watermark: String(bounds.highWatermark),
     retention: null,
     encryption: null,
+    ...nextFormat(context),
     writer: context.instance,
     created_at: isoTime(context.clock.now()),
     adopted: segment.adopted,
   }
+}
+
+/** A setting that was changed takes effect through the chain, so behind this very manifest. */
+function nextFormat({ settings, genesisFormat }: ArchiverContext): Pick<Manifest, 'format'> {
+  return settings.format === genesisFormat ? {} : { format: { next: settings.format } }
 }
 
 /** Theirs may end elsewhere; what both say about one data object, or about one range, must agree. */

@@ -6,7 +6,7 @@
 import { AssertionError } from 'node:assert/strict'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { HeartbeatPartition } from '../core/archive/manifest.ts'
+import { formatBehind, type HeartbeatPartition } from '../core/archive/manifest.ts'
 import { explanationOf } from '../core/error/explanation-of.ts'
 import { HooktrailError, isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { LogBounds, ReadResult, TopicPartition } from '../core/ports/event-log.ts'
@@ -166,7 +166,7 @@ export class PartitionWriter {
     if (this.#buffer === null) this.#oldestMs = batch.records[0]?.timestampMs ?? null
     if (batch.records.length === 0 && batch.gaps.length === 0) return 'idle'
     if (this.#mayHaveData && (await this.#adoptAt(head, batch))) return 'progress'
-    this.#buffer ??= this.#open(head.next)
+    this.#buffer ??= this.#open(head)
     const isFull = await this.#encode(this.#buffer, batch)
     if (isFull) this.#sealed = await this.#buffer.seal()
     else await this.#buffer.spill()
@@ -189,9 +189,9 @@ export class PartitionWriter {
     return true
   }
 
-  #open(first: bigint): SegmentBuffer {
+  #open({ next: first, manifest }: ChainHead): SegmentBuffer {
     this.#openedAt = this.#context.clock.monotonic()
-    const { format } = this.#context.settings
+    const format = formatBehind(this.#context.genesisFormat, manifest)
     return new SegmentBuffer({ at: this.at, first, format, spoolPath: this.#spoolPath })
   }
 

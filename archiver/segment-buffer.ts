@@ -10,8 +10,8 @@ import { MerkleStack } from '../core/archive/merkle.ts'
 import { encodeRow } from '../core/archive/row.ts'
 import type { LogRecord, OffsetGap, TopicPartition } from '../core/ports/event-log.ts'
 import { rawBytesOf } from '../core/record/raw-bytes.ts'
-import { addGap, type SealedSegment } from './segment.ts'
-import { SpoolFile } from './spool-file.ts'
+import { addGap, type SealedSegment, type SegmentData } from './segment.ts'
+import { SpoolFile, type SealedBody } from './spool-file.ts'
 
 const HOUR_MS = 3_600_000n
 
@@ -37,7 +37,7 @@ export class SegmentBuffer {
   constructor(start: SegmentStart) {
     this.#start = start
     this.#next = start.first
-    this.#spool = new SpoolFile(start.spoolPath)
+    this.#spool = new SpoolFile(start.spoolPath, start.format)
   }
 
   get first(): bigint {
@@ -91,15 +91,6 @@ export class SegmentBuffer {
   async seal(): Promise<SealedSegment> {
     assert(this.#next > this.first, 'a segment covers at least one offset')
     const sealed = this.#firstTimestampMs === null ? null : await this.#spool.seal()
-    const key =
-      this.#firstTimestampMs === null
-        ? ''
-        : dataKey({
-            ...this.#start.at,
-            start: this.first,
-            timestampMs: this.#firstTimestampMs,
-            format: this.#start.format,
-          })
     return {
       first: this.first,
       last: this.#next - 1n,
@@ -109,10 +100,18 @@ export class SegmentBuffer {
       minTimestampMs: this.#minTimestampMs,
       maxTimestampMs: this.#maxTimestampMs,
       merkleRoot: this.#merkle.root().toString('hex'),
-      data: sealed === null ? null : { key, size: sealed.size, sha256: sealed.sha256, versionId: null },
+      data: sealed === null ? null : this.#dataOf(sealed),
       body: sealed?.body ?? null,
       adopted: false,
     }
+  }
+
+  #dataOf({ size, sha256 }: SealedBody): SegmentData {
+    const { at, format } = this.#start
+    const timestampMs = this.#firstTimestampMs
+    assert(timestampMs !== null, 'there is a record')
+    const key = dataKey({ ...at, start: this.first, timestampMs, format })
+    return { key, format, size, sha256, versionId: null }
   }
 
   async dispose(): Promise<void> {

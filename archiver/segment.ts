@@ -2,11 +2,12 @@
  * A segment that is complete: one contiguous range of offsets, ready for its two writes. Data first, then the manifest,
  * which is the commit. Between the two a crash leaves a data object that the next writer adopts.
  */
-import type { ManifestGap } from '../core/archive/manifest.ts'
+import type { ManifestGap, SegmentFormat } from '../core/archive/manifest.ts'
 import type { OffsetGap } from '../core/ports/event-log.ts'
 
 export interface SegmentData {
   readonly key: string
+  readonly format: SegmentFormat
   readonly size: number
   readonly sha256: Buffer
   readonly versionId: string | null

@@ -1,26 +1,20 @@
 /**
- * Encoded rows of one open segment: in memory while few, else in a spool file, uncompressed. Compression runs once,
- * when the segment is sealed, so an idle partition holds no compressor. One zstd frame: readers may stop at the end of
- * the first. A spool file is never needed after a crash: the log is read again.
+ * Rows of one open segment as JSON lines: in memory while few, else in a spool file, uncompressed. They are brought into
+ * their format once, when the segment is sealed, so an idle partition holds no encoder. A spool file is never needed after
+ * a crash: the log is read again.
  */
 import { createHash, hash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { access, mkdir, open, rm, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { Transform } from 'node:stream'
+import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { promisify } from 'node:util'
-import { constants, createZstdCompress, zstdCompress } from 'node:zlib'
+import { codecOf } from '../core/archive/format/segment-codec.ts'
+import type { SegmentFormat } from '../core/archive/manifest.ts'
 
 /** Rows kept in memory before they go to the file. */
 const MEMORY_BYTES_MAX = 256 * 1024
 const CHUNK_BYTES = 256 * 1024
-/** Level 3 with a frame checksum: the usual trade, and damage is noticed by any zstd tool. */
-const ZSTD_OPTIONS = {
-  params: { [constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_checksumFlag]: 1 },
-}
-
-const compress = promisify(zstdCompress)
 
 export interface SealedBody {
   readonly body: Buffer | { readonly path: string; readonly size: number }
@@ -39,13 +33,15 @@ export async function isBodyThere(body: SealedBody['body'] | null): Promise<bool
 
 export class SpoolFile {
   readonly #path: string
+  readonly #format: SegmentFormat
   #rows: Buffer[] = []
   #rowBytes = 0
   #file: FileHandle | null = null
   #fileBytes = 0
 
-  constructor(path: string) {
+  constructor(path: string, format: SegmentFormat) {
     this.#path = path
+    this.#format = format
   }
 
   get bytes(): number {
@@ -74,7 +70,7 @@ export class SpoolFile {
   }
 
   get #sealedPath(): string {
-    return `${this.#path}.zst`
+    return `${this.#path}.sealed`
   }
 
   async #write(): Promise<void> {
@@ -93,7 +89,12 @@ export class SpoolFile {
   }
 
   async #sealInMemory(): Promise<SealedBody> {
-    const body = await compress(Buffer.concat(this.#rows, this.#rowBytes), ZSTD_OPTIONS)
+    const rows = Readable.from([Buffer.concat(this.#rows, this.#rowBytes)])
+    const parts: Buffer[] = []
+    await pipeline(rows, codecOf(this.#format).encode(), async (chunks: AsyncIterable<Buffer>) => {
+      for await (const chunk of chunks) parts.push(chunk)
+    })
+    const body = Buffer.concat(parts)
     return { body, size: body.length, sha256: hash('sha256', body, 'buffer') }
   }
 
@@ -112,7 +113,7 @@ export class SpoolFile {
     })
     await pipeline(
       createReadStream(this.#path, { highWaterMark: CHUNK_BYTES }),
-      createZstdCompress({ ...ZSTD_OPTIONS, chunkSize: CHUNK_BYTES }),
+      codecOf(this.#format).encode(),
       meter,
       createWriteStream(this.#sealedPath, { mode: 0o600 }),
     )

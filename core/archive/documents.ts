@@ -8,6 +8,7 @@ import { isObjectKey } from './keys.ts'
 import { canonicalJson } from './canonical-json.ts'
 import {
   FORMAT_VERSION,
+  SEGMENT_FORMATS,
   type Genesis,
   type Heartbeat,
   type HeartbeatPartition,
@@ -23,7 +24,7 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 const topicId = z.string().regex(/^[0-9a-f]{32}$/)
 const time = z.iso.datetime({ precision: 3 })
 const count = z.int().min(0)
-const format = z.enum(['jsonl.zst', 'jsonl.gz', 'parquet'])
+const format = z.enum(SEGMENT_FORMATS)
 const text = z.string().max(1024)
 const key = z.string().refine(isObjectKey)
 const topicName = z.string().regex(/^[A-Za-z0-9._-]{1,249}$/)
@@ -83,6 +84,7 @@ const manifest = z.strictObject({
     .strictObject({ mode: z.enum(['governance', 'compliance']), until: time, verified: z.boolean() })
     .nullable(),
   encryption: z.null(),
+  format: z.strictObject({ next: format }).exactOptional(),
   writer: text,
   created_at: time,
   adopted: z.boolean(),

@@ -2,7 +2,7 @@
  * Where things lie in the archive (archive.md §2). Every key that serves as a compare-and-swap is a function of the
  * sequence number alone. `incarnation` is the first 8 hex digits of the topic id.
  */
-import type { Manifest, SegmentFormat } from './manifest.ts'
+import { SEGMENT_FORMATS, type Manifest, type SegmentFormat } from './manifest.ts'
 
 const YEAR_FIRST_MS = 0
 const YEAR_LAST_MS = Date.UTC(9999, 11, 31, 23)
@@ -69,7 +69,7 @@ const KEY_LENGTH_MAX = 1024
 const OBJECT_KEY = /^[A-Za-z0-9_][A-Za-z0-9._=+-]{0,254}(?:\/[A-Za-z0-9_][A-Za-z0-9._=+-]{0,254})*$/
 const MANIFEST_KEY = /^segments\/[A-Za-z0-9._-]+\/[0-9a-f]{8}\/p[0-9]{5}\/[0-9]{20}\.note$/
 const DATA_KEY =
-  /^data\/topic=([A-Za-z0-9._-]+)\/dt=[0-9-]{10}\/hour=[0-9]{2}\/([0-9a-f]{8})-(p[0-9]{5})-([0-9]{20})\.(?:jsonl\.zst|jsonl\.gz|parquet)$/
+  /^data\/topic=([A-Za-z0-9._-]+)\/dt=[0-9-]{10}\/hour=[0-9]{2}\/([0-9a-f]{8})-(p[0-9]{5})-([0-9]{20})\.([a-z.]+)$/
 
 /** Checked letter by letter: no key can leave the store's root, name a hidden file, or mean two things. `tmp/` is the store's. */
 export function isObjectKey(key: string): boolean {
@@ -85,14 +85,15 @@ export interface DataKeyName {
   readonly folder: string
   readonly manifestKey: string
   readonly start: bigint
+  readonly format: SegmentFormat
 }
 
 /** What a data object's name says about the manifest that must name it; null when it is no such name. */
 export function dataKeyParts(key: string): DataKeyName | null {
-  const [, topic, incarnation, partition, start] = DATA_KEY.exec(key) ?? []
-  if (topic === undefined || incarnation === undefined || partition === undefined || start === undefined)
-    return null
+  const [, topic = '', incarnation = '', partition = '', start = '', extension] = DATA_KEY.exec(key) ?? []
+  const format = SEGMENT_FORMATS.find((known) => known === extension)
+  if (format === undefined) return null
   const folder = `segments/${topic}/${incarnation}/${partition}/`
   const manifestKey = `${folder}${start}.note`
-  return isObjectKey(manifestKey) ? { folder, manifestKey, start: BigInt(start) } : null
+  return isObjectKey(manifestKey) ? { folder, manifestKey, start: BigInt(start), format } : null
 }

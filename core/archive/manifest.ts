@@ -8,7 +8,10 @@ import type { GapReason } from '../gap-reason.ts'
 
 export const FORMAT_VERSION = 1
 
-export type SegmentFormat = 'jsonl.zst' | 'jsonl.gz' | 'parquet'
+/** Of data objects; also what their names end in. */
+export const SEGMENT_FORMATS = ['jsonl.zst', 'jsonl.gz', 'parquet'] as const
+
+export type SegmentFormat = (typeof SEGMENT_FORMATS)[number]
 
 export interface Genesis {
   readonly kind: 'genesis'
@@ -21,6 +24,7 @@ export interface Genesis {
   readonly root_key: string
   /** SHA-256 of every explaining object: README.txt, formats.md, tools/… */
   readonly files: Readonly<Record<string, string>>
+  /** Of each chain's data objects, until a manifest says otherwise. */
   readonly format: SegmentFormat
 }
 
@@ -72,6 +76,8 @@ export interface Manifest {
     readonly verified: boolean
   } | null
   readonly encryption: null
+  /** Of the chain's next data object where that is not genesis': writers with other settings meet at one key. */
+  readonly format?: { readonly next: SegmentFormat }
   readonly writer: string
   readonly created_at: string
   /** True when the data object was found in the store and not written by this writer. */
@@ -85,6 +91,11 @@ export interface ManifestData {
   readonly sha256: string
   readonly format: SegmentFormat
   readonly schema: string
+}
+
+/** Format of the next data object of a chain. @param head its newest manifest, null while there is none */
+export function formatBehind(genesis: SegmentFormat, head: Manifest | null): SegmentFormat {
+  return head?.format?.next ?? genesis
 }
 
 /** One partition's state in a heartbeat. */

@@ -42,6 +42,12 @@ export function checkRow(value: unknown): Row {
   return value as Row
 }
 
+/** @throws AssertionError when `value` is no list of headers. */
+export function checkHeaders(value: unknown): readonly RowHeader[] {
+  assert(Array.isArray(value) && value.every(isHeader), 'headers are a list of name, text and base64')
+  return value as RowHeader[]
+}
+
 function isTextOrNull(value: unknown): boolean {
   return value === null || typeof value === 'string'
 }

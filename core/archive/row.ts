@@ -8,7 +8,7 @@ import { HooktrailError } from '../error/hooktrail-error.ts'
 import type { LogRecord, RecordHeader, TopicPartition } from '../ports/event-log.ts'
 import { EVENT_HEADERS } from '../record/event-record.ts'
 import type { LeafRecord } from './leaf.ts'
-import { checkRow } from './row-schema.ts'
+import { checkHeaders, checkRow } from './row-schema.ts'
 
 const TIME_LIMIT_MS = 8_640_000_000_000_000n
 
@@ -19,13 +19,8 @@ const SOURCE_PREFIX = '/hooktrail/'
 const NAMES_KEPT_MAX = 256
 const nameJson = new Map<string, string>()
 
-const PROMOTED: readonly (readonly [column: string, header: string])[] = [
-  ['event_id', EVENT_HEADERS.id],
-  ['source', EVENT_HEADERS.source],
-  ['event_type', EVENT_HEADERS.type],
-  ['unique_key', EVENT_HEADERS.dedup],
-  ['received_at', EVENT_HEADERS.time],
-]
+/** Columns that repeat a header. */
+export type PromotedColumn = 'event_id' | 'source' | 'event_type' | 'unique_key' | 'received_at'
 
 /** Ends in a newline. */
 export function encodeRow(record: LogRecord, at: TopicPartition): Buffer {
@@ -35,7 +30,7 @@ export function encodeRow(record: LogRecord, at: TopicPartition): Buffer {
       `,"timestamp_ms":"${String(record.timestampMs)}","timestamp_type":${String(record.timestampType)}` +
       bytesFields('key', record.key) +
       bytesFields('value', record.value) +
-      `,"headers":[${encodeHeaders(record.headers)}]${promotedFields(record.headers)}}\n`,
+      `,"headers":${writeHeaders(record.headers)}${promotedFields(record.headers)}}\n`,
   )
 }
 
@@ -88,7 +83,8 @@ function bytesFields(name: string, bytes: Buffer | null): string {
   return `,"${name}":null,"${name}_base64":"${bytes.toString('base64')}"`
 }
 
-function encodeHeaders(headers: readonly RecordHeader[]): string {
+/** As in the row's field `headers`. */
+export function writeHeaders(headers: readonly RecordHeader[]): string {
   let out = ''
   for (const { name, value } of headers) {
     const start = `${out === '' ? '' : ','}[${nameToJson(name)},`
@@ -96,7 +92,29 @@ function encodeHeaders(headers: readonly RecordHeader[]): string {
     else if (isText(value)) out += `${start}${JSON.stringify(value.toString('utf8'))}]`
     else out += `${start}null,"${value.toString('base64')}"]`
   }
-  return out
+  return `[${out}]`
+}
+
+/** @throws AssertionError, SyntaxError when the text is no list of headers */
+export function readHeaders(text: string): RecordHeader[] {
+  return checkHeaders(JSON.parse(text)).map(([name, value, base64]) => ({
+    name,
+    value: bytesOf(value, base64 ?? null),
+  }))
+}
+
+/** What queries find in columns of their own. */
+export function promotedTexts(
+  headers: readonly RecordHeader[],
+): Readonly<Record<PromotedColumn, string | null>> {
+  const text = (name: string): string | null => promotedText(headers, name)
+  return {
+    event_id: text(EVENT_HEADERS.id),
+    source: text(EVENT_HEADERS.source),
+    event_type: text(EVENT_HEADERS.type),
+    unique_key: text(EVENT_HEADERS.dedup),
+    received_at: text(EVENT_HEADERS.time),
+  }
 }
 
 function nameToJson(name: string): string {
@@ -109,16 +127,17 @@ function nameToJson(name: string): string {
 
 function promotedFields(headers: readonly RecordHeader[]): string {
   let out = ''
-  for (const [column, name] of PROMOTED) {
-    const value = headers.find((header) => header.name === name)?.value ?? null
-    const text = value === null || !isText(value) ? null : value.toString('utf8')
-    const plain =
-      name === EVENT_HEADERS.source && text?.startsWith(SOURCE_PREFIX)
-        ? text.slice(SOURCE_PREFIX.length)
-        : text
-    out += `,"${column}":${JSON.stringify(plain)}`
-  }
+  for (const [column, text] of Object.entries(promotedTexts(headers)))
+    out += `,"${column}":${JSON.stringify(text)}`
   return out
+}
+
+function promotedText(headers: readonly RecordHeader[], name: string): string | null {
+  const value = headers.find((header) => header.name === name)?.value ?? null
+  const text = value === null || !isText(value) ? null : value.toString('utf8')
+  return name === EVENT_HEADERS.source && text?.startsWith(SOURCE_PREFIX)
+    ? text.slice(SOURCE_PREFIX.length)
+    : text
 }
 
 function bytesOf(text: string | null, base64: string | null): Buffer | null {

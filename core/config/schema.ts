@@ -213,9 +213,9 @@ export const sectionSchemas = {
     driver: choice(['directory', 's3']).prefault('directory').describe('where the archive lives'),
     directory: text.optional().describe('directory: default: $HOOKTRAIL_HOME/archive'),
     ...s3Keys,
-    format: choice(['jsonl.zst', 'jsonl.gz'], { values: ['parquet'], instead: 'jsonl.zst or jsonl.gz' })
+    format: choice(['jsonl.zst', 'jsonl.gz', 'parquet'])
       .prefault('jsonl.zst')
-      .describe('form of the data objects'),
+      .describe('form of new data objects; a change begins with the second segment of each partition'),
     worm: choice(['off'], {
       values: ['required', 'preferred', 'governance', 'compliance', 'on'],
       instead:

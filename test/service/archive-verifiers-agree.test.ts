@@ -6,6 +6,9 @@ import assert from 'node:assert/strict'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { after, before, test, type TestContext } from 'node:test'
+import { parseManifest } from '../../core/archive/documents.ts'
+import { SEGMENT_FORMATS } from '../../core/archive/manifest.ts'
+import { readNoteUnverified } from '../../core/archive/signed-note.ts'
 import { ArchiveBuilder, newSigner } from '../support/archive-builder.ts'
 import { TAMPERINGS } from '../support/archive-tamperings.ts'
 import { scale } from '../support/scale.ts'
@@ -72,6 +75,33 @@ test('both verifiers find a true archive whole at every level, and count the sam
   assert.equal((await judged(path.join(base, 'empty'))).exitCode, 66)
   assert.equal((await judged(path.join(base, 'nowhere'))).exitCode, 66)
 })
+
+for (const format of SEGMENT_FORMATS) {
+  test(`both verifiers judge ${format} alike: whole, with a changed byte, with another row under a true hash`, async (t) => {
+    const judged = await judging(t)
+    if (judged === null) return
+    await using other = await SmallArchive.make({ format })
+    const options = { keys: [other.builder.signer.vkey] }
+    const whole = await judged(other.folder, options)
+    assert.deepEqual([whole.exitCode, whole.records, whole.findings], [0, String(RECORDS), []])
+    const [changed, lying] = [await other.copy(), await other.copy()]
+    const { data, manifest } = other.segment(0)
+    await change(changed, data, (bytes) => flipped(bytes, 0.7))
+    assertOnly(await judged(changed, options), data)
+    const { merkle_root: root } = parseManifest(
+      readNoteUnverified(await readFile(path.join(lying, manifest))),
+    )
+    const wrong = (text: string): string => text.replace(root, 'ab'.repeat(32))
+    await forge(lying, manifest, wrong, other.builder.signer)
+    const { exitCode, findings } = await judged(lying, options)
+    assert.equal(exitCode, 1)
+    assert(findings.includes(`altered ${data}`), findings.join(', '))
+  })
+}
+
+function assertOnly({ exitCode, findings }: Judgement, data: string): void {
+  assert.deepEqual({ exitCode, findings }, { exitCode: 1, findings: [`altered ${data}`] })
+}
 
 for (const whose of ['own', 'other'] as const) {
   test(`both verifiers say the same of a suffix that was replaced under the ${whose} key`, async (t) => {

@@ -146,7 +146,11 @@ async function archiveEverything(
     settings: { ...stage.config.archive, roll: { bytesMax: 1 << 20, recordsMax: 1000, ageMsMax: 60_000 } },
   }
   const { genesis, sha256 } = await openGenesis(opening)
-  const context: ArchiverContext = { ...opening, archiveId: genesis.archive_id }
+  const context: ArchiverContext = {
+    ...opening,
+    archiveId: genesis.archive_id,
+    genesisFormat: genesis.format,
+  }
   const chain = new HeartbeatChain(context, sha256)
   await chain.catchUp()
   const topics = await stage.log.topics()

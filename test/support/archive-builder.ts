@@ -3,7 +3,7 @@
  * segments, heartbeats. Tests then change it by hand and ask the verifier what it sees.
  */
 import { generateKeyPairSync, hash } from 'node:crypto'
-import { zstdCompressSync } from 'node:zlib'
+import { buffer } from 'node:stream/consumers'
 import { openDirectoryStore } from '../../adapters/directory/directory-store.ts'
 import {
   comparePartitions,
@@ -12,8 +12,15 @@ import {
   partitionLeaf,
 } from '../../core/archive/documents.ts'
 import { dataKey, GENESIS_KEY, heartbeatKey, manifestKey } from '../../core/archive/keys.ts'
+import { codecOf } from '../../core/archive/format/segment-codec.ts'
 import { leafHash } from '../../core/archive/leaf.ts'
-import type { Heartbeat, HeartbeatPartition, Manifest, ManifestGap } from '../../core/archive/manifest.ts'
+import type {
+  Heartbeat,
+  HeartbeatPartition,
+  Manifest,
+  ManifestGap,
+  SegmentFormat,
+} from '../../core/archive/manifest.ts'
 import { merkleRoot, MerkleStack } from '../../core/archive/merkle.ts'
 import { README_TEXT } from '../../core/archive/readme-text.ts'
 import { encodeRow } from '../../core/archive/row.ts'
@@ -40,6 +47,12 @@ export const silentLogger: Logger = {
   error: () => undefined,
 }
 
+export interface ArchiveBuilderOptions {
+  /** Of another builder, for a second history under its key. */
+  readonly signer?: NoteSigner
+  readonly format?: SegmentFormat
+}
+
 interface ChainState {
   readonly at: TopicPartition
   next: bigint
@@ -50,6 +63,7 @@ export class ArchiveBuilder {
   readonly store: ArchiveStore
   readonly signer: NoteSigner
   nowMs = ARCHIVE_START_MS
+  readonly #format: SegmentFormat
   readonly #chains: ChainState[]
   readonly #tree = new MerkleStack()
   readonly #rows = new Map<ChainState, HeartbeatPartition>()
@@ -57,9 +71,10 @@ export class ArchiveBuilder {
   #previous = ''
   #n = 0n
 
-  private constructor(store: ArchiveStore, signer: NoteSigner) {
+  private constructor(store: ArchiveStore, signer: NoteSigner, format: SegmentFormat) {
     this.store = store
     this.signer = signer
+    this.#format = format
     this.#chains = [0, 1].map((partition) => ({
       at: { topic: 'hooktrail.events.demo', topicId: TOPIC_ID, partition },
       next: 0n,
@@ -67,10 +82,10 @@ export class ArchiveBuilder {
     }))
   }
 
-  /** @param signer of another builder, for a second history under its key */
-  static async create(folder: string, signer: NoteSigner = newSigner()): Promise<ArchiveBuilder> {
+  static async create(folder: string, options: ArchiveBuilderOptions = {}): Promise<ArchiveBuilder> {
+    const { signer = newSigner(), format = 'jsonl.zst' } = options
     const store = await openDirectoryStore(folder, { clock: fixedClock, logger: silentLogger })
-    const builder = new ArchiveBuilder(store, signer)
+    const builder = new ArchiveBuilder(store, signer, format)
     await builder.#writeGenesis()
     return builder
   }
@@ -85,7 +100,10 @@ export class ArchiveBuilder {
     if (chain === undefined) throw new RangeError('the builder has two partitions')
     const gapOffsets = gaps.reduce((sum, gap) => sum + BigInt(gap.to) - BigInt(gap.from) + 1n, 0n)
     const rows = Array.from({ length: records }, (_, index) => recordAt(chain.next + BigInt(index)))
-    const data = zstdCompressSync(Buffer.concat(rows.map((row) => encodeRow(row, chain.at))))
+    const data = await encodeRows(
+      rows.map((row) => encodeRow(row, chain.at)),
+      this.#format,
+    )
     const { topic, topicId } = chain.at
     const key = dataKey({
       topic,
@@ -93,12 +111,20 @@ export class ArchiveBuilder {
       partition,
       start: chain.next,
       timestampMs: 0n,
-      format: 'jsonl.zst',
+      format: this.#format,
     })
     await this.put(key, data)
     const leaves = rows.map((row) => leafHash(row, chain.at))
     const last = chain.next + BigInt(records) + gapOffsets - 1n
-    const manifest = manifestOf(chain, { key, data, leaves, last, gaps, createdAt: this.#iso() })
+    const manifest = manifestOf(chain, {
+      key,
+      data,
+      format: this.#format,
+      leaves,
+      last,
+      gaps,
+      createdAt: this.#iso(),
+    })
     const manifestName = manifestKey(topic, topicId, partition, chain.next)
     chain.head = await this.#sign(manifestName, encodeDocument(manifest))
     chain.next = last + 1n
@@ -166,7 +192,7 @@ export class ArchiveBuilder {
         cadence: { active_seconds: 60, idle_seconds: 900 },
         root_key: this.signer.vkey,
         files: { 'README.txt': hash('sha256', readme, 'hex') },
-        format: 'jsonl.zst',
+        format: this.#format,
       }),
     )
   }
@@ -185,6 +211,13 @@ export class ArchiveBuilder {
 /** A key of the same name: what tells two of them apart is the key alone. */
 export function newSigner(): NoteSigner {
   return makeSigner(generateKeyPairSync('ed25519').privateKey, 'hooktrail-test')
+}
+
+/** Rows as one data object. */
+export function encodeRows(rows: readonly Buffer[], format: SegmentFormat): Promise<Buffer> {
+  const encoder = codecOf(format).encode()
+  encoder.end(Buffer.concat(rows))
+  return buffer(encoder)
 }
 
 export function recordAt(offset: bigint): LogRecord {
@@ -210,6 +243,7 @@ export function recordAt(offset: bigint): LogRecord {
 interface SegmentParts {
   readonly key: string
   readonly data: Buffer
+  readonly format: SegmentFormat
   readonly leaves: readonly Buffer[]
   readonly last: bigint
   readonly gaps: readonly ManifestGap[]
@@ -217,7 +251,7 @@ interface SegmentParts {
 }
 
 function manifestOf({ at, next, head }: ChainState, parts: SegmentParts): Manifest {
-  const { key, data, leaves, last, gaps, createdAt } = parts
+  const { key, data, format, leaves, last, gaps, createdAt } = parts
   const sha256 = hash('sha256', data, 'hex')
   return {
     kind: 'segment',
@@ -235,7 +269,7 @@ function manifestOf({ at, next, head }: ChainState, parts: SegmentParts): Manife
     gaps,
     min_timestamp_ms: String(BigInt(ARCHIVE_START_MS) + next),
     max_timestamp_ms: String(BigInt(ARCHIVE_START_MS) + next + BigInt(leaves.length) - 1n),
-    data: { key, version_id: null, size: data.length, sha256, format: 'jsonl.zst', schema: 'row/1' },
+    data: { key, version_id: null, size: data.length, sha256, format, schema: 'row/1' },
     merkle_root: merkleRoot(leaves).toString('hex'),
     leaves: leaves.length,
     previous: head,

@@ -228,7 +228,12 @@ async function takeSeat(
   const archive = new FaultyArchive(deps.archive)
   const opening = { ...deps, archive, settings: { ...SETTINGS, ...options.settings } }
   const { genesis, sha256 } = await openGenesis(opening)
-  const context = { ...opening, spoolDirectory: deps.spoolDirectory, archiveId: genesis.archive_id }
+  const context = {
+    ...opening,
+    spoolDirectory: deps.spoolDirectory,
+    archiveId: genesis.archive_id,
+    genesisFormat: genesis.format,
+  }
   const chain = new HeartbeatChain(context, sha256)
   return {
     clock,

@@ -7,10 +7,9 @@ import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { openDirectoryForReading } from '../../adapters/directory/directory-store.ts'
-import type { NoteSigner } from '../../core/archive/signed-note.ts'
 import type { Checkpoint } from '../../core/archive/verify/checkpoint.ts'
 import { verifyArchive } from '../../core/archive/verify/verify-archive.ts'
-import { ArchiveBuilder } from './archive-builder.ts'
+import { ArchiveBuilder, type ArchiveBuilderOptions } from './archive-builder.ts'
 
 export const ROUNDS = 4
 export const RECORDS = 90
@@ -20,9 +19,7 @@ export interface SegmentKeys {
   readonly data: string
 }
 
-export interface SmallArchiveOptions {
-  /** Of another archive, for a second history under its key. */
-  readonly signer?: NoteSigner
+export interface SmallArchiveOptions extends ArchiveBuilderOptions {
   /** Records of partition 0 in each round. */
   readonly records?: (round: number) => number
 }
@@ -46,9 +43,9 @@ export class SmallArchive implements AsyncDisposable {
     this.checkpoint = parts.checkpoint
   }
 
-  static async make({ signer, records = () => 20 }: SmallArchiveOptions = {}): Promise<SmallArchive> {
+  static async make({ records = () => 20, ...options }: SmallArchiveOptions = {}): Promise<SmallArchive> {
     const base = await mkdtemp(path.join(tmpdir(), 'small-archive-'))
-    const builder = await ArchiveBuilder.create(path.join(base, 'true'), signer)
+    const builder = await ArchiveBuilder.create(path.join(base, 'true'), options)
     const segments: SegmentKeys[] = []
     const heartbeats: string[] = []
     for (let round = 0; round < ROUNDS; round++) {

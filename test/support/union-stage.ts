@@ -65,7 +65,11 @@ export async function openUnionStage(log: EventLog, place: ArchivePlace): Promis
     settings: { ...SETTINGS, roll: { ...SETTINGS.roll, recordsMax: SEGMENT_RECORDS } },
   }
   const { genesis, sha256 } = await openGenesis(opening)
-  const context: ArchiverContext = { ...opening, archiveId: genesis.archive_id }
+  const context: ArchiverContext = {
+    ...opening,
+    archiveId: genesis.archive_id,
+    genesisFormat: genesis.format,
+  }
   const chain = new HeartbeatChain(context, sha256)
   const asked: UnionStage['asked'] = { opens: 0, reads: [] }
   const openSource = async (): Promise<ArchiveSource> => {

@@ -107,7 +107,6 @@ test('what a later version has is refused with what to use instead, and never ta
     ['alerts: []', /^alerts is not available in this version \(instead: /],
     ['pools: {}', /^pools is not available in this version \(instead: /],
     ['server: { tls: {} }', /^server.tls is not available in this version \(instead: .*proxy/],
-    ['archive: { format: parquet }', /^archive.format parquet is not available in this version; use jsonl/],
     [
       'sources: { a: { verify: gitlab, secret: s1 } }',
       /^sources.a.verify gitlab is not available .*use hmac/,

@@ -133,8 +133,9 @@ class SegmentPass {
       }
       return
     }
-    if (dataKeyParts(manifest.data.key)?.manifestKey !== key) {
-      findings.altered('manifest-chain', key, 'it names a data object of another range')
+    const name = dataKeyParts(manifest.data.key)
+    if (name?.manifestKey !== key || name.format !== manifest.data.format) {
+      findings.altered('manifest-chain', key, 'it names a data object of another range or format')
       return
     }
     if (level > 0) await verifyData(this.#context, manifest, manifest.data)

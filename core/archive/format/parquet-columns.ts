@@ -1,0 +1,116 @@
+/**
+ * Columns of a Parquet object (docs/formats.md, "Rows: parquet"): a flat schema with types of its own for offset, times and
+ * bytes. Seven columns hold what the leaf is computed from, exactly; the others repeat it for queries, and reading back
+ * ignores them.
+ */
+import assert from 'node:assert/strict'
+import type { SchemaElement } from 'hyparquet'
+import type { ColumnSource } from 'hyparquet-writer'
+import { promotedTexts, readHeaders, writeHeaders, type DecodedRow } from '../row.ts'
+
+type Cell = string | number | bigint | Uint8Array | Date | null
+
+interface Column {
+  readonly element: SchemaElement
+  /** Of what is large or without order least and greatest are of no use. */
+  readonly hasBounds: boolean
+  readonly cell: (row: DecodedRow) => Cell
+}
+
+const TIME_MS_MAX = 8_640_000_000_000_000n
+
+const STRING = {
+  type: 'BYTE_ARRAY',
+  converted_type: 'UTF8',
+  logical_type: { type: 'STRING' },
+} satisfies Partial<SchemaElement>
+const TIME = {
+  type: 'INT64',
+  converted_type: 'TIMESTAMP_MILLIS',
+  logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'MILLIS' },
+} satisfies Partial<SchemaElement>
+
+const columns: readonly Column[] = [
+  required('topic', STRING, ({ at }) => at.topic),
+  required('topic_id', STRING, ({ at }) => at.topicId),
+  required('partition', { type: 'INT32' }, ({ at }) => at.partition),
+  required('offset', { type: 'INT64' }, ({ record }) => record.offset),
+  optional('timestamp', TIME, ({ record }) => timeOf(record.timestampMs)),
+  required('timestamp_ms', { type: 'INT64' }, ({ record }) => record.timestampMs),
+  required('timestamp_type', { type: 'INT32' }, ({ record }) => record.timestampType),
+  bytes('key', ({ record }) => record.key),
+  bytes('value', ({ record }) => record.value),
+  { ...required('headers', STRING, ({ record }) => writeHeaders(record.headers)), hasBounds: false },
+  promoted('event_id'),
+  promoted('source'),
+  promoted('event_type'),
+  promoted('unique_key'),
+  optional('received_at', TIME, ({ record }) => timeOfText(promotedTexts(record.headers).received_at)),
+]
+
+export const PARQUET_SCHEMA: SchemaElement[] = [
+  { name: 'hooktrail', num_children: columns.length },
+  ...columns.map(({ element }) => element),
+]
+
+/** What is read back. */
+export const EXACT_COLUMNS = [
+  ...['topic', 'topic_id', 'partition', 'offset', 'timestamp_ms', 'timestamp_type'],
+  ...['key', 'value', 'headers'],
+]
+
+export function columnsOf(rows: readonly DecodedRow[]): ColumnSource[] {
+  return columns.map(({ element: { name }, hasBounds, cell }) => ({
+    name,
+    data: rows.map(cell),
+    statistics: hasBounds,
+    offsetIndex: false,
+  }))
+}
+
+/** @throws AssertionError when it is no such row */
+export function rowOf(cells: Readonly<Record<string, unknown>>): DecodedRow {
+  const { topic, topic_id: topicId, partition, offset, timestamp_ms: timestampMs } = cells
+  const { timestamp_type: timestampType, headers } = cells
+  assert(typeof topic === 'string' && typeof topicId === 'string' && typeof headers === 'string')
+  assert(typeof partition === 'number' && typeof offset === 'bigint' && typeof timestampMs === 'bigint')
+  assert(timestampType === 0 || timestampType === 1)
+  const [key, value] = [bytesOf(cells['key']), bytesOf(cells['value'])]
+  return {
+    record: { offset, timestampMs, timestampType, key, value, headers: readHeaders(headers) },
+    at: { topic, topicId, partition },
+  }
+}
+
+function required(name: string, type: Partial<SchemaElement>, cell: Column['cell']): Column {
+  return { element: { name, repetition_type: 'REQUIRED', ...type }, hasBounds: true, cell }
+}
+
+function optional(name: string, type: Partial<SchemaElement>, cell: Column['cell']): Column {
+  return { element: { name, repetition_type: 'OPTIONAL', ...type }, hasBounds: true, cell }
+}
+
+function bytes(name: string, cell: Column['cell']): Column {
+  return { ...optional(name, { type: 'BYTE_ARRAY' }, cell), hasBounds: false }
+}
+
+function promoted(name: 'event_id' | 'source' | 'event_type' | 'unique_key'): Column {
+  return optional(name, STRING, ({ record }) => promotedTexts(record.headers)[name])
+}
+
+/** Null beyond what a date can hold, as in the other formats. */
+function timeOf(timestampMs: bigint): Date | null {
+  const isDate = timestampMs <= TIME_MS_MAX && timestampMs >= -TIME_MS_MAX
+  return isDate ? new Date(Number(timestampMs)) : null
+}
+
+function timeOfText(text: string | null): Date | null {
+  const time = new Date(text ?? NaN)
+  return Number.isNaN(time.getTime()) ? null : time
+}
+
+function bytesOf(cell: unknown): Buffer | null {
+  if (cell === null || cell === undefined) return null
+  assert(cell instanceof Uint8Array, 'bytes are bytes')
+  return Buffer.from(cell.buffer, cell.byteOffset, cell.byteLength)
+}

@@ -1,0 +1,43 @@
+/**
+ * The one place that knows how a data object is formed: for each format, a pair of streams from rows as JSON lines to the
+ * object's bytes and back. Whatever the form, the rows that come out give the same leaves and root as those that went in.
+ */
+import type { Duplex } from 'node:stream'
+import { constants, createGunzip, createGzip, createZstdCompress, createZstdDecompress } from 'node:zlib'
+import type { SegmentFormat } from '../manifest.ts'
+import { decodeParquet, encodeParquet } from './parquet-stream.ts'
+
+const CHUNK_BYTES = 256 * 1024
+/** Level 3 with a frame checksum: the usual trade, and damage is noticed by any zstd tool. */
+const ZSTD_PARAMS = { [constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_checksumFlag]: 1 }
+
+export interface SegmentCodec {
+  readonly contentType: string
+  /** Takes whole JSON lines, in chunks cut anywhere. */
+  readonly encode: () => Duplex
+  /** Gives them back; fails where the object cannot be read to its end. */
+  readonly decode: () => Duplex
+}
+
+/** One zstd frame: readers may stop at the end of the first. */
+const codecs: Readonly<Record<SegmentFormat, SegmentCodec>> = {
+  'jsonl.zst': {
+    contentType: 'application/zstd',
+    encode: () => createZstdCompress({ params: ZSTD_PARAMS, chunkSize: CHUNK_BYTES }),
+    decode: () => createZstdDecompress({ chunkSize: CHUNK_BYTES }),
+  },
+  'jsonl.gz': {
+    contentType: 'application/gzip',
+    encode: () => createGzip({ chunkSize: CHUNK_BYTES }),
+    decode: () => createGunzip({ chunkSize: CHUNK_BYTES }),
+  },
+  parquet: {
+    contentType: 'application/vnd.apache.parquet',
+    encode: encodeParquet,
+    decode: decodeParquet,
+  },
+}
+
+export function codecOf(format: SegmentFormat): SegmentCodec {
+  return codecs[format]
+}
