@@ -3,18 +3,17 @@
  * their format once, when the segment is sealed, so an idle partition holds no encoder. A spool file is never needed after
  * a crash: the log is read again.
  */
-import { createHash, hash } from 'node:crypto'
-import { createReadStream, createWriteStream } from 'node:fs'
+import { hash } from 'node:crypto'
 import { access, mkdir, open, rm, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { Readable, Transform } from 'node:stream'
+import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { codecOf } from '../core/archive/format/segment-codec.ts'
 import type { SegmentFormat } from '../core/archive/manifest.ts'
+import { encodeFile } from './encode-file.ts'
 
 /** Rows kept in memory before they go to the file. */
 const MEMORY_BYTES_MAX = 256 * 1024
-const CHUNK_BYTES = 256 * 1024
 
 export interface SealedBody {
   readonly body: Buffer | { readonly path: string; readonly size: number }
@@ -102,22 +101,12 @@ export class SpoolFile {
     if (this.#rowBytes > 0) await this.#write()
     await this.#file?.close()
     this.#file = null
-    const digest = createHash('sha256')
-    let size = 0
-    const meter = new Transform({
-      transform(chunk: Buffer, _encoding, done): void {
-        digest.update(chunk)
-        size += chunk.length
-        done(null, chunk)
-      },
+    const { size, sha256 } = await encodeFile({
+      from: this.#path,
+      to: this.#sealedPath,
+      format: this.#format,
     })
-    await pipeline(
-      createReadStream(this.#path, { highWaterMark: CHUNK_BYTES }),
-      codecOf(this.#format).encode(),
-      meter,
-      createWriteStream(this.#sealedPath, { mode: 0o600 }),
-    )
     await rm(this.#path, { force: true })
-    return { body: { path: this.#sealedPath, size }, size, sha256: digest.digest() }
+    return { body: { path: this.#sealedPath, size }, size, sha256 }
   }
 }

@@ -3,11 +3,17 @@
  * archivers with different settings meet at one key; whatever the format, what is read back is what the log holds.
  */
 import assert from 'node:assert/strict'
+import { hash } from 'node:crypto'
+import { readFile, writeFile } from 'node:fs/promises'
+import path from 'node:path'
 import { after, before, test } from 'node:test'
+import { encodeFile } from '../../archiver/encode-file.ts'
 import { findSegment } from '../../core/archive/range/find-segment.ts'
 import { SegmentRows } from '../../core/archive/range/segment-rows.ts'
 import { SEGMENT_FORMATS, type SegmentFormat } from '../../core/archive/manifest.ts'
+import { encodeRow } from '../../core/archive/row.ts'
 import type { LogRecord, TopicPartition } from '../../core/ports/event-log.ts'
+import { recordAt } from '../support/archive-builder.ts'
 import {
   archiveAll,
   openStage,
@@ -118,6 +124,18 @@ for (const format of SEGMENT_FORMATS) {
     await archiveAll(seat.writer(at))
     assert.equal(formatsIn(at, await created(at))[1], format)
     await assertSame(seat, at)
+  })
+}
+
+for (const format of SEGMENT_FORMATS) {
+  test(`a file is encoded to ${format} with its size and SHA-256, and one that is gone is the file system's error`, async () => {
+    const [from, to] = [path.join(stage.folder, `rows-${format}`), path.join(stage.folder, `body-${format}`)]
+    const at = { topic: 'hooktrail.events.demo', topicId: '0'.repeat(32), partition: 0 }
+    await writeFile(from, Buffer.concat([encodeRow(recordAt(0n), at), encodeRow(recordAt(1n), at)]))
+    const { size, sha256 } = await encodeFile({ from, to, format })
+    const body = await readFile(to)
+    assert.deepEqual([size, sha256], [body.length, hash('sha256', body, 'buffer')])
+    await assert.rejects(encodeFile({ from: `${from}-gone`, to, format }), { code: 'ENOENT' })
   })
 }
 

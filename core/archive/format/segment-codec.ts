@@ -13,6 +13,8 @@ const ZSTD_PARAMS = { [constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_
 
 export interface SegmentCodec {
   readonly contentType: string
+  /** True when large objects are to be encoded in a thread of their own. */
+  readonly blocksThread: boolean
   /** Takes whole JSON lines, in chunks cut anywhere. */
   readonly encode: () => Duplex
   /** Gives them back; fails where the object cannot be read to its end. */
@@ -23,16 +25,19 @@ export interface SegmentCodec {
 const codecs: Readonly<Record<SegmentFormat, SegmentCodec>> = {
   'jsonl.zst': {
     contentType: 'application/zstd',
+    blocksThread: false,
     encode: () => createZstdCompress({ params: ZSTD_PARAMS, chunkSize: CHUNK_BYTES }),
     decode: () => createZstdDecompress({ chunkSize: CHUNK_BYTES }),
   },
   'jsonl.gz': {
     contentType: 'application/gzip',
+    blocksThread: false,
     encode: () => createGzip({ chunkSize: CHUNK_BYTES }),
     decode: () => createGunzip({ chunkSize: CHUNK_BYTES }),
   },
   parquet: {
     contentType: 'application/vnd.apache.parquet',
+    blocksThread: true,
     encode: encodeParquet,
     decode: decodeParquet,
   },
