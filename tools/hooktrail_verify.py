@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """
-Verifies a hooktrail archive that lies in a folder, offline. Written from formats.md alone, by nobody's code but its own:
-what it and `hooktrail archive verify` agree on does not rest on one implementation. It reads; it never repairs.
+Verifies a hooktrail archive that lies in a folder, offline. It implements formats.md a second time and shares no code and
+no library with `hooktrail archive verify`; its passes follow the same steps. It reads; it never repairs.
 
 Needs Python 3.9 or newer and the package `cryptography` (Ed25519). For rows (level 2) of `jsonl.zst` it takes the first of
 these that there is: compression.zstd (Python 3.14), the packages zstandard or pyzstd, the program `zstd`; for `parquet` the
