@@ -44,20 +44,24 @@ export interface FullSize extends Size {
 
 type Killable = Pick<PostgresServer, 'restart'> & { kill(signal: 'SIGKILL'): Promise<void> }
 
-const ROLL = 'roll: { age: 1s }, heartbeat: 1s'
+/** Tests wait for the archive. */
+const QUICK_ARCHIVE = 'roll: { age: 1s }, heartbeat: 1s'
 
-/** The reason, where its servers cannot run on this machine: for `skip` of node:test. */
-export function openSize(name: 'full'): Promise<FullSize | string>
-export function openSize(name: SizeName): Promise<Size | string>
-export async function openSize(name: SizeName): Promise<Size | string> {
+/**
+ * The reason, where its servers cannot run on this machine: for `skip` of node:test.
+ * @param archive more of `archive`, as YAML of a flow mapping
+ */
+export function openSize(name: 'full', archive?: string): Promise<FullSize | string>
+export function openSize(name: SizeName, archive?: string): Promise<Size | string>
+export async function openSize(name: SizeName, archive = QUICK_ARCHIVE): Promise<Size | string> {
   try {
     switch (name) {
       case 'one box':
-        return oneBox()
+        return oneBox(archive)
       case 'Postgres and S3':
-        return await openShared()
+        return await openShared(archive)
       case 'full':
-        return await openFull()
+        return await openFull(archive)
     }
   } catch (error) {
     if (error instanceof ServiceUnavailableError) return `not run here: ${error.message}`
@@ -65,10 +69,10 @@ export async function openSize(name: SizeName): Promise<Size | string> {
   }
 }
 
-function oneBox(): Size {
+function oneBox(settings: string): Size {
   const archive = (home: string): string => join(home, 'archive')
   return {
-    config: `archive: { ${ROLL} }`,
+    config: `archive: { ${settings} }`,
     env: {},
     archive,
     rows: (home) => archivedRows(archive(home)),
@@ -77,9 +81,9 @@ function oneBox(): Size {
   }
 }
 
-async function openShared(): Promise<Size> {
+async function openShared(archive: string): Promise<Size> {
   await using opened = new AsyncDisposableStack()
-  const { postgres, ...size } = await startShared(opened)
+  const { postgres, ...size } = await startShared(opened, archive)
   const kept = opened.move()
   return {
     ...size,
@@ -88,9 +92,9 @@ async function openShared(): Promise<Size> {
   }
 }
 
-async function openFull(): Promise<FullSize> {
+async function openFull(archive: string): Promise<FullSize> {
   await using opened = new AsyncDisposableStack()
-  const { postgres, s3, ...size } = await startShared(opened)
+  const { postgres, s3, ...size } = await startShared(opened, archive)
   const kafka = opened.use(await startLocalKafka())
   const redis = opened.use(await startRedis())
   const kept = opened.move()
@@ -115,11 +119,11 @@ type Shared = Omit<Size, 'killServer' | typeof Symbol.asyncDispose> & {
 }
 
 /** What both larger sizes have: a Postgres and a bucket. */
-async function startShared(opened: AsyncDisposableStack): Promise<Shared> {
+async function startShared(opened: AsyncDisposableStack, archive: string): Promise<Shared> {
   const folder = await mkdtemp(join(tmpdir(), 'hooktrail-size-'))
   opened.defer(() => rm(folder, { recursive: true, force: true }))
   const postgres = opened.use(await startPostgresServer())
-  const bucket = opened.use(await openArchiveBucket(folder, ROLL))
+  const bucket = opened.use(await openArchiveBucket(folder, archive))
   return {
     ...{ postgres, s3: bucket.s3 },
     config: `digest_key: '${'0123456789abcdef'.repeat(4)}'
