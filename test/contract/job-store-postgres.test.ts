@@ -71,3 +71,20 @@ test('keys seen first are forgotten when they are old, except those that a plann
   await stage.store.maintainSlices(retention)
   assert.equal((await stage.database.query('SELECT 1 FROM first_seen')).length, 1)
 })
+
+test('slices of days to come can be made of every table as it is by now', async () => {
+  await using stage = await createJobStage()
+  const sliced = await stage.database.query<{ parent: string; column: string }>(
+    `SELECT p.relname AS parent, a.attname AS column FROM pg_partitioned_table t
+       JOIN pg_class p ON p.oid = t.partrelid JOIN pg_attribute a ON a.attrelid = p.oid AND a.attnum = t.partattrs[0]
+      WHERE p.relname <> 'log_records' ORDER BY 1`,
+  )
+  const parents = sliced.map(({ parent }) => parent)
+  assert.deepEqual(parents, ['attempts', 'events', 'jobs_dead', 'jobs_done', 'plan_steps'])
+  const count = async (): Promise<number> =>
+    (await stage.database.query(`SELECT 1 FROM pg_class WHERE relispartition AND relkind = 'r'`)).length
+  const before = await count()
+  for (const { parent, column } of sliced)
+    await stage.database.query('SELECT make_day_slices($1, $2, 9)', [parent, column])
+  assert.equal(await count(), before + 2 * parents.length)
+})
