@@ -5,7 +5,6 @@
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { createHmac } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -16,6 +15,7 @@ import { startOwnPostgres } from '../../adapters/postgres/own-postgres.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
 import { deliveredJobs } from '../support/archive-reader.ts'
 import { endWithTests } from '../support/child-processes.ts'
+import { eventIdsAt, sendPing, untilReceived, untilReportAddsUp } from '../support/deliveries.ts'
 import {
   eventually,
   freePort,
@@ -311,13 +311,13 @@ async function exercise(place: Place, trail: Installation, left: Left): Promise<
     )
   const { duplicate, duplicate_of: original } = (await trail.api(`/api/events/${repeated}`)) as Row
   assert.deepEqual([duplicate, original], [true, left.ids[1]])
-  assert.deepEqual(idsOf(receiver, 'quick').toSorted(), all.toSorted(), 'quick got each event once')
+  assert.deepEqual(eventIdsAt(receiver, '/quick').toSorted(), all.toSorted(), 'quick got each event once')
   assert.deepEqual(
-    idsOf(receiver, 'off').toSorted(),
+    eventIdsAt(receiver, '/off').toSorted(),
     [...all, left.deadId].toSorted(),
     'off got each event once, and the dead one again',
   )
-  await addsUp(trail)
+  await untilReportAddsUp(() => trail.cli('report', '--url', trail.url), WAIT_MS)
 }
 
 type Row = Readonly<Record<string, unknown>>
@@ -340,46 +340,17 @@ async function succeeded(size: Size, trail: Installation, jobs: readonly string[
   })
 }
 
-async function addsUp(trail: Installation): Promise<void> {
-  let report = ''
-  await eventually('the report adds up', WAIT_MS, async () => {
-    const { code, stdout, stderr } = await trail.cli('report', '--url', trail.url)
-    report = stdout + stderr
-    return code === 0 ? true : null
-  }).catch((error: unknown) => {
-    throw new Error(report, { cause: error })
-  })
-}
-
 function bodyOf(name: string): string {
   return JSON.stringify({ name })
 }
 
 async function send(url: string, names: readonly string[]): Promise<readonly string[]> {
   const ids: string[] = []
-  for (const name of names) {
-    const body = bodyOf(name)
-    const headers = {
-      'x-hub-signature-256': `sha256=${createHmac('sha256', SECRET).update(body).digest('hex')}`,
-      'x-github-event': 'ping',
-      'x-github-delivery': name,
-    }
-    const response = await fetch(`${url}/webhooks/github`, { method: 'POST', body, headers })
-    assert.equal(response.status, 200)
-    ids.push(((await response.json()) as { event_id: string }).event_id)
-  }
+  for (const name of names)
+    ids.push(await sendPing(url, { secret: SECRET, body: bodyOf(name), delivery: name }))
   return ids
 }
 
-function idsOf(receiver: Receiver, handler: string): readonly string[] {
-  return receiver.requests
-    .filter(({ path }) => path === `/${handler}`)
-    .map(({ headers }) => String(headers['x-hooktrail-event-id']))
-}
-
-async function received(receiver: Receiver, handler: string, ids: readonly string[]): Promise<void> {
-  await eventually(`${handler} gets what was sent`, WAIT_MS, () => {
-    const seen = new Set(idsOf(receiver, handler))
-    return Promise.resolve(ids.every((id) => seen.has(id)) ? true : null)
-  })
+function received(receiver: Receiver, handler: string, ids: readonly string[]): Promise<void> {
+  return untilReceived(receiver, `/${handler}`, { ids, msMax: WAIT_MS })
 }

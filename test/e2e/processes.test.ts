@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { deliveredJobs } from '../support/archive-reader.ts'
+import { untilReportAddsUp } from '../support/deliveries.ts'
 import { eventually, runCli } from '../support/installation.ts'
 import { startReceiver, type Receiver } from '../support/receiver.ts'
 import { scale } from '../support/scale.ts'
@@ -159,17 +160,6 @@ async function allArchived({ size, home }: Place, jobs: readonly string[]): Prom
   })
 }
 
-async function addsUp(url: string, env: NodeJS.ProcessEnv): Promise<void> {
-  let report = ''
-  await eventually('the report adds up', SETTLE_MS_MAX, async () => {
-    const { code, stdout, stderr } = await runCli(['report', '--url', url], env)
-    report = stdout + stderr
-    return code === 0 ? true : null
-  }).catch((error: unknown) => {
-    throw new Error(report, { cause: error })
-  })
-}
-
 /** Live dispatchers of each handler, as the API tells: the killed one is forgotten, the new one known. */
 async function servedByTwoAndOne(url: string, env: NodeJS.ProcessEnv): Promise<void> {
   const { stdout } = await runCli(['handlers', 'list', '--json', '--url', url], env)
@@ -212,7 +202,7 @@ async function shareOneTrail(context: TestContext, place: Place): Promise<void> 
   await allDelivered(receiver, jobs)
   after('delivered')
   const env = { ...process.env, ...size.env, HOOKTRAIL_HOME: home, HOOKTRAIL_TOKEN: TOKEN }
-  await addsUp(processes.api.url, env)
+  await untilReportAddsUp(() => runCli(['report', '--url', processes.api.url], env), SETTLE_MS_MAX)
   await allArchived(place, jobs)
   after('archived')
   await servedByTwoAndOne(processes.api.url, env)

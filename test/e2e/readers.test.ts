@@ -5,7 +5,6 @@
  */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { createHmac } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,6 +13,7 @@ import { promisify } from 'node:util'
 import '../support/kafkajs-warning.ts'
 import { Kafka, logLevel, type KafkaMessage } from 'kafkajs'
 import { deliveredJobs } from '../support/archive-reader.ts'
+import { sendPing } from '../support/deliveries.ts'
 import { eventually, freePort, startInstallation, type Installation } from '../support/installation.ts'
 import { startReceiver } from '../support/receiver.ts'
 import { orSkip } from '../support/services/local-process.ts'
@@ -95,7 +95,8 @@ handlers: { one: { source: github, url: '${receiver.url}/one', allow_private: tr
   const port = await freePort()
   const trail = opened.use(await startInstallation({ folder, port, config, env: size.env }))
   const ids: string[] = []
-  for (const body of BODIES) ids.push(await post(trail, body))
+  for (const [n, body] of BODIES.entries())
+    ids.push(await sendPing(trail.url, { secret: SECRET, body, delivery: `ping-${n}` }))
   await eventually('each event and its successful attempt is archived', WAIT_MS_MAX, () => {
     const delivered = deliveredJobs(size.rows(trail.home))
     return Promise.resolve(ids.every((id) => delivered.has(`${id}.one`)) ? true : null)
@@ -104,22 +105,6 @@ handlers: { one: { source: github, url: '${receiver.url}/one', allow_private: tr
   for (const [name, step] of Object.entries(STEPS))
     await t.test(name, (context) => step({ size, trail, folder, ids, failed }, context))
 })
-
-async function post({ url }: Installation, body: Buffer): Promise<string> {
-  const signature = `sha256=${createHmac('sha256', SECRET).update(body).digest('hex')}`
-  const headers = {
-    'x-hub-signature-256': signature,
-    'x-github-event': 'ping',
-    'x-github-delivery': signature,
-  }
-  const response = await fetch(`${url}/webhooks/github`, {
-    method: 'POST',
-    body: new Uint8Array(body),
-    headers,
-  })
-  assert.equal(response.status, 200)
-  return ((await response.json()) as { event_id: string }).event_id
-}
 
 async function readsKafka({ size, ids }: Place): Promise<void> {
   const consumer = kafkaOf(size).consumer({ groupId: 'somebody-else' })

@@ -4,11 +4,12 @@
  * start` on a real bucket that is killed and comes back; what arrived is told by the receiver, what is kept by verify.
  */
 import assert from 'node:assert/strict'
-import { createHmac } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { openArchiveBucket, type ArchiveBucket } from '../support/archive-bucket.ts'
+import { eventIdsAt, sendPing, untilReceived, untilReportAddsUp } from '../support/deliveries.ts'
 import {
   eventually,
   freePort,
@@ -18,8 +19,7 @@ import {
 } from '../support/installation.ts'
 import { startReceiver, type Receiver } from '../support/receiver.ts'
 import { orSkip } from '../support/services/local-process.ts'
-import { createLockedBucket, startOrReason, type KillableS3 } from '../support/services/s3-service.ts'
-import { startVersitygw } from '../support/services/versitygw.ts'
+import { startOrReason } from '../support/services/s3-service.ts'
 
 const SECRET = 'a-secret-for-the-retention-test'
 const RETENTION_MS = 2_000
@@ -28,8 +28,7 @@ const WAIT_MS = 60_000
 interface Place {
   readonly trail: Installation
   readonly receiver: Receiver
-  readonly s3: KillableS3
-  readonly bucket: string
+  readonly bucket: ArchiveBucket
 }
 
 interface Sent {
@@ -44,22 +43,18 @@ test('a bucket that is away and a handler that is off for longer than log.retent
   opened.defer(() => {
     rmSync(folder, { recursive: true, force: true })
   })
-  const s3 = opened.use(
-    await orSkip(
-      t,
-      startOrReason(() => startVersitygw({ folder: join(folder, 's3') })),
-    ),
-  )
-  if (s3 === null) return
-  const bucket = await createLockedBucket(s3)
+  const settings = 'roll: { age: 1s, records: 10 }, heartbeat: 1s'
+  const open = startOrReason(() => openArchiveBucket(join(folder, 's3'), settings))
+  const bucket = opened.use(await orSkip(t, open))
+  if (bucket === null) return
   const receiver = opened.use(await startReceiver())
-  const options = { folder, port: await freePort(), config: configOf({ s3, bucket, receiver }) }
+  const options = { folder, port: await freePort(), config: configOf({ bucket, receiver }) }
   const before = opened.use(await startInstallation(options))
-  const sent = await telling(before, outlast({ trail: before, receiver, s3, bucket }))
+  const sent = await telling(before, outlast({ trail: before, receiver, bucket }))
   assert.equal(await before.stop(), 0, before.output())
   // Started anew, so that no payload is remembered: what slow has not had is in the bucket alone.
   const trail = opened.use(await startInstallation(options))
-  await telling(trail, catchUp({ trail, receiver, s3, bucket }, sent))
+  await telling(trail, catchUp({ trail, receiver, bucket }, sent))
   assert.equal(await trail.stop(), 0, trail.output())
 })
 
@@ -69,7 +64,7 @@ async function telling<T>(trail: Installation, work: Promise<T>): Promise<T> {
   })
 }
 
-async function outlast({ trail, receiver, s3 }: Place): Promise<Sent> {
+async function outlast({ trail, receiver, bucket }: Place): Promise<Sent> {
   // The first answer turns the handler off.
   receiver.script('/slow', (n) => (n === 0 ? 410 : 200))
   const [first = ''] = await send(trail, 1, 'first')
@@ -81,7 +76,7 @@ async function outlast({ trail, receiver, s3 }: Place): Promise<Sent> {
   await eventually('the log has forgotten all of it', WAIT_MS, async () =>
     (await eventsInLog(trail)) === 0n ? true : null,
   )
-  await s3.kill('SIGKILL')
+  await bucket.s3.kill('SIGKILL')
   const late = await send(trail, 40, 'late')
   await received(receiver, '/quick', late)
   const killedAt = performance.now()
@@ -92,7 +87,7 @@ async function outlast({ trail, receiver, s3 }: Place): Promise<Sent> {
 }
 
 async function catchUp(place: Place, { first, all }: Sent): Promise<void> {
-  const { trail, receiver, s3 } = place
+  const { trail, receiver, bucket } = place
   const enabled = await trail.cli('handlers', 'enable', 'slow', '--reason', 'mended', '--url', trail.url)
   assert.equal(enabled.code, 0, enabled.stderr)
   await eventually('slow waits for the bucket, and says so', WAIT_MS, async () =>
@@ -101,12 +96,12 @@ async function catchUp(place: Place, { first, all }: Sent): Promise<void> {
   const meanwhile = await send(trail, 5, 'meanwhile')
   await received(receiver, '/quick', meanwhile)
 
-  await s3.restart()
+  await bucket.s3.restart()
   const sent = [...all, ...meanwhile]
   await received(receiver, '/slow', sent)
   await retriesOldJob(place, first)
   for (const path of ['/quick', '/slow']) {
-    const ids = idsOf(receiver, path)
+    const ids = eventIdsAt(receiver, path)
     const extra = path === '/slow' ? [first] : []
     assert.deepEqual(ids.toSorted(), [...sent, ...extra].toSorted(), `${path} got each event once`)
   }
@@ -137,30 +132,18 @@ async function retriesOldJob({ trail, receiver }: Place, eventId: string): Promi
   assert.equal(receiver.requests.at(-1)?.body.toString(), event.payload)
 }
 
-async function addsUp({ trail, s3, bucket }: Place): Promise<void> {
-  let report = ''
-  await eventually('the report adds up', WAIT_MS, async () => {
-    const { code, stdout, stderr } = await trail.cli('report', '--url', trail.url)
-    report = stdout + stderr
-    return code === 0 ? true : null
-  }).catch((error: unknown) => {
-    throw new Error(report, { cause: error })
-  })
-  const env = {
-    ...{ ...process.env, AWS_ACCESS_KEY_ID: s3.reader.accessKey, AWS_SECRET_ACCESS_KEY: s3.reader.secretKey },
-    AWS_ENDPOINT_URL_S3: s3.endpoint,
-  }
+async function addsUp({ trail, bucket }: Place): Promise<void> {
+  await untilReportAddsUp(() => trail.cli('report', '--url', trail.url), WAIT_MS)
   const key = join(trail.home, 'keys', 'archive.pub')
-  const verified = await runCli(['archive', 'verify', `s3://${bucket}`, '--key', key], env)
+  const env = { ...process.env, ...bucket.readerEnv }
+  const verified = await runCli(['archive', 'verify', bucket.location, '--key', key], env)
   assert.equal(verified.code, 0, verified.stdout + verified.stderr)
 }
 
-function configOf({ s3, bucket, receiver }: Omit<Place, 'trail'>): string {
-  const credentials = `{ access_key: ${s3.accessKey}, secret_key: ${s3.secretKey} }`
-  const archive = `{ driver: s3, bucket: ${bucket}, endpoint: '${s3.endpoint}', credentials: ${credentials}, roll: { age: 1s, records: 10 }, heartbeat: 1s }`
+function configOf({ bucket, receiver }: Omit<Place, 'trail'>): string {
   return `
 log: { retention: ${RETENTION_MS}ms, partitions: 2 }
-archive: ${archive}
+${bucket.config}
 sources: { github: { verify: github, secrets: ['${SECRET}'] } }
 handlers:
   quick: { source: github, url: '${receiver.url}/quick', allow_private: true }
@@ -170,18 +153,10 @@ handlers:
 
 async function send({ url }: Installation, count: number, name: string): Promise<readonly string[]> {
   const ids: string[] = []
-  for (let n = 0; n < count; n++) {
-    const body = `{"zen":"${name} ${n}"}`
-    const signature = `sha256=${createHmac('sha256', SECRET).update(body).digest('hex')}`
-    const headers = {
-      'x-hub-signature-256': signature,
-      'x-github-event': 'ping',
-      'x-github-delivery': `${name}-${n}`,
-    }
-    const response = await fetch(`${url}/webhooks/github`, { method: 'POST', body, headers })
-    assert.equal(response.status, 200)
-    ids.push(((await response.json()) as { event_id: string }).event_id)
-  }
+  for (let n = 0; n < count; n++)
+    ids.push(
+      await sendPing(url, { secret: SECRET, body: `{"zen":"${name} ${n}"}`, delivery: `${name}-${n}` }),
+    )
   return ids
 }
 
@@ -194,15 +169,6 @@ async function eventsInLog(trail: Installation): Promise<bigint> {
     .reduce((sum, row) => sum + BigInt(row.log_end) - BigInt(row.log_start), 0n)
 }
 
-function idsOf(receiver: Receiver, path: string): readonly string[] {
-  return receiver.requests
-    .filter((request) => request.path === path)
-    .map(({ headers }) => String(headers['x-hooktrail-event-id']))
-}
-
-async function received(receiver: Receiver, path: string, ids: readonly string[]): Promise<void> {
-  await eventually(`${path} gets what was sent`, WAIT_MS, () => {
-    const seen = new Set(idsOf(receiver, path))
-    return Promise.resolve(ids.every((id) => seen.has(id)) ? true : null)
-  })
+function received(receiver: Receiver, path: string, ids: readonly string[]): Promise<void> {
+  return untilReceived(receiver, path, { ids, msMax: WAIT_MS })
 }

@@ -3,12 +3,12 @@
  * a stop meanwhile does not wait for it.
  */
 import assert from 'node:assert/strict'
-import { createHmac } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { openArchiveBucket } from '../support/archive-bucket.ts'
+import { sendPing } from '../support/deliveries.ts'
 import { eventually, freePort, startInstallation, type Installation } from '../support/installation.ts'
 import { stopSoon } from '../support/outage.ts'
 import { startReceiver } from '../support/receiver.ts'
@@ -48,11 +48,7 @@ handlers: { one: { source: github, url: '${receiver.url}/one', allow_private: tr
     })
   const first = opened.use(await start())
   const body = '{"zen":"Half measures are as bad as nothing at all."}'
-  const signature = `sha256=${createHmac('sha256', SECRET).update(body).digest('hex')}`
-  const headers = { 'x-hub-signature-256': signature, 'x-github-event': 'ping', 'x-github-delivery': '1' }
-  const response = await fetch(`${first.url}/webhooks/github`, { method: 'POST', body, headers })
-  assert.equal(response.status, 200)
-  const { event_id: eventId } = (await response.json()) as { event_id: string }
+  const eventId = await sendPing(first.url, { secret: SECRET, body, delivery: '1' })
   await eventually('the event is delivered', 20_000, () =>
     Promise.resolve(receiver.requests.length > 0 ? true : null),
   )

@@ -9,10 +9,9 @@ import { join } from 'node:path'
 import { openArchiveBucket } from './archive-bucket.ts'
 import { archivedRows, type ArchivedRow } from './archive-reader.ts'
 import { startLocalKafka, type LocalKafka } from './services/kafka.ts'
-import { ServiceUnavailableError } from './services/local-process.ts'
 import { startPostgresServer, type PostgresServer } from './services/postgres-server.ts'
 import { startRedis, type RedisServer } from './services/redis.ts'
-import type { KillableS3 } from './services/s3-service.ts'
+import { startOrReason, type KillableS3 } from './services/s3-service.ts'
 
 export const SIZE_NAMES = ['one box', 'Postgres and S3', 'full'] as const
 export type SizeName = (typeof SIZE_NAMES)[number]
@@ -54,19 +53,16 @@ const QUICK_ARCHIVE = 'roll: { age: 1s }, heartbeat: 1s'
 export function openSize(name: 'full', archive?: string): Promise<FullSize | string>
 export function openSize(name: SizeName, archive?: string): Promise<Size | string>
 export async function openSize(name: SizeName, archive = QUICK_ARCHIVE): Promise<Size | string> {
-  try {
+  return startOrReason<Size>(() => {
     switch (name) {
       case 'one box':
-        return oneBox(archive)
+        return Promise.resolve(oneBox(archive))
       case 'Postgres and S3':
-        return await openShared(archive)
+        return openShared(archive)
       case 'full':
-        return await openFull(archive)
+        return openFull(archive)
     }
-  } catch (error) {
-    if (error instanceof ServiceUnavailableError) return `not run here: ${error.message}`
-    throw error
-  }
+  })
 }
 
 function oneBox(settings: string): Size {

@@ -8,6 +8,7 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { deliveredJobs } from './archive-reader.ts'
+import { untilReportAddsUp } from './deliveries.ts'
 import { eventually, freePort, startInstallation, type Installation } from './installation.ts'
 import { startReceiver, type Receiver } from './receiver.ts'
 import { SOURCES, startSenders, type Senders, type Sending } from './senders.ts'
@@ -85,10 +86,7 @@ async function settle(trail: Installation, files: Files): Promise<void> {
   const { size, ackFile } = files
   try {
     await delivered(files)
-    await eventually('the report adds up', SETTLE_MS_MAX, async () => {
-      const { code } = await trail.cli('report', '--url', trail.url)
-      return code === 0 ? true : null
-    })
+    await untilReportAddsUp(() => trail.cli('report', '--url', trail.url), SETTLE_MS_MAX)
     // Leases of the killed run out first; then the archive catches up while everything else is quiet.
     await eventually('the archive holds every event and its successful attempt', SETTLE_MS_MAX, () => {
       const succeeded = deliveredJobs(size.rows(trail.home))
