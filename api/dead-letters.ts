@@ -5,7 +5,7 @@
 import type { z } from 'zod'
 import type { Config } from '../core/config/config.ts'
 import type { AuditEntry, DeadAction, DeadFilter, DeadLetterStore } from '../core/ports/dead-letter-store.ts'
-import type { OperatorStore } from '../core/ports/operator-store.ts'
+import type { HandlerView, OperatorStore } from '../core/ports/operator-store.ts'
 import { requireHandler } from './known-handler.ts'
 import type { deadFilter, manyBody } from './query.ts'
 
@@ -20,15 +20,21 @@ export function retryAction({ handlers }: Config, perSecond: number | null = nul
   return { kind: 'retry', budgets, everyMs: perSecond === null ? 0 : 1000 / perSecond }
 }
 
-/** Why the jobs of a handler are not delivered; null when they are. */
+/** Why jobs of these handlers are not delivered; null when all are. */
 export async function noticeOf(
   store: Pick<OperatorStore, 'handlers'>,
-  { handlers }: Config,
-  handler: string,
+  config: Config,
+  names: readonly string[],
 ): Promise<string | null> {
+  const known = await store.handlers()
+  const said = names.slice(0, NOTICES_MAX).flatMap((name) => handlerNotice(known, config, name) ?? [])
+  return said.length === 0 ? null : said.join('; ')
+}
+
+function handlerNotice(views: readonly HandlerView[], { handlers }: Config, handler: string): string | null {
   if (!handlers.some(({ name }) => name === handler))
     return `handler ${handler} is not in the configuration: nothing is delivered until it is there again`
-  const known = (await store.handlers()).find((row) => row.handler === handler)
+  const known = views.find((row) => row.handler === handler)
   if (known === undefined) return null
   if (known.unservedSinceMs !== null)
     return `no dispatcher serves handler ${handler}: nothing is delivered until one does`
@@ -91,16 +97,4 @@ function handlersOf(
   groups: readonly { readonly handler: string | null }[],
 ): readonly string[] {
   return handler === null ? groups.flatMap((group) => group.handler ?? []) : [handler]
-}
-
-export async function noticesOf(
-  store: ManyStore,
-  config: Config,
-  handlers: readonly string[],
-): Promise<string | null> {
-  const notices = await Promise.all(
-    handlers.slice(0, NOTICES_MAX).map((handler) => noticeOf(store, config, handler)),
-  )
-  const said = notices.filter((notice) => notice !== null)
-  return said.length === 0 ? null : said.join('; ')
 }

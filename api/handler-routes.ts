@@ -8,18 +8,17 @@ import { reasonOf } from './request-parts.ts'
 import { handlerJson } from './views.ts'
 
 const STATUS_AFTER = { enable: 'active', pause: 'paused', disable: 'disabled' } as const
-const ACTIONS = ['enable', 'pause', 'disable'] as const
 
 export const handlerRoutes: FastifyPluginCallback<JobRouteDeps> = (app, { config, store }, registered) => {
   app.get('/handlers', async () => ({
     items: (await store.handlers()).map((row) => handlerJson(row, config)),
   }))
-  for (const action of ACTIONS)
+  for (const [action, status] of Object.entries(STATUS_AFTER))
     app.post(`/handlers/:id/${action}`, async ({ params, body }) => {
       const { id } = query.parse(query.idParams, params)
       const reason = reasonOf(body, config)
       const audit = { actor: 'token', action: `handler.${action}`, target: id, reason, details: {} }
-      const isThere = await store.setHandlerStatus(id, STATUS_AFTER[action], audit)
+      const isThere = await store.setHandlerStatus(id, status, audit)
       return handlerJson(findIn(await store.handlers(), id, isThere), config)
     })
   registered()

@@ -6,7 +6,7 @@ import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import type { DeadAction } from '../core/ports/dead-letter-store.ts'
 import type { JobStore } from '../core/ports/job-store.ts'
 import type { JobView } from '../core/ports/operator-store.ts'
-import { filterOf, noticeOf, noticesOf, retryAction, settleMany } from './dead-letters.ts'
+import { filterOf, noticeOf, retryAction, settleMany } from './dead-letters.ts'
 import { requireHandler } from './known-handler.ts'
 import * as query from './query.ts'
 import { defined, found, reasonOf, requiredReason } from './request-parts.ts'
@@ -33,7 +33,7 @@ export const jobRoutes: Routes = (app, deps, registered) => {
     const job = await find(request.params)
     const attempts = query.parse(query.jobDetailQuery, request.query).include_attempts === 'true'
     const isOver = job.state === 'completed' || job.state === 'discarded'
-    const notice = isOver ? null : await noticeOf(store, config, job.handler)
+    const notice = isOver ? null : await noticeOf(store, config, [job.handler])
     return { ...jobJson(job, config), ...(attempts ? { attempts: await attemptsOf(job) } : {}), notice }
   })
   app.get('/jobs/:id/attempts', async ({ params }) => ({ items: await attemptsOf(await find(params)) }))
@@ -55,7 +55,7 @@ const deadLetterRoutes: Routes = (app, { config, store }, registered) => {
   app.post('/jobs/:id/retry', async ({ params, body }) => {
     const { id } = query.parse(query.idParams, params)
     const job = await one(id, { action: retryAction(config), reason: reasonOf(body, config) })
-    return { ...jobJson(job, config), notice: await noticeOf(store, config, job.handler) }
+    return { ...jobJson(job, config), notice: await noticeOf(store, config, [job.handler]) }
   })
   app.post('/jobs/:id/discard', async ({ params, body }) => {
     const { id } = query.parse(query.idParams, params)
@@ -67,9 +67,13 @@ const deadLetterRoutes: Routes = (app, { config, store }, registered) => {
     const [action, reason] = [retryAction(config, rate ?? null), requiredReason(said, config)]
     const audit = { ...AUDITS.retry, reason }
     const { dryRun, matched, settled, left, handlers } = await settleMany({
-      ...{ store, config, asked, action, audit },
+      store,
+      config,
+      asked,
+      action,
+      audit,
     })
-    const notice = await noticesOf(store, config, handlers)
+    const notice = await noticeOf(store, config, handlers)
     return { dry_run: dryRun, matched, retried: settled, left, notice }
   })
   app.post('/jobs/discard', async ({ body }) => {

@@ -5,6 +5,7 @@
  */
 import { hash } from 'node:crypto'
 import { ulid } from 'ulid'
+import { TEXT_TYPE } from '../core/archive/content-type.ts'
 import { encodeDocument, parseGenesis } from '../core/archive/documents.ts'
 import { FORMATS_KEY, GENESIS_KEY, README_KEY, TOOLS_PREFIX } from '../core/archive/keys.ts'
 import { FORMAT_VERSION, type Genesis } from '../core/archive/manifest.ts'
@@ -92,7 +93,7 @@ async function hashOf(context: OpeningContext, key: string): Promise<string> {
 
 async function create(context: OpeningContext, key: string, body: Buffer): Promise<'created' | 'exists'> {
   const sha256 = hash('sha256', body, 'buffer')
-  return context.archive.create({ key, body, sha256, contentType: 'text/plain; charset=utf-8' })
+  return context.archive.create({ key, body, sha256, contentType: TEXT_TYPE })
 }
 
 function mismatch(remembered: string, found: string | null): HooktrailError {

@@ -3,6 +3,7 @@
  * outcome is unknown rejects; callers repeat it and then find their own note by its key.
  */
 import { hash } from 'node:crypto'
+import { TEXT_TYPE } from '../core/archive/content-type.ts'
 import { encodeDocument, parseManifest, type ArchiveDocument } from '../core/archive/documents.ts'
 import type { Manifest } from '../core/archive/manifest.ts'
 import { openNote, signNote } from '../core/archive/signed-note.ts'
@@ -59,7 +60,7 @@ export async function createNote(
     key,
     body,
     sha256,
-    contentType: 'text/plain; charset=utf-8',
+    contentType: TEXT_TYPE,
   })
   return { outcome, sha256: sha256.toString('hex') }
 }

@@ -1,20 +1,12 @@
 /** `hooktrail jobs groups|retry|discard`: dead jobs by what they have in common, and what becomes of one or many. */
 import type { Command } from 'commander'
-import { apiCommand, printFrom, printList, queryOf, type ApiFlags } from './api-options.ts'
+import { apiCommand, printFrom, printList, queryOf } from './api-options.ts'
+import { filtered, filterOf, type JobFilterFlags } from './job-filter.ts'
 import type { Column } from './table.ts'
 
 const EXIT_USAGE = 64
 
-interface FilterFlags extends ApiFlags {
-  readonly handler?: string
-  readonly source?: string
-  readonly type?: string
-  readonly error?: string
-  readonly since?: string
-  readonly until?: string
-}
-
-interface ManyFlags extends FilterFlags {
+interface ManyFlags extends JobFilterFlags {
   readonly status?: string
   readonly limit?: string
   readonly rate?: string
@@ -35,9 +27,10 @@ const COLUMNS: readonly Column[] = [
 export function jobsGroupsCommand(): Command {
   return filtered(
     apiCommand('groups', 'dead jobs counted by what they have in common', 'hooktrail jobs groups --by error'),
+    'died',
   )
     .option('--by <fields>', 'of handler, source, event_type, error', 'handler,error')
-    .action(async (flags: FilterFlags & { readonly by: string }) => {
+    .action(async (flags: JobFilterFlags & { readonly by: string }) => {
       const by = flags.by.split(',')
       const figures = ['jobs', 'first_died_at', 'last_died_at']
       const columns = COLUMNS.filter(({ field }) => figures.includes(field) || by.includes(field))
@@ -67,7 +60,7 @@ export function jobsDiscardCommand(): Command {
 }
 
 function settling(command: Command, action: 'retry' | 'discard'): Command {
-  return filtered(command)
+  return filtered(command, 'died')
     .argument('[id]', 'job id')
     .option('--status <status>', 'dead; to be said for many')
     .option('--limit <n>', 'at most so many (default 1000, at most 10000)')
@@ -87,18 +80,4 @@ function settling(command: Command, action: 'retry' | 'discard'): Command {
       const path = id === undefined ? `/api/jobs/${action}` : `/api/jobs/${encodeURIComponent(id)}/${action}`
       await printFrom(flags, path, { method: 'POST', body: { ...(many ? filter : {}), reason } })
     })
-}
-
-function filtered(command: Command): Command {
-  return command
-    .option('--handler <name>', 'of this handler')
-    .option('--source <name>', 'of this source')
-    .option('--type <type>', 'of this event type')
-    .option('--error <class>', 'whose last error is of this class')
-    .option('--since <time>', 'died at or after; without a zone it is UTC')
-    .option('--until <time>', 'died before')
-}
-
-function filterOf({ handler, source, type, error, since, until }: FilterFlags) {
-  return { handler, source, event_type: type, error, since, until }
 }

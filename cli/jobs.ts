@@ -2,16 +2,11 @@
 import { Command } from 'commander'
 import { apiCommand, printFrom, printList, queryOf, type ApiFlags } from './api-options.ts'
 import { jobsDiscardCommand, jobsGroupsCommand, jobsRetryCommand } from './dead-letters.ts'
+import { filtered, filterOf, type JobFilterFlags } from './job-filter.ts'
 import type { Column } from './table.ts'
 
-interface ListFlags extends ApiFlags {
-  readonly handler?: string
+interface ListFlags extends JobFilterFlags {
   readonly status?: string
-  readonly source?: string
-  readonly type?: string
-  readonly error?: string
-  readonly since?: string
-  readonly until?: string
   readonly limit?: string
   readonly cursor?: string
 }
@@ -28,20 +23,17 @@ const COLUMNS: readonly Column[] = [
 ]
 
 export function jobsCommand(): Command {
-  const list = apiCommand('list', 'deliveries, newest first', 'hooktrail jobs list --status dead')
-    .option('--handler <name>', 'of this handler')
+  const list = filtered(
+    apiCommand('list', 'deliveries, newest first', 'hooktrail jobs list --status dead'),
+    'ended',
+  )
     .option('--status <status>', 'available, running, retryable, completed, dead, discarded')
-    .option('--source <name>', 'of this source')
-    .option('--type <type>', 'of this event type')
-    .option('--error <class>', 'whose last error is of this class')
-    .option('--since <time>', 'ended at or after; without a zone it is UTC')
-    .option('--until <time>', 'ended before')
     .option('--limit <n>', 'how many, at most 1000')
     .option('--cursor <cursor>', 'next of the page before')
     .action(async (flags: ListFlags) => {
-      const { handler, status, source, type, error, since, until, limit, cursor } = flags
-      const filter = { handler, status, source, event_type: type, error, since, until, limit, cursor }
-      await printList(flags, `/api/jobs${queryOf(filter)}`, COLUMNS)
+      const { status, limit, cursor } = flags
+      const query = queryOf({ ...filterOf(flags), status, limit, cursor })
+      await printList(flags, `/api/jobs${query}`, COLUMNS)
     })
   const get = apiCommand('get', 'one job with its attempts', 'hooktrail jobs get 01J….billing')
     .argument('<id>', 'job id')

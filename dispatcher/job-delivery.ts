@@ -51,9 +51,12 @@ export interface TakenAs {
 
 export class JobDelivery {
   readonly #options: JobDeliveryOptions
+  /** What waits, where payloads cannot be read. */
+  readonly #payloads: string
 
   constructor(options: JobDeliveryOptions) {
     this.#options = options
+    this.#payloads = `payloads for ${options.handler.name}`
   }
 
   async deliver(job: TakenJob, taken: TakenAs): Promise<void> {
@@ -81,15 +84,14 @@ export class JobDelivery {
   /** Said once for a handler, and in /health, until a payload of it is had again. */
   async #payload(job: TakenJob): Promise<EventRecord | null> {
     const { payloads, waits, logger } = this.#options
-    const part = `payloads for ${job.handler}`
     try {
       const event = await payloads.get(job)
-      if (event !== null) waits.clear(part)
+      if (event !== null) waits.clear(this.#payloads)
       return event
     } catch (error) {
       const { jobId, topic, partition, offset } = job
       const fields = { job_id: jobId, handler: job.handler, topic, partition, offset: String(offset) }
-      const isNew = waits.set(part, reasonOf(error))
+      const isNew = waits.set(this.#payloads, reasonOf(error))
       logger[isNew ? 'warn' : 'debug']({ ...fields, err: error }, 'payload_unavailable: the job waits')
       return null
     }

@@ -42,10 +42,7 @@ const OPEN_BACKLOG = {
 /** @throws MOVE_BACKLOG_TOO_LONG before anything was planned */
 export async function planRest(config: Config, deps: PlanRestDeps, signal: AbortSignal): Promise<void> {
   const topics = await deps.log.ensureTopics(topicSpecs(config))
-  const parts = config.sources.flatMap((source) => {
-    const topic = topics.find(({ name }) => name === eventTopic(config.log.topicPrefix, source.name))
-    return topic === undefined ? [] : [{ source, topic }]
-  })
+  const parts = sourceTopics(config, topics)
   for (const { source, topic } of parts)
     await registerHandlers({ ...deps, topic, handlers: handlersOf(config, source) })
   await refuseLongBacklogs(config, deps, parts)
@@ -62,12 +59,10 @@ export async function restOf(
     store,
   }: { readonly log: Pick<EventLog, 'topics' | 'bounds'>; readonly store: Pick<JobStore, 'positions'> },
 ): Promise<ReadonlyMap<string, bigint>> {
-  const topics = await log.topics()
   const rest = new Map<string, bigint>()
-  for (const source of config.sources) {
-    const topic = topics.find(({ name }) => name === eventTopic(config.log.topicPrefix, source.name))
+  for (const { source, topic } of sourceTopics(config, await log.topics())) {
     const wanted = new Set(handlersOf(config, source).map(({ name }) => name))
-    for (let partition = 0; topic !== undefined && partition < topic.partitions; partition++) {
+    for (let partition = 0; partition < topic.partitions; partition++) {
       const { highWatermark } = await log.bounds(placeOf(topic, partition))
       for (const { handler, next } of await store.positions(topic.id, partition))
         if (wanted.has(handler) && next < highWatermark)
@@ -80,6 +75,13 @@ export async function restOf(
 interface SourceTopic {
   readonly source: SourceConfig
   readonly topic: Topic
+}
+
+function sourceTopics({ sources, log }: Config, topics: readonly Topic[]): readonly SourceTopic[] {
+  return sources.flatMap((source) => {
+    const topic = topics.find(({ name }) => name === eventTopic(log.topicPrefix, source.name))
+    return topic === undefined ? [] : [{ source, topic }]
+  })
 }
 
 async function refuseLongBacklogs(

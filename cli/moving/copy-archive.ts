@@ -6,6 +6,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { contentTypeOf } from '../../core/archive/content-type.ts'
 import { GENESIS_KEY } from '../../core/archive/keys.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { ArchiveStore, ObjectHead } from '../../core/ports/archive-store.ts'
@@ -13,8 +14,6 @@ import type { ArchiveStore, ObjectHead } from '../../core/ports/archive-store.ts
 /** Most objects are small notes, of which each costs a round trip. */
 const COPIES_AT_ONCE = 8
 const GENESIS_BYTES_MAX = 1024 * 1024
-const NOTE_TYPE = 'text/plain; charset=utf-8'
-const DATA_TYPE = 'application/zstd'
 
 export interface ArchiveCopy {
   readonly from: Pick<ArchiveStore, 'read' | 'open' | 'list'>
@@ -96,8 +95,7 @@ async function* missingObjects({ from, to }: ArchiveCopy): AsyncGenerator<Object
 async function copyObject({ from, to, spoolDirectory }: ArchiveCopy, { key }: ObjectHead): Promise<void> {
   const path = join(spoolDirectory, randomUUID())
   const { size, sha256 } = await spool(from, key, path)
-  const contentType = key.startsWith('data/') ? DATA_TYPE : NOTE_TYPE
-  const outcome = await to.create({ key, body: { path, size }, sha256, contentType })
+  const outcome = await to.create({ key, body: { path, size }, sha256, contentType: contentTypeOf(key) })
   if (outcome === 'exists' && (await to.head(key))?.size !== size) throw foreign(key, to)
   await rm(path)
 }

@@ -4,6 +4,7 @@
  * died again meanwhile.
  */
 import {
+  DEAD_GROUPS,
   DEFAULT_BUDGET,
   type AuditEntry,
   type DeadAction,
@@ -116,11 +117,11 @@ function valuesOf({ handler, source, eventType, error, sinceMs, untilMs }: DeadF
 
 function groupsText(by: readonly DeadGroupBy[]): string {
   const column = (name: DeadGroupBy): string => (by.includes(name) ? COLUMNS[name] : 'NULL')
-  const grouped = by.map((name) => COLUMNS[name])
+  const grouped = DEAD_GROUPS.filter((name) => by.includes(name)).map((name) => COLUMNS[name])
   return `SELECT ${column('handler')} AS handler, ${column('source')} AS source, ${column('event_type')} AS "eventType",
       ${column('error')} AS error, count(*)::float8 AS jobs,
       (extract(epoch FROM min(completed_at)) * 1000)::float8 AS "firstDiedAtMs",
       (extract(epoch FROM max(completed_at)) * 1000)::float8 AS "lastDiedAtMs"
     ${MATCHING} ${grouped.length === 0 ? 'HAVING count(*) > 0' : `GROUP BY ${grouped.join(', ')}`}
-    ORDER BY jobs DESC, ${['handler', 'source', 'event_type', 'last_error'].filter((name) => grouped.includes(name)).join(', ') || '1'} LIMIT ${GROUPS_MAX}`
+    ORDER BY ${['jobs DESC', ...grouped].join(', ')} LIMIT ${GROUPS_MAX}`
 }

@@ -1,5 +1,5 @@
 /**
- * What the index said of records when it planned them: the rows of events, kept for `store.retention.done`. A handler that
+ * What the index said of records when it planned them: the rows of events, kept for `worker.retention_hours`. A handler that
  * is planned later gets the same verdicts, whoever has claimed the keys since.
  */
 import type { StepRequest, Verdict } from '../../../core/ports/job-store.ts'

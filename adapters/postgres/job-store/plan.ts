@@ -145,9 +145,10 @@ async function commitNewStep(
   { request, decide, statements }: Commit,
 ): Promise<StepOutcome | null> {
   const { handlers } = request
-  const decision = decide({ handlers: new Set(handlers), verdicts: walkStep(request).verdicts })
+  const walked = walkStep(request)
+  const decision = decide({ handlers: new Set(handlers), verdicts: walked.verdicts })
   const step = { request, decision, handlers, statements }
-  const isWritten = await writeNewStep(database, step, claimsIfNew(request))
+  const isWritten = await writeNewStep(database, step, claimsIfNew(request, walked))
   return isWritten ? committed(decision) : null
 }
 

@@ -49,9 +49,8 @@ export function walkStep(
   return { verdicts, holders }
 }
 
-/** All that a step puts into first_seen whose keys and ids nobody has claimed before. */
-export function claimsIfNew(request: StepRequest): readonly DedupClaim[] {
-  const walked = walkStep(request)
+/** All that a step puts into first_seen whose keys and ids nobody has claimed before: it was walked so. */
+export function claimsIfNew(request: StepRequest, walked: WalkedStep): readonly DedupClaim[] {
   return [...walked.holders.values(), ...idClaims(request, walked)].sort(byKey)
 }
 
