@@ -1,7 +1,8 @@
 /**
  * Self-clocking batches: an item goes at once when a slot is free, else it waits for the batch that leaves when one
- * returns. No timer, so an idle system adds no latency and a loaded one forms large batches by itself. The caller
- * awaits its own item's result. Bounded: `push` throws synchronously when `pendingMax` items wait.
+ * returns, so an idle system adds no latency and a loaded one forms large batches by itself. Where a batch costs much
+ * beside its items, a pause behind each lets them grow at rates in between. The caller awaits its own item's result.
+ * Bounded: `push` throws synchronously when `pendingMax` items wait.
  */
 export interface BatcherOptions<I, O> {
   /** Runs one batch; results in the order of the items. A rejection rejects each item of the batch. */
@@ -12,6 +13,8 @@ export interface BatcherOptions<I, O> {
   /** Weight of an item; a batch closes before it exceeds `weightMax` (one item always fits). */
   readonly weight?: (item: I) => number
   readonly weightMax?: number
+  /** Asked with the items of each batch that leaves; no other leaves before what it returns has resolved. Null: at once. */
+  readonly pause?: (items: number) => Promise<void> | null
 }
 
 export class BatcherFullError extends Error {
@@ -28,6 +31,7 @@ export class Batcher<I, O> {
   readonly #options: BatcherOptions<I, O>
   #waiting: Waiting<I, O>[] = []
   #inFlight = 0
+  #isPausing = false
   #idle: PromiseWithResolvers<void> | null = null
 
   constructor(options: BatcherOptions<I, O>) {
@@ -58,13 +62,25 @@ export class Batcher<I, O> {
   }
 
   #pump(): void {
-    while (this.#inFlight < this.#options.inFlightMax && this.#waiting.length > 0) {
-      void this.#runBatch(this.#waiting.splice(0, this.#batchLength()))
+    while (!this.#isPausing && this.#inFlight < this.#options.inFlightMax && this.#waiting.length > 0) {
+      const batch = this.#waiting.splice(0, this.#batchLength())
+      void this.#runBatch(batch)
+      this.#pauseBehind(batch.length)
     }
     if (this.#inFlight === 0 && this.#waiting.length === 0) {
       this.#idle?.resolve()
       this.#idle = null
     }
+  }
+
+  #pauseBehind(items: number): void {
+    const pause = this.#options.pause?.(items) ?? null
+    if (pause === null) return
+    this.#isPausing = true
+    void pause.then(() => {
+      this.#isPausing = false
+      this.#pump()
+    })
   }
 
   #batchLength(): number {

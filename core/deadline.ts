@@ -12,6 +12,9 @@ export interface Deadline {
   readonly signal?: AbortSignal | undefined
 }
 
+/** One for all: an error of its own for each costs a stack, and nobody looks at why a wait ended. */
+const ENDED = new DOMException('the wait has ended', 'AbortError')
+
 /** Null when the time was up first; rejects with what `work` rejects with in time. */
 export async function within<T>(
   work: (late: AbortSignal) => Promise<T>,
@@ -25,7 +28,7 @@ export async function within<T>(
     return await Promise.race([answer, clock.sleep(ms, ends).then(() => null)])
   } finally {
     // Of no effect on work that is done.
-    late.abort()
-    settled.abort()
+    late.abort(ENDED)
+    settled.abort(ENDED)
   }
 }

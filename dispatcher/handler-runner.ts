@@ -10,7 +10,7 @@ import type { Logger } from '../core/log.ts'
 import type { JobQueue } from '../core/ports/job-queue.ts'
 import type { TakenJob } from '../core/ports/job-store.ts'
 import type { JobDelivery } from './job-delivery.ts'
-import { Pace } from './pace.ts'
+import { Pace } from '../core/pace.ts'
 import { Slots } from './slots.ts'
 
 /** Beyond the handler's timeout: waiting inside a take, reading the payload, writing the outcome. */

@@ -3,6 +3,8 @@
  * when the outcome is unknown. Bounded three ways: records and bytes of a batch, batches in flight, records that wait.
  */
 import { Batcher, BatcherFullError } from '../core/batcher.ts'
+import type { Clock } from '../core/clock.ts'
+import { Pace } from '../core/pace.ts'
 import type { AppendRecord, EventLog, LogPosition } from '../core/ports/event-log.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
 
@@ -11,12 +13,22 @@ export const BATCH_BYTES_MAX = 4 * 1024 * 1024
 export const BATCHES_IN_FLIGHT_MAX = 2
 /** Several seconds of full load; what waits longer is answered 503 by its deadline anyway. */
 export const WAITING_RECORDS_MAX = 50_000
+/** An append costs log and process about as much as so many records; smaller ones wait a moment for more (core/pace.ts). */
+const RECORDS_ENOUGH = 8
+const QUIET_RECORDS_PER_SECOND = 400
+const PAUSE_MS_MAX = 4
+const NEVER = new AbortController().signal
 
 export class Appender {
   readonly #batcher: Batcher<AppendRecord, LogPosition>
   #answered = false
 
-  constructor(log: EventLog, metrics: Metrics) {
+  constructor(log: EventLog, metrics: Metrics, clock: Clock) {
+    const pace = new Pace({
+      quietPerSecond: QUIET_RECORDS_PER_SECOND,
+      enough: RECORDS_ENOUGH,
+      pauseMsMax: PAUSE_MS_MAX,
+    })
     this.#batcher = new Batcher<AppendRecord, LogPosition>({
       run: async (records) => {
         metrics.observe('append_batch_records', {}, records.length)
@@ -29,6 +41,10 @@ export class Appender {
       pendingMax: WAITING_RECORDS_MAX,
       weight: weightOf,
       weightMax: BATCH_BYTES_MAX,
+      pause: (records) => {
+        const ms = pace.next(records, clock.monotonic())
+        return ms === 0 ? null : clock.sleep(ms, NEVER)
+      },
     })
   }
 

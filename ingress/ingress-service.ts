@@ -78,7 +78,7 @@ class IngressService implements Ingress {
     const topics = new Map<string, Topic>()
     const topicOf = (name: string): Topic | null => topics.get(name) ?? null
     const nextId = deps.nextId ?? createEventIds(clock)
-    const appender = new Appender(log, metrics)
+    const appender = new Appender(log, metrics, clock)
     const deadlines = new Deadlines(clock)
     const prefix = config.log.topicPrefix
     const disk = new DiskGuard(log, config.log.disk, logger)

@@ -22,9 +22,6 @@ export function decodeEvent(record: LogRecord, at: TopicPartition): EventRecord 
   const eventId = isEventId(id) ? id : foreignEventId({ ...at, ...record })
   const subject = header(EVENT_HEADERS.subject)
   const dedupKey = header(EVENT_HEADERS.dedup)
-  const request = header(EVENT_HEADERS.request)
-  const evidence = header(EVENT_HEADERS.evidence)
-  const schema = header(EVENT_HEADERS.schema)
   return {
     id: eventId,
     source: sourceAt(at.topic, header(EVENT_HEADERS.source)),
@@ -38,13 +35,13 @@ export function decodeEvent(record: LogRecord, at: TopicPartition): EventRecord 
     decoded: header(EVENT_HEADERS.decoded),
     // Those that few readers look at, and that cost as much as all the others.
     get request() {
-      return parseRequest(request)
+      return parseRequest(header(EVENT_HEADERS.request))
     },
     get evidence() {
-      return parseEvidence(evidence)
+      return parseEvidence(header(EVENT_HEADERS.evidence))
     },
     get schema() {
-      return parseSchemaEvidence(schema)
+      return parseSchemaEvidence(header(EVENT_HEADERS.schema))
     },
     body: record.value ?? EMPTY,
     orderingKey: record.key === null ? (dedupKey ?? eventId) : record.key.toString('utf8'),

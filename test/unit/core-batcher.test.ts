@@ -15,6 +15,7 @@ function gatedBatcher(options: {
   inFlightMax: number
   pendingMax: number
   weightMax?: number
+  pause?: (items: number) => Promise<void> | null
 }) {
   const gates: Gate[] = []
   const arrivals: PromiseWithResolvers<void>[] = []
@@ -99,4 +100,31 @@ test('a full batcher refuses instead of growing', async () => {
   gate.release()
   ;(await batch(1)).release()
   await Promise.all([first, second])
+})
+
+test('behind a batch with a pause what comes waits for its end and leaves together', async () => {
+  const pauses: { items: number; end: () => void }[] = []
+  const { batcher, batch } = gatedBatcher({
+    ...{ itemsMax: 10, inFlightMax: 2, pendingMax: 100 },
+    pause: (items) => {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      pauses.push({ items, end: resolve })
+      return pauses.length === 1 ? promise : null
+    },
+  })
+  const first = batcher.push(1)
+  ;(await batch(0)).release()
+  assert.equal(await first, 10)
+  const others = Promise.all([batcher.push(2), batcher.push(3)])
+  const drained = batcher.drained()
+  pauses[0]?.end()
+  const second = await batch(1)
+  assert.deepEqual(second.items, [2, 3])
+  second.release()
+  assert.deepEqual(await others, [20, 30])
+  await drained
+  assert.deepEqual(
+    pauses.map(({ items }) => items),
+    [1, 2],
+  )
 })
