@@ -13,7 +13,7 @@ export interface Deadline {
 }
 
 /** One for all: an error of its own for each costs a stack, and nobody looks at why a wait ended. */
-const ENDED = new DOMException('the wait has ended', 'AbortError')
+export const ENDED = new DOMException('the wait has ended', 'AbortError')
 
 /** Null when the time was up first; rejects with what `work` rejects with in time. */
 export async function within<T>(

@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../core/clock.ts'
 import type { HandlerConfig } from '../core/config/config.ts'
+import { ENDED } from '../core/deadline.ts'
 import type { Demand } from '../core/demand.ts'
 import type { Logger } from '../core/log.ts'
 import type { JobQueue } from '../core/ports/job-queue.ts'
@@ -108,7 +109,7 @@ export class HandlerRunner {
     return {
       signal: late.signal,
       [Symbol.dispose]: () => {
-        taken.abort()
+        taken.abort(ENDED)
       },
     }
   }
