@@ -1,7 +1,8 @@
 /** `hooktrail store migrate`: brings a database that is given by its URL to the schema of this version, and says what it did. */
 import { Command } from 'commander'
 import { migrate } from '../adapters/postgres/migrate.ts'
-import { openDatabase, requireDurableSettings } from '../adapters/postgres/pool.ts'
+import { openDatabase } from '../adapters/postgres/pool.ts'
+import { requireDurableSettings } from '../adapters/postgres/session.ts'
 import type { Logger } from '../core/log.ts'
 
 export function storeMigrateCommand(logger: Logger): Command {

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict'
 import type { AppendRecord, LogPosition } from '../../core/ports/event-log.ts'
 import { encodeHeaders } from './log-headers.ts'
 import type { LogTopics } from './log-topics.ts'
-import type { Database } from './pool.ts'
+import type { Database } from './database.ts'
 import { byteaArray, int4Array } from './sql.ts'
 
 export interface PartitionKey {

@@ -8,7 +8,7 @@ import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { LogBounds, LogRecord, ReadRequest, ReadResult } from '../../core/ports/event-log.ts'
 import { int8Of, type CopiedRow } from './copy-rows.ts'
 import { decodeHeaders } from './log-headers.ts'
-import type { Database, Queryable } from './pool.ts'
+import type { Database, Queryable } from './database.ts'
 
 interface BoundsRow {
   readonly log_start: bigint

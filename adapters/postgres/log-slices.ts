@@ -4,7 +4,7 @@
  */
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import { sqlStateOf } from './database-error.ts'
-import type { Database, Queryable } from './pool.ts'
+import type { Database, Queryable } from './database.ts'
 
 export interface Slice {
   readonly name: string

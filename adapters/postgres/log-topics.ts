@@ -4,7 +4,7 @@
  */
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { Topic, TopicId, TopicSpec } from '../../core/ports/event-log.ts'
-import type { Database } from './pool.ts'
+import type { Database } from './database.ts'
 
 interface TopicRow {
   readonly topic_no: number

@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs'
 import { readFile, readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
-import type { Database, Queryable } from './pool.ts'
+import type { Database, Queryable } from './database.ts'
 
 export interface Migration {
   readonly version: number

@@ -12,7 +12,7 @@ import type {
   ReportStore,
   ReportWindow,
 } from '../../core/ports/report-store.ts'
-import type { Database, Queryable } from './pool.ts'
+import type { Database, Queryable } from './database.ts'
 import { servedText } from './job-store/serving.ts'
 import { checksOf } from './report-checks.ts'
 import { LOG_ENDS_HERE, logEndsText } from './report-log-ends.ts'

@@ -8,7 +8,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../../core/clock.ts'
 import type { Logger } from '../../core/log.ts'
-import type { Database } from './pool.ts'
+import type { Database } from './database.ts'
 
 /** A NOTIFY payload is below 8 000 bytes; what does not fit wakes everybody. */
 const PAYLOAD_CHARACTERS_MAX = 7_000

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import { migrate } from '../../adapters/postgres/migrate.ts'
 import { refuseMoved } from '../../adapters/postgres/move/move-marks.ts'
-import { requireDurableSettings } from '../../adapters/postgres/pool.ts'
+import { requireDurableSettings } from '../../adapters/postgres/session.ts'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import { messageOf } from '../../core/error/message-of.ts'
 import type { EventLog } from '../../core/ports/event-log.ts'

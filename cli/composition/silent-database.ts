@@ -4,7 +4,7 @@
  * Postgres takes that long, and each outcome that is lost is a request that is sent again. It is asked over connections
  * of its own: those of the pool may all be busy with slow statements in a database that lives.
  */
-import type { Database } from '../../adapters/postgres/pool.ts'
+import type { Database } from '../../adapters/postgres/database.ts'
 import type { Clock } from '../../core/clock.ts'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { Logger } from '../../core/log.ts'

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createPostgresJobStore } from '../../adapters/postgres/job-store/create.ts'
-import type { Database, Queryable } from '../../adapters/postgres/pool.ts'
+import type { Database, Queryable } from '../../adapters/postgres/database.ts'
 import type { JobStore, TakenJob } from '../../core/ports/job-store.ts'
 import { claim, createJobStage, LEASE_MS, outcome, plan, take, TOPIC_ID } from '../support/job-stage.ts'
 import { silentLogger } from '../support/postgres.ts'

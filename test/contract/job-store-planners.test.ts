@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createPostgresJobStore } from '../../adapters/postgres/job-store/create.ts'
-import type { Database, Queryable } from '../../adapters/postgres/pool.ts'
+import type { Database, Queryable } from '../../adapters/postgres/database.ts'
 import { claim, createJobStage, plan, type JobStage } from '../support/job-stage.ts'
 import { silentLogger } from '../support/postgres.ts'
 import { outboxRows } from '../support/outbox-rows.ts'

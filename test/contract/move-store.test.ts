@@ -17,7 +17,8 @@ import {
   refuseMoved,
 } from '../../adapters/postgres/move/move-marks.ts'
 import { databaseIdentity, foundData } from '../../adapters/postgres/move/store-contents.ts'
-import { openDatabase, type Database } from '../../adapters/postgres/pool.ts'
+import type { Database } from '../../adapters/postgres/database.ts'
+import { openDatabase } from '../../adapters/postgres/pool.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
 import type { JobStore } from '../../core/ports/job-store.ts'
 import {

@@ -1,7 +1,8 @@
 /** A job store on a real database for tests, with one topic, and short forms of what a planner and a sender hand in. */
 import { createPostgresJobStore } from '../../adapters/postgres/job-store/create.ts'
 import { migrate } from '../../adapters/postgres/migrate.ts'
-import { openDatabase, type Database } from '../../adapters/postgres/pool.ts'
+import type { Database } from '../../adapters/postgres/database.ts'
+import { openDatabase } from '../../adapters/postgres/pool.ts'
 import type { Logger } from '../../core/log.ts'
 import type { DeadAction } from '../../core/ports/dead-letter-store.ts'
 import {

@@ -1,7 +1,7 @@
 /** The job store on Postgres, put together from its groups. The schema must be there (migrate.ts). */
 import type { Logger } from '../../../core/log.ts'
 import type { JobStore } from '../../../core/ports/job-store.ts'
-import type { Database } from '../pool.ts'
+import type { Database } from '../database.ts'
 import { createDeliveryStore } from './delivery.ts'
 import { createLeaseStore } from './lease.ts'
 import { createMaintenanceStore } from './maintenance.ts'

@@ -13,7 +13,7 @@ import {
   type DeadGroupBy,
   type DeadLetterStore,
 } from '../../../core/ports/dead-letter-store.ts'
-import type { Database, Queryable } from '../pool.ts'
+import type { Database, Queryable } from '../database.ts'
 import { textArray } from '../sql.ts'
 import { cleanText, jsonText } from './columns.ts'
 

@@ -4,7 +4,7 @@
  */
 import type { Logger } from '../../../core/log.ts'
 import type { DeliveryStore, TakenJob, TakeResult } from '../../../core/ports/job-store.ts'
-import type { Queryable } from '../pool.ts'
+import type { Queryable } from '../database.ts'
 import { int4Array } from '../sql.ts'
 import { texts } from './columns.ts'
 import { recordOutcomes } from './record-outcomes.ts'

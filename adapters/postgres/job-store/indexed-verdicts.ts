@@ -3,7 +3,7 @@
  * is planned later gets the same verdicts, whoever has claimed the keys since.
  */
 import type { StepRequest, Verdict } from '../../../core/ports/job-store.ts'
-import type { Queryable } from '../pool.ts'
+import type { Queryable } from '../database.ts'
 import { int8Array } from '../sql.ts'
 import { texts } from './columns.ts'
 

@@ -1,6 +1,6 @@
 /** Named leases: who is trying. For liveness only; what must not happen twice is fenced elsewhere. */
 import type { LeaseStore } from '../../../core/ports/lease-store.ts'
-import type { Queryable } from '../pool.ts'
+import type { Queryable } from '../database.ts'
 
 const ACQUIRE = {
   name: 'jobs_acquire_lease',

@@ -2,7 +2,7 @@
 import { HooktrailError } from '../../../core/error/hooktrail-error.ts'
 import type { Logger } from '../../../core/log.ts'
 import type { MaintenanceStore, RememberedHeartbeat, StoreIdentity } from '../../../core/ports/job-store.ts'
-import type { Database, Queryable } from '../pool.ts'
+import type { Database, Queryable } from '../database.ts'
 import { purgeFirstSeen } from './purge-first-seen.ts'
 import { maintainSlices, reportStrays } from './slices.ts'
 

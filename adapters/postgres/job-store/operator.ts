@@ -13,7 +13,7 @@ import type {
   Page,
 } from '../../../core/ports/operator-store.ts'
 import type { AuditEntry } from '../../../core/ports/dead-letter-store.ts'
-import type { Database, Queryable } from '../pool.ts'
+import type { Database, Queryable } from '../database.ts'
 import { cleanText, jsonText } from './columns.ts'
 import { createDeadLetterStore } from './dead-letters.ts'
 import { servedText } from './serving.ts'

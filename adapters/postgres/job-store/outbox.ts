@@ -3,7 +3,7 @@
  * order. Only transactions below every running one are read, so a row that commits late is never behind the position.
  */
 import type { OutboxKind, OutboxPosition, OutboxRow, OutboxStore } from '../../../core/ports/job-store.ts'
-import type { Queryable } from '../pool.ts'
+import type { Queryable } from '../database.ts'
 
 interface Source {
   readonly key: string

@@ -13,7 +13,7 @@ import {
   type StepRequest,
 } from '../../../core/ports/job-store.ts'
 import { sqlStateOf } from '../database-error.ts'
-import type { Database, Queryable } from '../pool.ts'
+import type { Database, Queryable } from '../database.ts'
 import { int4Array, int8Array, textArray } from '../sql.ts'
 import { claimsIfNew, walkStep } from './step-claims.ts'
 import { claimedVerdicts, IdRaceError, lockAndClaim, readVerdicts } from './verdicts.ts'

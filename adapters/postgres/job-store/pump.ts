@@ -4,7 +4,7 @@
  * commit does not wait for the disk: a mark that is lost costs a second hint.
  */
 import type { PumpedHints, PumpRequest, PumpStore } from '../../../core/ports/pump-store.ts'
-import type { Queryable } from '../pool.ts'
+import type { Queryable } from '../database.ts'
 import { int4Array, textArray } from '../sql.ts'
 
 const PUMP = {

@@ -2,7 +2,7 @@
  * First sights that no verdict can need any more: older than what the log still holds, and the dedup window. Bounded
  * batches, each its own transaction; rows that a planner holds are passed over until the next time.
  */
-import type { Queryable } from '../pool.ts'
+import type { Queryable } from '../database.ts'
 
 const BATCH_ROWS_MAX = 5_000
 const BATCHES_MAX = 2_000

@@ -3,7 +3,7 @@
  * due again at once, or dead when its attempts are used up. A row that its sender is just finishing is passed over. A
  * running job is found by its due time, which is past: there is no index of leases that each take would have to keep.
  */
-import type { Queryable } from '../pool.ts'
+import type { Queryable } from '../database.ts'
 
 const REAP = {
   name: 'jobs_reap',

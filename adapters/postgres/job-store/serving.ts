@@ -3,7 +3,7 @@
  * which it served in the rows of its handlers; nothing else writes those for it, so that living costs one small row.
  */
 import type { Served, ServedHandler, ServingStore } from '../../../core/ports/lease-store.ts'
-import type { Queryable } from '../pool.ts'
+import type { Queryable } from '../database.ts'
 import { textArray } from '../sql.ts'
 
 /** Rows that one statement forgets; the rest is forgotten by the next. */

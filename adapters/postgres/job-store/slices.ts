@@ -5,7 +5,7 @@
  */
 import type { Logger } from '../../../core/log.ts'
 import type { MaintenanceStore, OutboxKind } from '../../../core/ports/job-store.ts'
-import type { Database, Queryable } from '../pool.ts'
+import type { Database, Queryable } from '../database.ts'
 
 type Retention = Parameters<MaintenanceStore['maintainSlices']>[0]
 

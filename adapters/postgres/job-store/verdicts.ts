@@ -8,7 +8,7 @@ import {
   type StepRequest,
   type Verdict,
 } from '../../../core/ports/job-store.ts'
-import type { Queryable } from '../pool.ts'
+import type { Queryable } from '../database.ts'
 import { textArray } from '../sql.ts'
 import { texts } from './columns.ts'
 import { readIndexed } from './indexed-verdicts.ts'

@@ -11,7 +11,7 @@ import type {
 } from '../../../core/ports/job-store.ts'
 import { QUEUED_MS } from '../../../core/ports/pump-store.ts'
 import { sqlStateOf } from '../database-error.ts'
-import type { Queryable, Statement } from '../pool.ts'
+import type { Queryable, Statement } from '../database.ts'
 import { int4Array, int8Array, textArray } from '../sql.ts'
 import { jsonText, texts } from './columns.ts'
 import { claimColumns } from './step-claims.ts'

@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises'
 import { HooktrailError } from '../../../core/error/hooktrail-error.ts'
 import { mapDatabaseError } from '../database-error.ts'
 import { nextIncarnation } from '../job-store/maintenance.ts'
-import type { Connection, Database, Queryable } from '../pool.ts'
+import type { Connection, Database, Queryable } from '../database.ts'
 import { markWhole } from './move-marks.ts'
 import { foundData, movedTables, SEEDED } from './store-contents.ts'
 

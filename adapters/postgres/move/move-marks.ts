@@ -5,7 +5,7 @@
  */
 import { HooktrailError } from '../../../core/error/hooktrail-error.ts'
 import type { EventLog } from '../../../core/ports/event-log.ts'
-import type { Database, Queryable } from '../pool.ts'
+import type { Database, Queryable } from '../database.ts'
 
 type LogDriver = EventLog['driver']
 

@@ -2,7 +2,7 @@
  * What a move has to know of a database before it touches it: which server and database it is, whether anybody runs on
  * it, whether it holds anything. Only reads, also where hooktrail has never been.
  */
-import type { Queryable } from '../pool.ts'
+import type { Queryable } from '../database.ts'
 
 /** Of the pools of all processes; a move's own have another name. */
 const APPLICATION_NAME = 'hooktrail'

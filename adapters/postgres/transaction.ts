@@ -1,0 +1,102 @@
+/**
+ * What needs one connection of the pool for several messages: transactions, run again where two met, and bulk reads.
+ * A connection that stopped answering is closed, not given back.
+ */
+import type { Pool, PoolClient } from 'pg'
+import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
+import { copyOut, parseRows, type CopiedRow } from './copy-rows.ts'
+import { isRepeatable, mapDatabaseError } from './database-error.ts'
+import type { Queryable, TransactionOptions } from './database.ts'
+import { queryable } from './queryable.ts'
+
+const ATTEMPTS_MAX = 5
+
+type BoundedOptions = TransactionOptions & { readonly answerMsMax: number }
+
+/** Deadlocks and serialization failures are run again, at most ATTEMPTS_MAX times in all. */
+export async function runTransaction<T>(
+  pool: Pool,
+  run: (transaction: Queryable) => Promise<T>,
+  options: BoundedOptions,
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await runOnce(pool, run, options)
+    } catch (error) {
+      if (!isRepeatable(error) || attempt === ATTEMPTS_MAX) throw error
+    }
+  }
+}
+
+function runOnce<T>(
+  pool: Pool,
+  run: (transaction: Queryable) => Promise<T>,
+  { signal, answerMsMax }: BoundedOptions,
+): Promise<T> {
+  return withClient(pool, async (client, discard) => {
+    const transaction = queryable(client, answerMsMax)
+    signal?.addEventListener('abort', discard, { once: true })
+    try {
+      if (signal?.aborted === true) discard()
+      await transaction.query('BEGIN')
+      const result = await run(transaction)
+      await transaction.query('COMMIT')
+      return result
+    } catch (error) {
+      // One that did not answer would not answer to this either: closed, it is rolled back by the server.
+      if (isHooktrailError(error, 'STORE_UNAVAILABLE')) discard()
+      else await transaction.query('ROLLBACK').catch(discard)
+      throw error
+    } finally {
+      signal?.removeEventListener('abort', discard)
+    }
+  })
+}
+
+interface Copy {
+  readonly name: string
+  readonly values: readonly (number | bigint)[]
+  readonly answerMsMax: number
+}
+
+/** The rows of a set-returning function called with numbers. */
+export function copyFrom(pool: Pool, { name, values, answerMsMax }: Copy): Promise<readonly CopiedRow[]> {
+  return withClient(pool, async (client, discard) => {
+    const silence = setTimeout(discard, answerMsMax)
+    const copied = await copyOut(client, name, values)
+      .catch((error: unknown) => {
+        discard()
+        throw mapDatabaseError(error)
+      })
+      .finally(() => {
+        clearTimeout(silence)
+      })
+    return parseRows(copied)
+  })
+}
+
+/** A connection of the pool for several messages; `discard` closes it at once, under whatever runs on it. */
+async function withClient<T>(
+  pool: Pool,
+  run: (client: PoolClient, discard: () => void) => Promise<T>,
+): Promise<T> {
+  const client = await pool.connect().catch((error: unknown) => {
+    throw mapDatabaseError(error)
+  })
+  // Between queries a dying connection is reported here only; the next query rejects and says so.
+  const onError = (): void => undefined
+  client.on('error', onError)
+  let isReleased = false
+  const release = (isBroken: boolean): void => {
+    if (!isReleased) client.release(isBroken)
+    isReleased = true
+  }
+  try {
+    return await run(client, () => {
+      release(true)
+    })
+  } finally {
+    client.off('error', onError)
+    release(false)
+  }
+}
