@@ -132,6 +132,7 @@ class RowFold {
       minTimestampMs: this.#minTimestampMs,
       maxTimestampMs: this.#maxTimestampMs,
       merkleRoot: this.#merkle.root().toString('hex'),
+      leaderEpochs: [],
     }
   }
 

@@ -91,13 +91,21 @@ export async function fitToLog(
 }
 
 /**
- * A log that was put back and has grown past the archive again holds other records under offsets that are archived. The
- * time at which the last archived one entered the log tells: no second history has it at that offset.
+ * A log that lost its end (put back, or led by a replica that lagged) and has grown past the archive again holds other
+ * records under offsets that are archived. Kafka tells where the time of the leader ended under which the last archived
+ * record was written; and no second history has that record's time at its offset.
  */
 async function refuseOtherHistory(
   context: ArchiverContext,
   { at, head, bounds }: CommitRequest,
 ): Promise<void> {
+  const epoch = head.manifest?.leader_epochs.at(-1)?.epoch
+  const epochEnd = epoch === undefined ? null : await context.log.epochEnd(at, epoch)
+  if (epochEnd !== null && epochEnd < head.next)
+    throw new HooktrailError('ARCHIVE_FORK', {
+      ...{ ...at, epoch, epochEnd: String(epochEnd) },
+      archived: String(head.next),
+    })
   const archivedMs = head.manifest?.max_timestamp_ms ?? null
   if (archivedMs === null) return
   const offset = head.next - 1n

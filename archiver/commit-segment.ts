@@ -83,6 +83,7 @@ export function gapSegment(first: bigint, last: bigint, reason: Manifest['gaps']
     minTimestampMs: null,
     maxTimestampMs: null,
     merkleRoot: EMPTY_ROOT.toString('hex'),
+    leaderEpochs: [],
     data: null,
     adopted: false,
   }
@@ -125,7 +126,7 @@ function manifestOf(
     merkle_root: segment.merkleRoot,
     leaves: segment.records,
     previous: head.sha256,
-    leader_epochs: [],
+    leader_epochs: segment.leaderEpochs.map(({ epoch, start }) => ({ epoch, start: String(start) })),
     log_start: String(bounds.logStart),
     high_watermark: String(bounds.highWatermark),
     retention: null,

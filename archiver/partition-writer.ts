@@ -198,6 +198,7 @@ export class PartitionWriter {
   /** @returns true when the segment must be sealed; the rest of the batch is read again for the next one. */
   async #encode(buffer: SegmentBuffer, batch: ReadResult): Promise<boolean> {
     let untilTurn = RECORDS_PER_TURN
+    buffer.addLeaderEpochs(batch.leaderEpochs ?? [])
     for (const entry of entriesOf(batch)) {
       if (entry.kind === 'gap') buffer.addGap(entry.gap)
       else {

@@ -8,7 +8,7 @@ import { leafHash } from '../core/archive/leaf.ts'
 import type { ManifestGap, SegmentFormat } from '../core/archive/manifest.ts'
 import { MerkleStack } from '../core/archive/merkle.ts'
 import { encodeRow } from '../core/archive/row.ts'
-import type { LogRecord, OffsetGap, TopicPartition } from '../core/ports/event-log.ts'
+import type { LeaderEpoch, LogRecord, OffsetGap, TopicPartition } from '../core/ports/event-log.ts'
 import { rawBytesOf } from '../core/record/raw-bytes.ts'
 import { addGap, type SealedSegment, type SegmentData } from './segment.ts'
 import { SpoolFile, type SealedBody } from './spool-file.ts'
@@ -27,6 +27,7 @@ export class SegmentBuffer {
   readonly #spool: SpoolFile
   readonly #merkle = new MerkleStack()
   readonly #gaps: ManifestGap[] = []
+  readonly #leaderEpochs: LeaderEpoch[] = []
   #next: bigint
   #records = 0
   #rawBytes = 0n
@@ -83,6 +84,12 @@ export class SegmentBuffer {
     this.#next = gap.to + 1n
   }
 
+  /** Of the entries that are added next. */
+  addLeaderEpochs(epochs: readonly LeaderEpoch[]): void {
+    for (const next of epochs)
+      if (next.epoch !== this.#leaderEpochs.at(-1)?.epoch) this.#leaderEpochs.push(next)
+  }
+
   async spill(): Promise<void> {
     await this.#spool.spill()
   }
@@ -100,6 +107,7 @@ export class SegmentBuffer {
       minTimestampMs: this.#minTimestampMs,
       maxTimestampMs: this.#maxTimestampMs,
       merkleRoot: this.#merkle.root().toString('hex'),
+      leaderEpochs: this.#leaderEpochs.filter(({ start }) => start < this.#next),
       data: sealed === null ? null : this.#dataOf(sealed),
       body: sealed?.body ?? null,
       adopted: false,

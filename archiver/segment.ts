@@ -3,7 +3,7 @@
  * which is the commit. Between the two a crash leaves a data object that the next writer adopts.
  */
 import type { ManifestGap, SegmentFormat } from '../core/archive/manifest.ts'
-import type { OffsetGap } from '../core/ports/event-log.ts'
+import type { LeaderEpoch, OffsetGap } from '../core/ports/event-log.ts'
 
 export interface SegmentData {
   readonly key: string
@@ -24,6 +24,8 @@ export interface Segment {
   readonly minTimestampMs: bigint | null
   readonly maxTimestampMs: bigint | null
   readonly merkleRoot: string
+  /** Empty where the log has none, and where its object was adopted. */
+  readonly leaderEpochs: readonly LeaderEpoch[]
   /** Null when the range holds no record. */
   readonly data: SegmentData | null
   readonly adopted: boolean

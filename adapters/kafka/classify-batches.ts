@@ -4,7 +4,7 @@
  * producer's abort marker. Each fetch brings the list of all transactions that reach into it, also those begun before,
  * so nothing is carried from one fetch to the next.
  */
-import type { LogRecord, OffsetGap } from '../../core/ports/event-log.ts'
+import type { LeaderEpoch, LogRecord, OffsetGap } from '../../core/ports/event-log.ts'
 import type { FetchedPartition } from './fetch-api.ts'
 import { decodeRecords, isAbortMarker, readBatches, type BatchHeader } from './record-batch.ts'
 
@@ -18,6 +18,7 @@ export interface Classified {
   readonly records: readonly LogRecord[]
   readonly gaps: readonly OffsetGap[]
   readonly next: bigint
+  readonly leaderEpochs: readonly LeaderEpoch[]
 }
 
 /** @throws LOG_CORRUPT */
@@ -27,6 +28,7 @@ export function classifyBatches(fetched: FetchedPartition, limits: ReadLimits): 
   for (const batch of readBatches(fetched.batches)) {
     if (batch.base >= fetched.lastStable) break
     aborted.enter(batch)
+    page.enter(batch)
     if (batch.isControl) {
       page.skip(batch, 'control')
       aborted.leave(batch)
@@ -68,12 +70,23 @@ class Page implements Classified {
   readonly records: LogRecord[] = []
   readonly gaps: OffsetGap[] = []
   next: bigint
+  readonly #epochs: LeaderEpoch[] = []
   readonly #limits: ReadLimits
   #bytes = 0
 
   constructor(limits: ReadLimits) {
     this.#limits = limits
     this.next = limits.from
+  }
+
+  get leaderEpochs(): readonly LeaderEpoch[] {
+    return this.#epochs.filter(({ start }) => start < this.next)
+  }
+
+  /** Batches of records that were written before brokers counted epochs have none. */
+  enter({ base, last, leaderEpoch: epoch }: BatchHeader): void {
+    if (epoch < 0 || last < this.next || this.#epochs.at(-1)?.epoch === epoch) return
+    this.#epochs.push({ epoch, start: base < this.next ? this.next : base })
   }
 
   /** The first batch may begin below what was asked for. */

@@ -9,6 +9,8 @@ import {
   listOffsetsV5,
   listOffsetsV6,
   listOffsetsV7,
+  offsetForLeaderEpochV3,
+  offsetForLeaderEpochV4,
   ListOffsetTimestamps,
   TimeoutError,
   type API,
@@ -43,6 +45,9 @@ const LEADER_NOT_AVAILABLE = 5
 
 export const READ_COMMITTED = 1
 
+const CONSUMER = -1
+const NO_EPOCH = -1
+const epochEndApis = [offsetForLeaderEpochV3.api, offsetForLeaderEpochV4.api]
 const listOffsetsApis = [
   ...[listOffsetsV2.api, listOffsetsV3.api, listOffsetsV4.api],
   ...[listOffsetsV5.api, listOffsetsV6.api, listOffsetsV7.api],
@@ -190,11 +195,22 @@ export class Cluster {
 
   /** The first offset at a time, or at one of the marks that stand for the ends; -1 when there is none. */
   async listOffset(at: TopicPartition, timestamp: bigint): Promise<bigint> {
-    const partitions = [{ partitionIndex: at.partition, currentLeaderEpoch: -1, timestamp }]
+    const partitions = [{ partitionIndex: at.partition, currentLeaderEpoch: NO_EPOCH, timestamp }]
     const { topics } = await this.askLeader(at, (broker) =>
-      this.connections.ask(broker, listOffsetsApis, [-1, READ_COMMITTED, [{ name: at.topic, partitions }]]),
+      this.connections.ask(broker, listOffsetsApis, [CONSUMER, READ_COMMITTED, [{ name: at.topic, partitions }]]),
     )
     return topics[0]?.partitions[0]?.offset ?? -1n
+  }
+
+  /** Null where the log remembers no epoch as old. */
+  async epochEnd(at: TopicPartition, leaderEpoch: number): Promise<bigint | null> {
+    const partitions = [{ partitionIndex: at.partition, currentLeaderEpoch: NO_EPOCH, leaderEpoch }]
+    const { topics } = await this.askLeader(at, (broker) =>
+      this.connections.ask(broker, epochEndApis, [CONSUMER, [{ name: at.topic, partitions }]]),
+    )
+    await this.confirm(at)
+    const end = topics[0]?.partitions[0]?.endOffset ?? -1n
+    return end < 0n ? null : end
   }
 
   #remember({ brokers, topics }: ClusterView, names: readonly string[] | null): void {

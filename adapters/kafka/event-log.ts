@@ -120,6 +120,10 @@ class KafkaLog implements KafkaEventLog {
     return this.#bounded(this.#offsetAt(at, timestampMs))
   }
 
+  epochEnd(at: TopicPartition, epoch: number): Promise<bigint | null> {
+    return this.#bounded(this.#cluster.epochEnd(at, epoch))
+  }
+
   truncate(at: TopicPartition, before: bigint): Promise<void> {
     return this.#bounded(this.#truncate(at, before))
   }

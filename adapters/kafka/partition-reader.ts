@@ -84,8 +84,8 @@ export class PartitionReader {
       )
       if (fetched.version < FETCH_BY_ID_FROM) await this.#cluster.confirm(at)
       const { lastStable, logStart } = fetched
-      const { records, gaps, next } = classifyBatches(fetched, request)
-      return { tier: 'log', records, gaps, next, logStart, highWatermark: lastStable }
+      const { records, gaps, next, leaderEpochs } = classifyBatches(fetched, request)
+      return { tier: 'log', records, gaps, next, logStart, highWatermark: lastStable, leaderEpochs }
     } catch (error) {
       if (!brokerErrorsOf(error).includes(OUT_OF_RANGE)) throw error
       throw new HooktrailError(

@@ -19,6 +19,7 @@ export interface BatchHeader {
   readonly last: bigint
   /** The whole batch, header included. */
   readonly bytes: Buffer
+  readonly leaderEpoch: number
   readonly producerId: bigint
   readonly isTransactional: boolean
   readonly isControl: boolean
@@ -73,6 +74,7 @@ function readHeader(bytes: Buffer): BatchHeader {
     base,
     last: base + BigInt(bytes.readInt32BE(LAST_DELTA_AT)),
     bytes,
+    leaderEpoch: bytes.readInt32BE(COUNTED_FROM),
     producerId: bytes.readBigInt64BE(PRODUCER_ID_AT),
     isTransactional: (attributes & IS_TRANSACTIONAL) !== 0,
     isControl: (attributes & IS_CONTROL) !== 0,

@@ -126,6 +126,11 @@ class PostgresLog implements PostgresEventLog {
     return row?.found ?? 0n
   }
 
+  /** One server writes it. */
+  epochEnd(): Promise<null> {
+    return Promise.resolve(null)
+  }
+
   async truncate(partition: TopicPartition, before: bigint): Promise<void> {
     await this.bounds(partition)
     const topicNo = await this.#topics.numberOf(partition.topicId)

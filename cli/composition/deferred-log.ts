@@ -55,6 +55,10 @@ export class DeferredLog implements EventLog, GroupOffsetLog {
     return this.#log?.offsetAt(partition, timestampMs) ?? notYet()
   }
 
+  epochEnd(partition: TopicPartition, epoch: number): Promise<bigint | null> {
+    return this.#log?.epochEnd(partition, epoch) ?? notYet()
+  }
+
   truncate(partition: TopicPartition, before: bigint): Promise<void> {
     return this.#log?.truncate(partition, before) ?? notYet()
   }

@@ -94,6 +94,12 @@ export interface ReadRequest extends TopicPartition {
   readonly signal?: AbortSignal
 }
 
+/** On Kafka each leader's time has a number: what it wrote begins at `start`, within the records that were read. */
+export interface LeaderEpoch {
+  readonly epoch: number
+  readonly start: bigint
+}
+
 /** Where what was read came from. */
 export type Tier = 'log' | 'archive'
 
@@ -110,6 +116,8 @@ export interface ReadResult {
    * transaction is open it stays at that transaction's first record.
    */
   readonly highWatermark: bigint
+  /** Ascending, without those that repeat the one before; absent where the log has none. */
+  readonly leaderEpochs?: readonly LeaderEpoch[]
 }
 
 export interface LogBounds {
@@ -145,6 +153,12 @@ export interface EventLog {
 
   /** First offset whose timestamp is ≥ `timestampMs`, else the high watermark. */
   offsetAt(partition: TopicPartition, timestampMs: bigint): Promise<bigint>
+
+  /**
+   * The offset behind what was written in a leader's time: where it lies before something that was read in it, the log
+   * has lost its end and grown another one. Null where the log has no epochs, or remembers nothing as old.
+   */
+  epochEnd(partition: TopicPartition, epoch: number): Promise<bigint | null>
 
   /** Moves the log start forward to `before` (never back) and frees what lies wholly below. Idempotent. */
   truncate(partition: TopicPartition, before: bigint): Promise<void>

@@ -172,6 +172,7 @@ function wrapLog(real: EventLog, faults: AppendFaults): EventLog {
     read: (request) => real.read(request),
     bounds: (partition) => real.bounds(partition),
     offsetAt: (partition, timestampMs) => real.offsetAt(partition, timestampMs),
+    epochEnd: (partition, epoch) => real.epochEnd(partition, epoch),
     truncate: (partition, before) => real.truncate(partition, before),
     diskUsage: () => (faults.diskUsage === null ? real.diskUsage() : Promise.resolve(faults.diskUsage)),
   }

@@ -66,6 +66,10 @@ export class UnionLog implements EventLog {
     return this.#log.offsetAt(partition, timestampMs)
   }
 
+  epochEnd(partition: TopicPartition, epoch: number): Promise<bigint | null> {
+    return this.#log.epochEnd(partition, epoch)
+  }
+
   truncate(partition: TopicPartition, before: bigint): Promise<void> {
     return this.#log.truncate(partition, before)
   }

@@ -30,6 +30,8 @@ export interface TestKafka extends AsyncDisposable {
 }
 
 export interface LocalKafka extends AsyncDisposable {
+  /** All that it keeps. */
+  readonly folder: string
   readonly brokers: readonly string[]
   /** The listener that asks for `saslUser`; the other one is open. */
   readonly saslBrokers: readonly string[]
@@ -84,6 +86,7 @@ export async function startLocalKafka(options: LocalKafkaOptions = {}): Promise<
   undo.defer(() => started.kill('SIGKILL'))
   const resources = undo.move()
   return {
+    folder,
     brokers: [`127.0.0.1:${port}`],
     saslBrokers: [`127.0.0.1:${saslPort}`],
     tlsBrokers: [`localhost:${tlsPort}`],
