@@ -197,7 +197,11 @@ export class Cluster {
   async listOffset(at: TopicPartition, timestamp: bigint): Promise<bigint> {
     const partitions = [{ partitionIndex: at.partition, currentLeaderEpoch: NO_EPOCH, timestamp }]
     const { topics } = await this.askLeader(at, (broker) =>
-      this.connections.ask(broker, listOffsetsApis, [CONSUMER, READ_COMMITTED, [{ name: at.topic, partitions }]]),
+      this.connections.ask(broker, listOffsetsApis, [
+        CONSUMER,
+        READ_COMMITTED,
+        [{ name: at.topic, partitions }],
+      ]),
     )
     return topics[0]?.partitions[0]?.offset ?? -1n
   }
