@@ -4,17 +4,12 @@
  * minimum, median and maximum.
  */
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Figure } from './figures.ts'
 import { BENCH_SECRET, startInstallation, type Installation, type Services } from './installation.ts'
 import { quantile, runLoad, type LoadResult } from './load.ts'
 import type { Usage } from './process-usage.ts'
 import { clientLoop, produceLoop, startReference } from './reference.ts'
 import { startSink, type Sink } from './sink.ts'
-
-export interface Figure {
-  readonly name: string
-  readonly unit: string
-  readonly value: number
-}
 
 export interface ScenarioOptions {
   readonly seconds: number

@@ -6,7 +6,8 @@
 import { Command } from 'commander'
 import { readFileSync } from 'node:fs'
 import type { Services } from '../bench/installation.ts'
-import { runScenarios, type Figure } from '../bench/scenarios.ts'
+import { printFigures, summarize, type Figure } from '../bench/figures.ts'
+import { runScenarios } from '../bench/scenarios.ts'
 
 interface BenchFlags {
   readonly runs: string
@@ -77,40 +78,5 @@ export async function bench({ runs: count, json, openServices, ...options }: Ben
   }
   const rows = summarize(runs)
   if (json) console.log(JSON.stringify(rows))
-  else printTable(`${place}; generator and sink on the same cores`, rows)
-}
-
-interface Row {
-  readonly name: string
-  readonly unit: string
-  readonly min: number
-  readonly median: number
-  readonly max: number
-}
-
-function summarize(runs: readonly (readonly Figure[])[]): readonly Row[] {
-  return (runs[0] ?? []).map(({ name, unit }) => {
-    const values = runs
-      .flatMap((run) => run.filter((figure) => figure.name === name).map(({ value }) => value))
-      .sort((a, b) => a - b)
-    return {
-      name,
-      unit,
-      min: values[0] ?? 0,
-      median: values[Math.floor(values.length / 2)] ?? 0,
-      max: values.at(-1) ?? 0,
-    }
-  })
-}
-
-function printTable(place: string, rows: readonly Row[]): void {
-  const width = Math.max(...rows.map(({ name }) => name.length))
-  console.log(place)
-  console.log(
-    `${'figure'.padEnd(width)}  ${'min'.padStart(10)}  ${'median'.padStart(10)}  ${'max'.padStart(10)}  unit`,
-  )
-  for (const { name, unit, min, median, max } of rows) {
-    const cells = [min, median, max].map((value) => value.toFixed(value < 100 ? 1 : 0).padStart(10))
-    console.log(`${name.padEnd(width)}  ${cells.join('  ')}  ${unit}`)
-  }
+  else printFigures(`${place}; generator and sink on the same cores`, rows)
 }
