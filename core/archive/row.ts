@@ -15,23 +15,28 @@ const TIME_LIMIT_MS = 8_640_000_000_000_000n
 /** Before the source's name in ce_source. */
 const SOURCE_PREFIX = '/hooktrail/'
 
-/** JSON of header names: there are a dozen, the same in every record; what a stranger's records add is not kept. */
-const NAMES_KEPT_MAX = 256
-const nameJson = new Map<string, string>()
-
 /** Columns that repeat a header. */
 export type PromotedColumn = 'event_id' | 'source' | 'event_type' | 'unique_key' | 'received_at'
 
 /** Ends in a newline. */
 export function encodeRow(record: LogRecord, at: TopicPartition): Buffer {
-  return Buffer.from(
-    `{"topic":${JSON.stringify(at.topic)},"topic_id":"${at.topicId}","partition":${String(at.partition)}` +
-      `,"offset":"${String(record.offset)}","timestamp":${isoTime(record.timestampMs)}` +
-      `,"timestamp_ms":"${String(record.timestampMs)}","timestamp_type":${String(record.timestampType)}` +
-      bytesFields('key', record.key) +
-      bytesFields('value', record.value) +
-      `,"headers":${writeHeaders(record.headers)}${promotedFields(record.headers)}}\n`,
-  )
+  const [key, value] = [fieldOf(record.key), fieldOf(record.value)]
+  const row = {
+    topic: at.topic,
+    topic_id: at.topicId,
+    partition: at.partition,
+    offset: String(record.offset),
+    timestamp: isoTime(record.timestampMs),
+    timestamp_ms: String(record.timestampMs),
+    timestamp_type: record.timestampType,
+    key: key.text,
+    key_base64: key.base64,
+    value: value.text,
+    value_base64: value.base64,
+    headers: record.headers.map(headerField),
+    ...promotedTexts(record.headers),
+  }
+  return Buffer.from(`${JSON.stringify(row)}\n`)
 }
 
 export interface DecodedRow<R = LogRecord> {
@@ -68,31 +73,37 @@ function decodeWith<B>(field: FieldDecoder<B>, line: string) {
   }
 }
 
-function isoTime(timestampMs: bigint): string {
-  if (timestampMs > TIME_LIMIT_MS || timestampMs < -TIME_LIMIT_MS) return 'null'
-  return `"${new Date(Number(timestampMs)).toISOString()}"`
+/** Records of a batch have one time. */
+let lastTime = { timestampMs: 0n, iso: '1970-01-01T00:00:00.000Z' }
+
+function isoTime(timestampMs: bigint): string | null {
+  if (timestampMs > TIME_LIMIT_MS || timestampMs < -TIME_LIMIT_MS) return null
+  if (timestampMs !== lastTime.timestampMs)
+    lastTime = { timestampMs, iso: new Date(Number(timestampMs)).toISOString() }
+  return lastTime.iso
 }
 
-function isText(bytes: Buffer): boolean {
-  return isUtf8(bytes) && !bytes.includes(0)
+/** Null where the bytes are no text. What is not UTF-8 is read as U+FFFD, which a text may hold, too. */
+function textOf(bytes: Buffer): string | null {
+  const text = bytes.toString('utf8')
+  if (text.includes('\0') || (text.includes('\uFFFD') && !isUtf8(bytes))) return null
+  return text
 }
 
-function bytesFields(name: string, bytes: Buffer | null): string {
-  if (bytes === null) return `,"${name}":null,"${name}_base64":null`
-  if (isText(bytes)) return `,"${name}":${JSON.stringify(bytes.toString('utf8'))},"${name}_base64":null`
-  return `,"${name}":null,"${name}_base64":"${bytes.toString('base64')}"`
+function fieldOf(bytes: Buffer | null): { readonly text: string | null; readonly base64: string | null } {
+  const text = bytes === null ? null : textOf(bytes)
+  return { text, base64: text === null && bytes !== null ? bytes.toString('base64') : null }
+}
+
+function headerField({ name, value }: RecordHeader): readonly (string | null)[] {
+  const { text, base64 } = fieldOf(value)
+  const wellFormed = name.toWellFormed()
+  return base64 === null ? [wellFormed, text] : [wellFormed, null, base64]
 }
 
 /** As in the row's field `headers`. */
 export function writeHeaders(headers: readonly RecordHeader[]): string {
-  let out = ''
-  for (const { name, value } of headers) {
-    const start = `${out === '' ? '' : ','}[${nameToJson(name)},`
-    if (value === null) out += `${start}null]`
-    else if (isText(value)) out += `${start}${JSON.stringify(value.toString('utf8'))}]`
-    else out += `${start}null,"${value.toString('base64')}"]`
-  }
-  return `[${out}]`
+  return JSON.stringify(headers.map(headerField))
 }
 
 /** @throws AssertionError, SyntaxError when the text is no list of headers */
@@ -117,24 +128,9 @@ export function promotedTexts(
   }
 }
 
-function nameToJson(name: string): string {
-  const known = nameJson.get(name)
-  if (known !== undefined) return known
-  const json = JSON.stringify(name.toWellFormed())
-  if (nameJson.size < NAMES_KEPT_MAX) nameJson.set(name, json)
-  return json
-}
-
-function promotedFields(headers: readonly RecordHeader[]): string {
-  let out = ''
-  for (const [column, text] of Object.entries(promotedTexts(headers)))
-    out += `,"${column}":${JSON.stringify(text)}`
-  return out
-}
-
 function promotedText(headers: readonly RecordHeader[], name: string): string | null {
   const value = headers.find((header) => header.name === name)?.value ?? null
-  const text = value === null || !isText(value) ? null : value.toString('utf8')
+  const text = value === null ? null : textOf(value)
   return name === EVENT_HEADERS.source && text?.startsWith(SOURCE_PREFIX)
     ? text.slice(SOURCE_PREFIX.length)
     : text
