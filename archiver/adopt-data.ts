@@ -4,6 +4,7 @@
  * manifest can be written, different means that two histories exist and the partition halts. Nothing is overwritten.
  */
 import { createHash } from 'node:crypto'
+import type { Duplex } from 'node:stream'
 import { readRows, type RowSource } from '../core/archive/data-rows.ts'
 import { dataKeyParts, incarnationOf } from '../core/archive/keys.ts'
 import { leafHash } from '../core/archive/leaf.ts'
@@ -14,6 +15,7 @@ import { HooktrailError, isHooktrailError } from '../core/error/hooktrail-error.
 import type { LogRecord, TopicPartition } from '../core/ports/event-log.ts'
 import { rawBytesOf } from '../core/record/raw-bytes.ts'
 import type { ArchiverContext } from './archiver-context.ts'
+import { decodeObject } from './decode-object.ts'
 import { entriesOf, readBatch, type LogEntry } from './log-reader.ts'
 import { addGap, type Segment } from './segment.ts'
 import { greatest, least } from './segment-buffer.ts'
@@ -46,7 +48,9 @@ export async function adoptData(context: ArchiverContext, found: FoundData): Pro
   const format = dataKeyParts(found.key)?.format
   if (format === undefined)
     throw new HooktrailError('ARCHIVE_DIFFERS', { key: found.key, reason: 'no such name' })
-  await foldRows({ bytes, format, onBytes, onLine: (line) => fold.add(line), signal: NEVER }, found.key)
+  const onLine = (line: string): Promise<void> => fold.add(line)
+  const decode = (): Duplex => decodeObject(format, context.clock)
+  await foldRows({ bytes, format, decode, onBytes, onLine, signal: NEVER }, found.key)
   const range = fold.finish()
   const data = { key: found.key, format, size, sha256: digest.digest(), versionId: head.versionId }
   return { ...range, data, adopted: true }
@@ -57,7 +61,7 @@ async function foldRows(source: RowSource, key: string): Promise<void> {
   try {
     await readRows(source)
   } catch (error) {
-    if (isHooktrailError(error)) throw error
+    if (isHooktrailError(error) && error.code !== 'ARCHIVE_ROW_INVALID') throw error
     throw new HooktrailError('ARCHIVE_DIFFERS', { key, reason: 'it cannot be decoded' }, error)
   }
 }

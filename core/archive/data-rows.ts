@@ -1,6 +1,7 @@
 /**
  * The rows of one data object as a stream of JSON lines, whatever its format, with bounded memory whatever it holds. Every byte that comes from the store is also handed to `onBytes`, so that one pass gives the digest.
  */
+import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { codecOf } from './format/segment-codec.ts'
 import { LineSplitter } from './format/line-splitter.ts'
@@ -13,11 +14,13 @@ export interface RowSource {
   /** One row without its newline. A thrown error ends the stream. */
   readonly onLine: (line: string) => void | Promise<void>
   readonly signal: AbortSignal
+  /** Instead of the format's own decoder, for objects that nothing vouches for. */
+  readonly decode?: () => Duplex
 }
 
 /** @throws ARCHIVE_ROW_INVALID, or the decoder's error */
 export async function readRows(source: RowSource): Promise<void> {
-  const { decode } = codecOf(source.format)
+  const decode = source.decode ?? codecOf(source.format).decode
   const consume = (chunks: AsyncIterable<Buffer>): Promise<void> => readLines(chunks, source.onLine)
   await pipeline(tap(source), decode(), consume, { signal: source.signal })
 }

@@ -18,6 +18,8 @@ const GROUP_ROWS = 10_000
 const PAGE_BYTES = 1024 * 1024
 /** Twice the largest `archive.roll.bytes`. */
 const OBJECT_BYTES_MAX = 2 ** 31
+/** Of one page: the largest row, with room to spare. */
+const PAGE_BYTES_MAX = 512 * 1024 * 1024
 const ROWS_PER_TURN = 50
 const CODEC = 'ZSTD'
 
@@ -90,6 +92,9 @@ class GroupWriter {
 async function* decodeRows(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const file = await readWhole(chunks)
   const metadata = await parquetMetadataAsync(file)
+  // Others are unpacked without our bound.
+  if (metadata.row_groups.some(({ columns }) => columns.some((column) => column.meta_data?.codec !== CODEC)))
+    throw new HooktrailError('ARCHIVE_ROW_INVALID', { reason: `its pages are not compressed with ${CODEC}` })
   let rowStart = 0
   for (const group of metadata.row_groups) {
     const rowEnd = rowStart + Number(group.num_rows)
@@ -111,18 +116,24 @@ async function* decodeGroup(request: GroupRequest): AsyncGenerator<Buffer> {
     compressors: { [CODEC]: decompress },
   })
   let part: Buffer[] = []
+  let bytes = 0
   for (const cells of rows) {
     const { record, at } = rowOf(cells)
-    part.push(encodeRow(record, at))
-    if (part.length < ROWS_PER_TURN) continue
+    const line = encodeRow(record, at)
+    bytes += line.length
+    part.push(line)
+    if (part.length < ROWS_PER_TURN && bytes < PAGE_BYTES) continue
     yield Buffer.concat(part)
     part = []
+    bytes = 0
   }
   if (part.length > 0) yield Buffer.concat(part)
 }
 
 /** A page of nothing but nulls has no bytes, which is no limit that zlib takes. */
 function decompress(page: Uint8Array, bytes: number): Uint8Array {
+  if (bytes > PAGE_BYTES_MAX)
+    throw new HooktrailError('ARCHIVE_ROW_INVALID', { reason: 'a page is too large' })
   return zstdDecompressSync(page, { maxOutputLength: Math.max(bytes, 1) })
 }
 
