@@ -65,7 +65,10 @@ function settling(command: Command, action: 'retry' | 'discard'): Command {
     .option('--status <status>', 'dead; to be said for many')
     .option('--limit <n>', 'at most so many (default 1000, at most 10000)')
     .option('--dry-run', 'only count')
-    .option('--reason <text>', 'kept in the audit')
+    .option(
+      '--reason <text>',
+      action === 'discard' ? 'why; required, kept in the audit' : 'kept in the audit',
+    )
     .action(async (id: string | undefined, flags: ManyFlags) => {
       const { status, limit, rate, reason, dryRun } = flags
       const filter = {

@@ -65,9 +65,9 @@ export const apiErrors = {
     read,
   },
   API_REASON_REQUIRED: {
-    what: 'api.require_reason is set and no reason was given',
+    what: 'this change needs a reason, and none was given',
     events: 'nothing was changed',
-    fix: 'repeat the request with a reason',
+    fix: 'repeat it with a reason (--reason TEXT): discarding always needs one, other changes under api.require_reason',
     read,
   },
   API_BUSY: {
