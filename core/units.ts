@@ -1,5 +1,5 @@
 /**
- * Durations, sizes and shares as people write them: `5s`, `64KiB`, `70%`. Null for what is none of these, so that the
+ * Durations, sizes rates and shares as people write them: `5s`, `64KiB`, `50/s`, `70%`. Null for what is none of these, so that the
  * caller can say where it stood. Results are whole milliseconds and bytes; a share is a ratio from 0 to 1.
  */
 
@@ -39,6 +39,13 @@ export function parsePercent(text: string): number | null {
   const match = /^(\d{1,3}(?:\.\d{1,3})?) ?%$/.exec(text.trim())
   const percent = Number(match?.[1] ?? NaN)
   return percent <= 100 ? percent / 100 : null
+}
+
+/** `50/s`, `300/m`; a number alone is a second's. */
+export function parsePerSecond(text: string): number | null {
+  const match = /^(\d{1,9}) ?(?:\/ ?([sm]))?$/.exec(text.trim())
+  if (match === null) return null
+  return Number(match[1]) / (match[2] === 'm' ? 60 : 1)
 }
 
 /** The largest unit that divides the duration: 604 800 000 is `7d`. */
