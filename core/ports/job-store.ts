@@ -1,6 +1,6 @@
 /**
  * Port: jobs, attempts, positions and operators' state. Mutable, indexed, rebuildable. Adapter: adapters/postgres.
- * Six groups, one file of the adapter each; a process takes only the groups that it uses.
+ * Groups, one file of the adapter each; a process takes only the groups that it uses.
  *
  * Duties: every method is one transaction (or one statement) and durable when it resolves. A rejection means
  * "unknown": callers repeat, and each method is written so that repeating it is harmless. All times are the
@@ -9,6 +9,7 @@
  */
 import type { TopicId } from './event-log.ts'
 import type { AttemptTimings } from './attempt-timings.ts'
+import type { BreakerStore, ProbeRequest } from './breaker-store.ts'
 import type { LeaseStore, ServingStore } from './lease-store.ts'
 import type { OperatorStore } from './operator-store.ts'
 import type { PumpStore } from './pump-store.ts'
@@ -191,7 +192,7 @@ export interface TakeResult {
 }
 
 export interface DeliveryStore {
-  /** One statement: due jobs of an active handler in a store whose state is 'ok', SKIP LOCKED, attempt + 1, lease set. */
+  /** One statement: due jobs of an active handler with a closed breaker in a store whose state is 'ok', SKIP LOCKED, attempt + 1, lease set. */
   takeDue(request: {
     handler: string
     slots: number
@@ -205,6 +206,8 @@ export interface DeliveryStore {
     leaseMs: number
     generation: string
   }): Promise<TakeResult>
+  /** As takeDue, for the round of probes of a version; nothing once that is over. */
+  takeProbes(request: ProbeRequest): Promise<readonly TakenJob[]>
   /** Undoes a take that sent nothing: attempt − 1, due after `delayMs`, no attempt row; only where the lease still holds. */
   giveBack(jobs: readonly { jobId: string; lease: string; delayMs: number; reason: string }[]): Promise<void>
   /** Inserts attempts; moves each job on where its lease still holds, else marks the attempt late. Returns ids of late jobs. */
@@ -282,6 +285,7 @@ export interface JobStore
     PlanStore,
     DeliveryStore,
     PumpStore,
+    BreakerStore,
     OutboxStore,
     LeaseStore,
     ServingStore,

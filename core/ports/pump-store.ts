@@ -28,7 +28,7 @@ export interface PumpedHints {
 
 export interface PumpStore {
   /**
-   * Marks due jobs of active handlers as queued for `queuedMs`, oldest first, up to what their windows leave free;
+   * Marks due jobs of active handlers, their breaker closed, as queued for `queuedMs`, oldest first, up to what their windows leave free;
    * rows that somebody else has locked are passed over. Need not be durable: a lost mark means a second hint.
    */
   pumpDue(request: PumpRequest): Promise<PumpedHints>

@@ -2,6 +2,7 @@
 import type { Logger } from '../../../core/log.ts'
 import type { JobStore } from '../../../core/ports/job-store.ts'
 import type { Database } from '../database.ts'
+import { createBreakerStore } from './breakers.ts'
 import { createDeliveryStore } from './delivery.ts'
 import { createLeaseStore } from './lease.ts'
 import { createMaintenanceStore } from './maintenance.ts'
@@ -25,6 +26,7 @@ export function createPostgresJobStore(
     ...createPlanStore(database, { queued }),
     ...createDeliveryStore(database, logger),
     ...createPumpStore(database),
+    ...createBreakerStore(database),
     ...createOutboxStore(database),
     ...createLeaseStore(database),
     ...createServingStore(database),

@@ -142,13 +142,16 @@ function pageOf<T>(rows: readonly T[], limit: number, cursorOf: (row: T) => stri
   return { items, next: rows.length > limit && last !== undefined ? cursorOf(last) : null }
 }
 
+/** Whoever enables it says that the endpoint is back: it is probed at once, and its days without a success begin anew. */
 async function setHandlerStatus(
   transaction: Queryable,
   { name, status, audit }: { name: string; status: HandlerView['status']; audit: AuditEntry },
 ): Promise<boolean> {
   const reason = status === 'active' || audit.reason === null ? null : cleanText(audit.reason)
   const changed = await transaction.query<{ before: string }>(
-    `UPDATE handlers h SET status = $2, status_reason = $3
+    `UPDATE handlers h SET status = $2, status_reason = $3,
+            failing_since = CASE WHEN $2 <> 'active' THEN failing_since END,
+            breaker_until = CASE WHEN $2 = 'active' AND breaker = 'open' THEN now() ELSE breaker_until END
        FROM (SELECT handler, status FROM handlers WHERE handler = $1 FOR UPDATE) AS old
       WHERE h.handler = old.handler RETURNING old.status AS before`,
     [name, status, reason],

@@ -11,7 +11,7 @@ const PUMP = {
   name: 'jobs_pump',
   text: `WITH asked AS MATERIALIZED (
     SELECT a.handler, a.hints_max FROM unnest($1::text[], $2::int4[]) AS a (handler, hints_max)
-      JOIN handlers h ON h.handler = a.handler AND h.status = 'active'
+      JOIN handlers h ON h.handler = a.handler AND h.status = 'active' AND h.breaker = 'closed'
      WHERE EXISTS (SELECT FROM store WHERE store.state = 'ok')
   ), due AS MATERIALIZED (
     SELECT job.row_id FROM asked CROSS JOIN LATERAL (
