@@ -43,6 +43,12 @@ export const metricsCatalogue: Readonly<Record<string, MetricSpec>> = {
     'handler',
   ),
   handler_unserved_seconds: gauge('How long no dispatcher has served the handler', 'handler'),
+  circuit_state: gauge('Breaker of the handler: 0 closed, 1 probing, 2 open', 'handler'),
+  handlers_disabled_total: counter(
+    'Times that a handler was disabled by what it answers',
+    'handler',
+    'reason',
+  ),
   attempts_unknown_total: counter('Attempts whose outcome is unknown'),
   outbox_lag_records: gauge('Rows of the outbox that are not on the log', 'kind'),
   offsets_lost_total: counter('Offsets that were planned as lost: under a signed loss, or a hole', 'source'),

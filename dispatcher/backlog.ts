@@ -1,11 +1,13 @@
 /**
- * Bounds on open jobs per handler (delivery §1): a handler over a bound, paused or disabled is not planned for and
- * stays behind at its own position, so its backlog lies in the log and the table of open jobs stays small (I6).
+ * Bounds on open jobs per handler (delivery §1): a handler over a bound, paused, disabled or with an open breaker is not
+ * planned for and stays behind at its own position, so its backlog lies in the log and the table of open jobs stays small
+ * (I6). With an open breaker a step is planned when nothing is left that a probe could take.
  * Figures come from the store every now and then; in between, what this process plans and finishes is added to them.
  */
 import type { Logger } from '../core/log.ts'
 import type { JobStore } from '../core/ports/job-store.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
+import type { EndpointHealth } from './endpoint-health.ts'
 
 /** available + running; planning goes on below half of it. */
 export const OPEN_JOBS_MAX = 2_000
@@ -19,12 +21,13 @@ interface Load {
   retryable: number
   reserved: number
   active: boolean
-  held: 'open_jobs' | 'retry_backlog' | null
+  held: 'open_jobs' | 'retry_backlog' | 'breaker' | null
 }
 
 export interface BacklogOptions {
   readonly store: Pick<JobStore, 'openJobs' | 'handlers'>
   readonly handlers: readonly string[]
+  readonly endpoints: Pick<EndpointHealth, 'isClosed'>
   readonly logger: Logger
   readonly metrics: Metrics
 }
@@ -92,7 +95,10 @@ export class Backlog {
       for (const state of ['available', 'running', 'retryable'] as const)
         this.#options.metrics.set('open_jobs', { handler, state }, row[state])
     }
-    return [...this.#loads.values()].some(({ held }) => held !== null) ? POLL_HELD_MS : POLL_MS
+    const isFull = [...this.#loads.values()].some(
+      ({ held }) => held === 'open_jobs' || held === 'retry_backlog',
+    )
+    return isFull ? POLL_HELD_MS : POLL_MS
   }
 
   #release(handler: string, load: Load): void {
@@ -111,6 +117,8 @@ export class Backlog {
     const openMax = held === null ? OPEN_JOBS_MAX : OPEN_JOBS_MAX / 2
     const retryableMax = held === 'retry_backlog' ? RETRYABLE_JOBS_MAX / 2 : RETRYABLE_JOBS_MAX
     if (load.retryable >= retryableMax) load.held = 'retry_backlog'
+    else if (!this.#options.endpoints.isClosed(handler))
+      load.held = load.open + load.reserved > 0 ? 'breaker' : null
     else load.held = open > openMax ? 'open_jobs' : null
     if (load.held === 'retry_backlog' && held !== 'retry_backlog')
       this.#options.logger.warn({ handler, retryable: load.retryable }, 'retry_backlog: planning pauses')

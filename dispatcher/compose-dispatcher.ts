@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { createSender } from '../adapters/http/send.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Config, HandlerConfig, SourceConfig } from '../core/config/config.ts'
+import { SendRate } from '../core/delivery/send-rate.ts'
 import { signingKeys } from '../core/delivery/webhook-signature.ts'
 import type { Demand } from '../core/demand.ts'
 import type { Logger } from '../core/log.ts'
@@ -15,7 +16,10 @@ import type { Metrics } from '../core/ports/metrics.ts'
 import { createBodyDigest, createDigestKey } from '../core/record/keyed-digest.ts'
 import { auditTopic, deliveriesTopic, eventTopic, topicSpecs } from '../core/topics.ts'
 import { Backlog } from './backlog.ts'
+import { Breakers } from './breakers.ts'
+import { EndpointHealth } from './endpoint-health.ts'
 import { FailingHandlers } from './failing-handlers.ts'
+import { FruitlessHandlers } from './fruitless-handlers.ts'
 import { firstSeenMs } from './first-sights.ts'
 import { GroupOffsets } from './group-offsets.ts'
 import { HandlerLags } from './handler-lags.ts'
@@ -76,6 +80,7 @@ export interface Dispatcher {
   readonly groupOffsets: GroupOffsets | null
   readonly backlog: Backlog
   readonly failing: FailingHandlers
+  readonly breakers: Breakers
   readonly serving: Serving
   /** Rejects when an invariant is broken outside a loop. */
   readonly broken: Promise<never>
@@ -93,6 +98,8 @@ interface Parts {
   readonly topics: ReadonlyMap<string, Topic>
   readonly backlog: Backlog
   readonly failing: FailingHandlers
+  readonly fruitless: FruitlessHandlers
+  readonly endpoints: EndpointHealth
   readonly payloads: PayloadCache
   readonly bodyDigest: (body: Buffer) => Buffer
   readonly leases: Lease[]
@@ -106,9 +113,14 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
   const planners = config.sources.flatMap((source) => sourcePlanners(source, parts))
   const broken = Promise.withResolvers<never>()
   const runners = handlerRunners(parts, broken.reject)
+  const byName = new Map(runners.map((runner) => [runner.handler, runner]))
   const serving = new Serving({
     ...{ ...deps, handlers: config.handlers, concurrencyMax: config.worker.concurrencyMax },
-    runners: new Map(runners.map((runner) => [runner.handler, runner])),
+    runners: byName,
+  })
+  const breakers = new Breakers({
+    ...{ ...deps, endpoints: parts.endpoints, fruitless: parts.fruitless, runners: byName },
+    concurrency: new Map(config.handlers.map(({ name, concurrency }) => [name, concurrency])),
   })
   const relay = createRelay(parts)
   const { queue } = deps
@@ -126,7 +138,7 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
   await serving.step()
   sayServed(parts)
   return {
-    ...{ planners, runners, relay, pump, groupOffsets, backlog, failing, serving },
+    ...{ planners, runners, relay, pump, groupOffsets, backlog, failing, breakers, serving },
     broken: broken.promise,
     loops: [
       { name: 'backlog', step: () => backlog.step() },
@@ -139,6 +151,7 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
         step: (signal: AbortSignal) => runner.run(signal),
       })),
       { name: 'serve', step: () => serving.step() },
+      { name: 'breakers', step: (signal: AbortSignal) => breakers.step(signal) },
       { name: 'failing', step: () => Promise.resolve(failing.step()) },
       { name: 'relay', step: () => relay.run() },
       ...(pump === null ? [] : [{ name: 'pump', step: () => pump.run() }]),
@@ -148,7 +161,7 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
       { name: 'reap', step: () => reapRun(upkeep) },
       { name: 'slices', step: () => slicesStep(upkeep) },
     ],
-    close: () => closeParts(parts, serving),
+    close: () => closeParts(parts, { serving, breakers }),
   }
 }
 
@@ -157,11 +170,14 @@ async function prepareParts(config: Config, deps: ComposeDeps): Promise<Parts> {
     (await deps.log.ensureTopics(topicSpecs(config))).map((topic) => [topic.name, topic]),
   )
   const handlers = config.handlers.map(({ name }) => name)
+  const endpoints = new EndpointHealth({ ...deps, handlers })
+  const { disableAfterMs } = config.delivery
   const parts: Parts = {
     ...{ config, deps, topics },
     served: config.handlers.filter(({ name }) => deps.serves?.has(name) ?? true),
-    backlog: new Backlog({ ...deps, handlers }),
+    ...{ endpoints, backlog: new Backlog({ ...deps, handlers, endpoints }) },
     failing: new FailingHandlers(deps),
+    fruitless: new FruitlessHandlers({ ...deps, disableAfterMs }),
     payloads: new PayloadCache(deps.log),
     bodyDigest: createBodyDigest(createDigestKey(deps.digestKey)),
     leases: [],
@@ -208,23 +224,25 @@ function sourcePlanners(source: SourceConfig, parts: Parts): PartitionPlanner[] 
 }
 
 function handlerRunners(parts: Parts, broken: (error: unknown) => void): HandlerRunner[] {
-  const { config, deps, served, backlog, failing, payloads, bodyDigest } = parts
+  const { config, deps, served, backlog, failing, fruitless, endpoints, payloads, bodyDigest } = parts
   const shares = shareConcurrency(served, config.worker.concurrencyMax)
   const outcomes = new OutcomeWriter(deps)
   const returner = new JobReturner(deps)
   const { generation } = config
   return served.map((handler) => {
     const concurrency = shares.get(handler.name) ?? 1
+    const rate = new SendRate(handler.ratePerSecond)
     const sender = handlerSender(handler, parts)
     const secrets =
       handler.signingSecrets.length > 0 ? handler.signingSecrets : config.delivery.signingSecrets
     const delivery = new JobDelivery({
       ...deps,
       ...{ handler, generation, sender, payloads, outcomes, returner, backlog, failing, bodyDigest },
+      ...{ fruitless, endpoints, rate },
       bytesKept: config.delivery.responseBytesKept,
       keys: signingKeys(secrets),
     })
-    return new HandlerRunner({ ...deps, handler, concurrency, generation, delivery, broken })
+    return new HandlerRunner({ ...deps, handler, concurrency, rate, generation, delivery, broken })
   })
 }
 
@@ -282,8 +300,12 @@ function handlersOf(config: Config, source: SourceConfig): readonly HandlerConfi
   return config.handlers.filter((handler) => handler.source === source.name)
 }
 
-async function closeParts({ senders, leases, deps }: Parts, serving: Serving): Promise<void> {
+async function closeParts(
+  { senders, leases, deps }: Parts,
+  { serving, breakers }: Pick<Dispatcher, 'serving' | 'breakers'>,
+): Promise<void> {
   await Promise.all(senders.map((sender) => sender.close()))
+  await breakers.settled()
   const released = await Promise.allSettled([serving.end(), ...leases.map((lease) => lease.release())])
   const failed = released.filter(({ status }) => status === 'rejected').length
   if (failed > 0) deps.logger.debug({ leases: failed }, 'leases were not released and run out by themselves')

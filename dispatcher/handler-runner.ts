@@ -9,7 +9,10 @@ import { ENDED } from '../core/deadline.ts'
 import type { Demand } from '../core/demand.ts'
 import type { Logger } from '../core/log.ts'
 import type { JobQueue } from '../core/ports/job-queue.ts'
+import type { ProbeRequest } from '../core/ports/breaker-store.ts'
 import type { TakenJob } from '../core/ports/job-store.ts'
+import type { SendEffect } from '../core/delivery/send-effect.ts'
+import type { SendRate } from '../core/delivery/send-rate.ts'
 import type { JobDelivery } from './job-delivery.ts'
 import { Pace } from '../core/pace.ts'
 import { Slots } from './slots.ts'
@@ -35,11 +38,28 @@ export interface HandlerRunnerOptions {
   readonly generation: string
   readonly queue: Pick<JobQueue, 'take'>
   readonly delivery: JobDelivery
+  /** This dispatcher's share of the handler's rate. */
+  readonly rate: SendRate
   readonly demand?: Pick<Demand, 'note'>
   readonly clock: Clock
   readonly logger: Logger
   /** Called when a job could not be handled at all: a broken invariant. */
   readonly broken: (error: unknown) => void
+}
+
+export interface ProbeTake {
+  readonly most: number
+  /** How long a slot is waited for. */
+  readonly waitMsMax: number
+  readonly take: (
+    request: Pick<ProbeRequest, 'slots' | 'leaseMs' | 'generation'>,
+  ) => Promise<readonly TakenJob[]>
+}
+
+/** While it is held, the runner takes nothing by itself: what is under way is never more than the concurrency. */
+export interface Probing extends Disposable {
+  /** One take and its sends: each resolves with what it says of the endpoint, null where nothing was sent. */
+  send(take: ProbeTake, signal: AbortSignal): Promise<readonly Promise<SendEffect | null>[]>
 }
 
 export class HandlerRunner {
@@ -51,6 +71,11 @@ export class HandlerRunner {
   readonly #jobs: Slots
   #concurrency: number
   #pace: Pace
+  /** Ends a take that waits. */
+  #interrupt = new AbortController()
+  #taking: Promise<number> | null = null
+  /** While somebody probes: aborted when that ends. */
+  #probing: AbortController | null = null
 
   constructor(options: HandlerRunnerOptions) {
     this.#options = options
@@ -72,12 +97,17 @@ export class HandlerRunner {
     this.#pace = paceFor(concurrency)
   }
 
+  /** This dispatcher's share of the handler's rate from now on, requests a second. */
+  limit(perSecond: number | null): void {
+    this.#options.rate.resize(perSecond)
+  }
+
   /** A step in the loop: resolves with the milliseconds until the next. */
   async run(signal: AbortSignal): Promise<number> {
-    const slots = Math.min(this.#sends.free, this.#jobs.free, TAKE_JOBS_MAX)
+    const slots = this.#free()
     const jobs = await this.step(signal)
     // As many as asked for: there are more, and only slots are to be waited for.
-    if (jobs >= slots) {
+    if (jobs > 0 && jobs >= slots) {
       this.#options.demand?.note()
       return this.#sends.free * FREE_SHARE < this.#concurrency ? SLOTS_PAUSE_MS : 0
     }
@@ -86,24 +116,79 @@ export class HandlerRunner {
 
   /** One take; the sends go on behind it. Resolves with how many jobs were taken. */
   async step(signal: AbortSignal): Promise<number> {
-    await this.#sends.untilFree(signal)
-    await this.#jobs.untilFree(signal)
-    if (signal.aborted) return 0
-    const { handler, queue, clock, generation } = this.#options
-    const slots = Math.min(this.#sends.free, this.#jobs.free, TAKE_JOBS_MAX)
-    // Read before the take leaves: whatever the clock of the database says, the lease began later than this.
-    const askedAt = clock.monotonic()
-    using deadline = this.#deadline(signal)
-    const request = { handler: handler.name, slots, leaseMs: this.leaseMs, generation }
-    const jobs = await queue.take({ ...request, signal: deadline.signal })
-    for (const job of jobs) void this.#deliver(job, askedAt)
-    return jobs.length
+    const { queue, clock, handler } = this.#options
+    if (this.#probing !== null)
+      await clock.sleep(TAKE_WAIT_MS, AbortSignal.any([signal, this.#probing.signal]))
+    await this.#untilFree(signal)
+    if (signal.aborted || this.#probing !== null) return 0
+    using deadline = this.#deadline(AbortSignal.any([signal, this.#interrupt.signal]), TAKE_WAIT_MS)
+    this.#taking = this.#take((lease) =>
+      queue.take({ handler: handler.name, ...lease, signal: deadline.signal }),
+    ).then((sends) => sends.length)
+    try {
+      return await this.#taking
+    } finally {
+      this.#taking = null
+    }
   }
 
-  #deadline(signal: AbortSignal): Disposable & { readonly signal: AbortSignal } {
+  /** From now on nothing is taken but probes. */
+  probing(): Probing {
+    const probing = new AbortController()
+    this.#probing = probing
+    this.#interrupt.abort()
+    return {
+      send: (take, signal) => this.#probe(take, signal),
+      [Symbol.dispose]: () => {
+        this.#interrupt = new AbortController()
+        this.#probing = null
+        probing.abort()
+      },
+    }
+  }
+
+  async #probe(
+    { most, waitMsMax, take }: ProbeTake,
+    signal: AbortSignal,
+  ): Promise<readonly Promise<SendEffect | null>[]> {
+    // It was interrupted, and fails in its own loop.
+    await Promise.allSettled([this.#taking])
+    using deadline = this.#deadline(signal, waitMsMax)
+    await this.#untilFree(deadline.signal)
+    if (this.#free() <= 0) return []
+    return await this.#take((lease) => take({ ...lease, slots: Math.min(lease.slots, most) }))
+  }
+
+  /** The lease of what is taken began after `askedAt`, whatever the clock of the database says. */
+  async #take(take: ProbeTake['take']): Promise<readonly Promise<SendEffect | null>[]> {
+    const { clock, generation, rate } = this.#options
+    const askedAt = clock.monotonic()
+    const jobs = await take({ slots: this.#free(), leaseMs: this.leaseMs, generation })
+    rate.took(jobs.length, clock.monotonic())
+    return jobs.map((job) => this.#deliver(job, askedAt))
+  }
+
+  #free(): number {
+    const { rate, clock } = this.#options
+    const free = Math.min(this.#sends.free, this.#jobs.free, TAKE_JOBS_MAX)
+    return Math.min(free, rate.free(clock.monotonic()))
+  }
+
+  /** Until a job may be taken, or `signal` aborts. */
+  async #untilFree(signal: AbortSignal): Promise<void> {
+    const { rate, clock } = this.#options
+    await this.#sends.untilFree(signal)
+    await this.#jobs.untilFree(signal)
+    for (let waitMs = 1; waitMs > 0 && !signal.aborted;) {
+      waitMs = rate.waitMs(clock.monotonic())
+      if (waitMs > 0) await clock.sleep(waitMs, signal)
+    }
+  }
+
+  #deadline(signal: AbortSignal, ms: number): Disposable & { readonly signal: AbortSignal } {
     const taken = new AbortController()
     const late = new AbortController()
-    void this.#options.clock.sleep(TAKE_WAIT_MS, AbortSignal.any([signal, taken.signal])).then(() => {
+    void this.#options.clock.sleep(ms, AbortSignal.any([signal, taken.signal])).then(() => {
       late.abort()
     })
     return {
@@ -119,7 +204,7 @@ export class HandlerRunner {
     await this.#jobs.untilIdle(signal)
   }
 
-  async #deliver(job: TakenJob, askedAt: number): Promise<void> {
+  async #deliver(job: TakenJob, askedAt: number): Promise<SendEffect | null> {
     const { delivery, broken } = this.#options
     this.#sends.take()
     this.#jobs.take()
@@ -129,9 +214,10 @@ export class HandlerRunner {
       sending = false
     }
     try {
-      await delivery.deliver(job, { sendBefore: askedAt + this.leaseMs, sent })
+      return await delivery.deliver(job, { sendBefore: askedAt + this.leaseMs, sent })
     } catch (error) {
       broken(error)
+      return null
     } finally {
       sent()
       this.#jobs.release()

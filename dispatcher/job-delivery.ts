@@ -7,13 +7,17 @@ import type { Clock } from '../core/clock.ts'
 import type { DeliveryConfig, HandlerConfig } from '../core/config/config.ts'
 import { decideOutcome, type Decision, type FinishedSend } from '../core/delivery/decide-outcome.ts'
 import { deliveryHeaders } from '../core/delivery/delivery-headers.ts'
+import { effectOf, type SendEffect } from '../core/delivery/send-effect.ts'
+import type { SendRate } from '../core/delivery/send-rate.ts'
 import type { Sender } from '../core/delivery/sender.ts'
 import type { Logger } from '../core/log.ts'
 import type { AttemptOutcome, TakenJob } from '../core/ports/job-store.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
 import type { EventRecord } from '../core/record/event-record.ts'
 import type { Backlog } from './backlog.ts'
+import type { EndpointHealth } from './endpoint-health.ts'
 import type { FailingHandlers } from './failing-handlers.ts'
+import type { FruitlessHandlers } from './fruitless-handlers.ts'
 import type { JobReturner } from './job-returner.ts'
 import { reasonOf } from './loop.ts'
 import type { OutcomeWriter, Recorded } from './outcome-writer.ts'
@@ -34,6 +38,9 @@ export interface JobDeliveryOptions {
   readonly returner: JobReturner
   readonly backlog: Backlog
   readonly failing: FailingHandlers
+  readonly fruitless: Pick<FruitlessHandlers, 'note'>
+  readonly endpoints: Pick<EndpointHealth, 'note'>
+  readonly rate: SendRate
   readonly bodyDigest: (body: Buffer) => Buffer
   readonly random: () => number
   readonly clock: Clock
@@ -59,26 +66,30 @@ export class JobDelivery {
     this.#payloads = `payloads for ${options.handler.name}`
   }
 
-  async deliver(job: TakenJob, taken: TakenAs): Promise<void> {
+  /** Resolves, when the outcome is written, with what the request says of the endpoint; null where there was none. */
+  async deliver(job: TakenJob, taken: TakenAs): Promise<SendEffect | null> {
     const { returner, sender, handler, clock } = this.#options
     const event = await this.#payload(job)
     if (event === null) {
       await returner.giveBack(job, { delayMs: PAYLOAD_RETRY_MS, reason: 'payload_unavailable' })
-      return
+      return null
     }
     const request = { headers: this.#headers(job, event), body: event.body }
     // Nothing awaits between this check and the request: past it, the lease outlives the request's timeout.
     if (clock.monotonic() + handler.timeoutMs > taken.sendBefore) {
       await returner.giveBack(job, { delayMs: 0, reason: 'lease_too_short' })
-      return
+      return null
     }
     const result = await sender.send(request)
     taken.sent()
     // The process is ending and nobody knows what the endpoint did: the lease expires, the attempt is `unknown`.
-    if (result.kind === 'abandoned') return
+    if (result.kind === 'abandoned') return null
     const decision = this.#decide(job, result)
+    // Before it is written: while the store is away the endpoint is judged all the same.
+    const effect = this.#judge(job.handler, result, decision)
     const recorded = await this.#options.outcomes.write(this.#outcome(job, event, { result, decision }))
     this.#note({ job, event, result, decision, recorded })
+    return effect
   }
 
   /** Said once for a handler, and in /health, until a payload of it is had again. */
@@ -119,6 +130,16 @@ export class JobDelivery {
       nowMs: clock.now(),
       random: random(),
     })
+  }
+
+  #judge(handler: string, result: FinishedSend, { errorClass }: Decision): SendEffect {
+    const { clock, endpoints, fruitless, rate } = this.#options
+    const effect = effectOf(result, clock.now())
+    endpoints.note(handler, effect, errorClass)
+    fruitless.note(handler, errorClass === null)
+    if (effect.kind === 'slow-down') rate.slowDown(effect.waitMs, clock.monotonic())
+    if (effect.kind === 'answered') rate.answered(clock.monotonic())
+    return effect
   }
 
   #outcome(
@@ -166,7 +187,8 @@ export class JobDelivery {
       metrics.count('dlq_total', { handler })
       logger.warn({ ...fields, error: decision.errorClass }, 'the job is dead')
     }
-    if (decision.disables !== null)
-      logger.error({ ...fields, reason: decision.disables, detail: decision.errorDetail }, 'handler disabled')
+    if (decision.disables === null) return
+    metrics.count('handlers_disabled_total', { handler, reason: decision.disables })
+    logger.error({ ...fields, reason: decision.disables, detail: decision.errorDetail }, 'handler disabled')
   }
 }

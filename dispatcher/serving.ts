@@ -1,13 +1,14 @@
 /**
- * Says what this dispatcher serves for as long as it lives, divides the concurrency of its handlers with the others that
+ * Says what this dispatcher serves for as long as it lives, divides concurrency and rate of its handlers with the others that
  * serve them, and tells of handlers that nobody serves. For liveness only: whoever takes a job is decided by the take.
  */
 import type { HandlerConfig } from '../core/config/config.ts'
 import type { Logger } from '../core/log.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
 import { UNSERVED_MS, type Served, type ServedHandler, type ServingStore } from '../core/ports/lease-store.ts'
+import type { HandlerRunner } from './handler-runner.ts'
 import { LEASE_TTL_MS } from './lease.ts'
-import { shareConcurrency } from './share-concurrency.ts'
+import { shareConcurrency, shareRate } from './share-concurrency.ts'
 
 const SERVE_MS = LEASE_TTL_MS / 3
 
@@ -15,9 +16,9 @@ export interface ServingOptions {
   readonly store: ServingStore
   readonly owner: string
   /** Of the configuration, whoever serves them. */
-  readonly handlers: readonly Pick<HandlerConfig, 'name' | 'pool' | 'concurrency'>[]
+  readonly handlers: readonly Pick<HandlerConfig, 'name' | 'pool' | 'concurrency' | 'ratePerSecond'>[]
   /** Of those that this dispatcher serves. */
-  readonly runners: ReadonlyMap<string, { resize(concurrency: number): void }>
+  readonly runners: ReadonlyMap<string, Pick<HandlerRunner, 'resize' | 'limit'>>
   readonly concurrencyMax: number
   readonly logger: Logger
   readonly metrics: Metrics
@@ -50,7 +51,11 @@ export class Serving {
     const own = configured.filter(({ name }) => runners.has(name))
     const places = new Map(handlers.map((place) => [place.handler, place]))
     const shares = shareConcurrency(own, concurrencyMax, places)
-    for (const [name, runner] of runners) runner.resize(shares.get(name) ?? 1)
+    for (const handler of own) {
+      const runner = runners.get(handler.name)
+      runner?.resize(shares.get(handler.name) ?? 1)
+      runner?.limit(shareRate(handler, places.get(handler.name)))
+    }
   }
 
   #tell({ handlers, isFirst }: Served): void {

@@ -29,3 +29,11 @@ function partOf({ concurrency }: Handler, { dispatchers, before }: Place): numbe
   const all = Math.max(1, dispatchers)
   return Math.max(1, Math.floor(concurrency / all) + (before < concurrency % all ? 1 : 0))
 }
+
+/** A rate divides without a rest: together they never have more, and each may wait for its turn. */
+export function shareRate(
+  { ratePerSecond }: Pick<HandlerConfig, 'ratePerSecond'>,
+  { dispatchers }: Place = ALONE,
+): number | null {
+  return ratePerSecond === null ? null : ratePerSecond / Math.max(1, dispatchers)
+}

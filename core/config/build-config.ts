@@ -53,6 +53,7 @@ export function buildBody({
     delivery: {
       signingSecrets: delivery.signing_secrets,
       eventTtlMs: delivery.event_ttl ?? null,
+      disableAfterMs: delivery.disable_after,
       responseBytesKept: delivery.response_bytes_kept,
     },
     schemaRegistry: buildRegistry(registry),
@@ -130,6 +131,7 @@ export function buildHandler(name: string, raw: RawHandler, delivery: Sections['
     timeoutMs: raw.timeout ?? delivery.timeout,
     retry: buildRetry(raw.retry ?? delivery.default_retry),
     concurrency: raw.concurrency,
+    ratePerSecond: raw.rate_limit ?? null,
     pool: raw.pool,
     start: raw.start,
     signingSecrets: raw.signing_secrets ?? [],

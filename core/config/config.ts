@@ -143,6 +143,8 @@ export interface RetryConfig {
 export interface DeliveryConfig {
   readonly signingSecrets: readonly string[]
   readonly eventTtlMs: number | null
+  /** A handler that has had no success for so long, and fails still, is disabled. */
+  readonly disableAfterMs: number
   readonly responseBytesKept: { readonly ok: number; readonly failed: number }
 }
 
@@ -216,6 +218,8 @@ export interface HandlerConfig {
   readonly retry: RetryConfig
   /** Requests at once, of all dispatchers together. */
   readonly concurrency: number
+  /** Requests a second, of all dispatchers together; null: no limit. */
+  readonly ratePerSecond: number | null
   readonly pool: string
   readonly start: 'latest' | 'earliest'
   /** Overrides delivery.signing_secrets. */

@@ -8,7 +8,7 @@ import { isVerifierKey } from '../archive/signed-note.ts'
 import { compileFilter } from '../match/filter.ts'
 import { isEventPattern } from '../match/event-pattern.ts'
 import { compileSelector } from '../match/selector.ts'
-import { parseDurationMs, parsePercent, parseSizeBytes } from '../units.ts'
+import { parseDurationMs, parsePercent, parsePerSecond, parseSizeBytes } from '../units.ts'
 import { messageOf } from '../error/message-of.ts'
 
 const TEXT_CHARACTERS_MAX = 16_384
@@ -58,6 +58,11 @@ export function whole(min: number, max: number) {
 export const ratio = field('percentage', 'a percentage such as 70%', (value) =>
   parsePercent(scalarText(value) ?? ''),
 )
+
+export const rate = field('rate', 'a rate from 1/m to 10000/s, such as 50/s or 300/m', (value) => {
+  const parsed = parsePerSecond(scalarText(value) ?? '')
+  return parsed !== null && parsed >= 1 / 60 && parsed <= 10_000 ? parsed : null
+})
 
 export const flag = field('boolean', 'true or false', (value) => {
   if (value === 'true' || value === 'false') return value === 'true'

@@ -16,6 +16,7 @@ import {
   list,
   listen,
   publicKey,
+  rate,
   ratio,
   secret,
   section,
@@ -153,6 +154,9 @@ export const handlerSchema = section({
   timeout: timeout.optional().describe('default: delivery.timeout'),
   retry: retrySchema.optional().describe('default: delivery.default_retry'),
   concurrency: whole(1, 1000).prefault(20).describe('requests at once, of all dispatchers together'),
+  rate_limit: rate
+    .optional()
+    .describe('requests a second (50, 50/s) or a minute (300/m), of all dispatchers together; default: none'),
   pool: text
     .refine((value) => POOL.test(value), { error: () => 'must match [a-z0-9][a-z0-9_-]{0,62}' })
     .prefault('default')
@@ -261,6 +265,9 @@ export const sectionSchemas = {
     event_ttl: duration(1000, 10 * YEAR_MS, 'from 1s to 10y')
       .optional()
       .describe('older events are not delivered'),
+    disable_after: duration(60_000, YEAR_MS, 'from 1m to 365d')
+      .prefault('5d')
+      .describe('a handler without a success for so long, that still fails, is disabled'),
     response_bytes_kept: section({
       ok: size(0, 65_536, 'up to 64KiB').prefault(0).describe('of answers 2xx'),
       failed: size(0, 65_536, 'up to 64KiB').prefault(1024).describe('of other answers'),

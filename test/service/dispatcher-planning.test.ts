@@ -99,7 +99,13 @@ test('bounds have hysteresis: planning goes on below half', () => {
     logger: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },
     metrics: { count: () => undefined, set: () => undefined, observe: () => undefined },
   }
-  const backlog = new Backlog({ store, handlers: ['billing'], logger, metrics })
+  const backlog = new Backlog({
+    endpoints: { isClosed: () => true },
+    store,
+    handlers: ['billing'],
+    logger,
+    metrics,
+  })
   backlog.planned('billing', OPEN_JOBS_MAX)
   assert.equal(backlog.admits('billing', 500), false)
   for (let n = 0; n < OPEN_JOBS_MAX / 2 - 1; n++) backlog.finished('billing')

@@ -4,13 +4,13 @@ import { test } from 'node:test'
 import { Backlog, OPEN_JOBS_MAX, RETRYABLE_JOBS_MAX } from '../../dispatcher/backlog.ts'
 import { silentLogger } from '../support/postgres.ts'
 
-function openBacklog(retryable?: number): Backlog {
+function openBacklog(retryable?: number, isClosed: (handler: string) => boolean = () => true): Backlog {
   const unasked = (): never => {
     throw new Error('the store is not asked')
   }
   const metrics = { count: unasked, set: () => undefined, observe: unasked }
   return new Backlog({
-    ...{ handlers: ['slow', 'quick'], logger: silentLogger, metrics },
+    ...{ handlers: ['slow', 'quick'], endpoints: { isClosed }, logger: silentLogger, metrics },
     store: {
       openJobs: () =>
         retryable === undefined
@@ -66,4 +66,20 @@ test('a handler at its bound of open jobs is held for its retries only at the bo
     for (let open = OPEN_JOBS_MAX; open > OPEN_JOBS_MAX / 2; open--) backlog.finished('slow')
     assert.equal(backlog.admits('slow', 1), true)
   }
+})
+
+test('with an open breaker a step is planned only when nothing is left to probe with, and all when it closes', () => {
+  let open = true
+  const backlog = openBacklog(undefined, (handler) => handler === 'quick' || !open)
+  backlog.planned('slow', 2)
+  assert.deepEqual([backlog.admits('slow', 500), backlog.admits('quick', 500)], [false, true])
+  const told = backlog.room
+  backlog.finished('slow')
+  assert.equal(told.aborted, false)
+  backlog.finished('slow')
+  assert.deepEqual([told.aborted, backlog.admits('slow', 500)], [true, true])
+  backlog.planned('slow', 500)
+  assert.equal(backlog.admits('slow', 500), false)
+  open = false
+  assert.equal(backlog.admits('slow', 500), true)
 })
