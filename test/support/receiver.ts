@@ -13,13 +13,16 @@ export interface ReceivedRequest {
   readonly body: Buffer
 }
 
+export type Answer =
+  number | 'hang' | { readonly status: number; readonly headers: Readonly<Record<string, string>> }
+
 export interface Receiver extends AsyncDisposable {
   readonly url: string
   readonly requests: readonly ReceivedRequest[]
   /** Resolves when `count` requests have arrived in all. */
   arrived(count: number): Promise<void>
-  /** Status of the n-th request (from 0) for this path; the default is 200. 'hang' never answers. */
-  script(path: string, answer: (n: number, request: ReceivedRequest) => number | 'hang'): void
+  /** Answer to the n-th request (from 0) for this path, or its status; the default is 200. 'hang' never answers. */
+  script(path: string, answer: (n: number, request: ReceivedRequest) => Answer): void
   /** From now on requests for this path wait until the returned function is called. */
   hold(path: string): () => void
 }
@@ -32,7 +35,7 @@ export interface ReceiverOptions {
 
 export async function startReceiver(options: ReceiverOptions = {}): Promise<Receiver> {
   const requests: ReceivedRequest[] = []
-  const scripts = new Map<string, (n: number, request: ReceivedRequest) => number | 'hang'>()
+  const scripts = new Map<string, (n: number, request: ReceivedRequest) => Answer>()
   const counts = new Map<string, number>()
   const barriers = new Map<string, Promise<void>>()
   let waiting: { count: number; resolve: () => void }[] = []
@@ -53,9 +56,10 @@ export async function startReceiver(options: ReceiverOptions = {}): Promise<Rece
     await barriers.get(path)
     const answer = scripts.get(path)?.(n, request) ?? 200
     if (answer === 'hang') return
+    const { status, headers } = typeof answer === 'number' ? { status: answer, headers: {} } : answer
     if (options.file !== undefined)
-      appendFileSync(options.file, `${String(message.headers['webhook-id'])} ${answer}\n`)
-    response.writeHead(answer, { 'content-length': 0 }).end()
+      appendFileSync(options.file, `${String(message.headers['webhook-id'])} ${status}\n`)
+    response.writeHead(status, { 'content-length': 0, ...headers }).end()
   }
 
   const server = createServer((message, response) => {
