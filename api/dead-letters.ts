@@ -38,6 +38,8 @@ function handlerNotice(views: readonly HandlerView[], { handlers }: Config, hand
   if (known === undefined) return null
   if (known.unservedSinceMs !== null)
     return `no dispatcher serves handler ${handler}: nothing is delivered until one does`
+  if (known.status === 'active' && known.breaker !== 'closed')
+    return `the breaker of handler ${handler} is ${known.breaker} (${known.breakerReason ?? ''}): only probes are sent until it closes`
   if (known.status === 'active') return null
   const reason = known.statusReason === null ? '' : ` (${known.statusReason})`
   return `handler ${handler} is ${known.status}${reason}: nothing is delivered until hooktrail handlers enable ${handler}`

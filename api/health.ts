@@ -208,12 +208,14 @@ function archiveJson(archive: ArchiveHealth, margin: number | null) {
 
 function handlerJson(standing: HandlerStanding) {
   const { handler, source, status, statusReason, lagRecords, dueForMs, lastError, unservedForMs } = standing
-  const { available, running, retryable, dead } = standing
+  const { available, running, retryable, dead, breaker, breakerReason, breakerForMs } = standing
   return {
     ...{ handler, source, status, status_reason: statusReason, lag_records: lagRecords },
     ...{ available, running, retryable, dead, last_error: lastError },
     // One that waits for its time is not due.
     oldest_due_seconds: dueForMs === null || dueForMs < 0 ? null : dueForMs / 1000,
     unserved_seconds: unservedForMs === null ? null : unservedForMs / 1000,
+    ...{ breaker, breaker_reason: breakerReason },
+    breaker_seconds: breakerForMs === null ? null : breakerForMs / 1000,
   }
 }

@@ -114,6 +114,12 @@ function handlerTrouble(standing: HandlerStanding): readonly string[] {
       `No dispatcher has served ${handler} for ${spanText(unservedForMs / 1000)}: its events wait; ` +
         'docs/sizes.md, "Pools".',
     ]
+  const { breaker, breakerReason, breakerForMs } = standing
+  if (breaker !== 'closed' && breakerForMs !== null)
+    return [
+      `The breaker of ${handler} has been open for ${spanText(breakerForMs / 1000)} (${breakerReason ?? breaker}): ` +
+        'it is probed, and its events wait.',
+    ]
   const parts = [
     ...(retryable > 0
       ? [`${jobs(retryable)} for a retry${lastError === null ? '' : ` after ${lastError}`}`]

@@ -87,9 +87,11 @@ export function attemptJson(attempt: AttemptView) {
 
 export function handlerJson(view: HandlerView, { handlers }: Config) {
   const { handler, source, status, statusReason, dispatchers, unservedSinceMs } = view
+  const { breaker, breakerReason, breakerSinceMs } = view
   const pool = handlers.find(({ name }) => name === handler)?.pool ?? null
   return {
     ...{ handler, source, pool, status, status_reason: statusReason, dispatchers },
     unserved_since: isoOf(unservedSinceMs),
+    ...{ breaker, breaker_reason: breakerReason, breaker_since: isoOf(breakerSinceMs) },
   }
 }

@@ -9,6 +9,7 @@ const COLUMNS: readonly Column[] = [
   { title: 'POOL', field: 'pool' },
   { title: 'DISPATCHERS', field: 'dispatchers', right: true },
   { title: 'UNSERVED SINCE', field: 'unserved_since' },
+  { title: 'BREAKER', field: 'breaker' },
   { title: 'STATUS', field: 'status' },
   { title: 'REASON', field: 'status_reason' },
 ]

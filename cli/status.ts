@@ -27,6 +27,7 @@ const healthSchema = z.looseObject({
         },
         dead: z.number(),
         ...{ oldest_due_seconds: seconds, last_error: z.string().nullable(), unserved_seconds: seconds },
+        ...{ breaker: z.string(), breaker_reason: z.string().nullable(), breaker_seconds: seconds },
       }),
     )
     .nullable(),
@@ -68,6 +69,9 @@ function handlerLine(row: NonNullable<HealthAnswer['handlers']>[number]): string
   const parts = [
     row.configured ? `${row.status}${reason}` : 'not in the configuration any more',
     ...(row.configured && unserved !== null ? [`served by no dispatcher for ${Math.round(unserved)} s`] : []),
+    ...(row.breaker_seconds === null
+      ? []
+      : [`breaker ${row.breaker} for ${Math.round(row.breaker_seconds)} s (${row.breaker_reason ?? ''})`]),
     row.lag_records === null ? 'no position in the log' : `${row.lag_records} not planned`,
     `${row.available} available, ${row.running} running, ${row.retryable} retryable, ${row.dead} dead`,
     ...(due === null ? [] : [`oldest due for ${Math.round(due)} s`]),

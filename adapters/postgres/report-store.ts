@@ -45,7 +45,9 @@ const HELD_FROM = `
 type Row<T> = T & Record<string, unknown>
 
 const standings = (logEnds: string): string => `
-  SELECT h.handler, h.source, h.status, h.status_reason AS "statusReason",
+  SELECT h.handler, h.source, h.status, h.status_reason AS "statusReason", h.breaker,
+         h.breaker_reason AS "breakerReason",
+         (extract(epoch FROM now() - h.breaker_since) * 1000)::float8 AS "breakerForMs",
          lag.records::float8 AS "lagRecords", coalesce(open.available, 0)::float8 AS available,
          coalesce(open.running, 0)::float8 AS running, coalesce(open.retryable, 0)::float8 AS retryable,
          coalesce(dead.count, 0)::float8 AS dead,

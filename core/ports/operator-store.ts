@@ -1,5 +1,6 @@
 /** Part of the job store's port: what operators see of events, jobs, attempts and handlers, and what they change. */
 import type { AttemptTimings } from './attempt-timings.ts'
+import type { BreakerState } from './breaker-store.ts'
 import type { AuditEntry, DeadLetterStore } from './dead-letter-store.ts'
 import type { TopicId } from './event-log.ts'
 import type { HandlerService } from './lease-store.ts'
@@ -90,6 +91,10 @@ export interface HandlerView extends HandlerService {
   readonly source: string
   readonly status: 'active' | 'paused' | 'disabled'
   readonly statusReason: string | null
+  readonly breaker: BreakerState
+  /** Why and when it opened; null while it is closed. */
+  readonly breakerReason: string | null
+  readonly breakerSinceMs: number | null
 }
 
 export interface OperatorStore extends DeadLetterStore {

@@ -3,6 +3,7 @@
  * is "in progress" and never a disagreement. What was dropped after its retention is not compared, and is said.
  * Adapter: adapters/postgres.
  */
+import type { BreakerState } from './breaker-store.ts'
 import type { TopicId } from './event-log.ts'
 
 export interface ReportWindow {
@@ -80,6 +81,10 @@ export interface HandlerStanding {
   readonly source: string
   readonly status: 'active' | 'paused' | 'disabled'
   readonly statusReason: string | null
+  readonly breaker: BreakerState
+  /** Why it opened and how long ago; null while it is closed. */
+  readonly breakerReason: string | null
+  readonly breakerForMs: number | null
   /** Records, in log and archive, that it has not been planned for; null where it has no position. */
   readonly lagRecords: number | null
   readonly available: number

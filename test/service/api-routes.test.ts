@@ -186,6 +186,7 @@ test('a disabled handler is enabled again, and both are on the audit topic', asy
     status_reason: null,
     dispatchers: 1,
     unserved_since: null,
+    ...{ breaker: 'closed', breaker_reason: null, breaker_since: null },
   })
   assert.equal((await api.ask('/api/handlers/nobody/enable', { method: 'POST', body: {} })).status, 404)
   const audit = await auditOf(api, dispatcher, 2)

@@ -32,6 +32,7 @@ const billing: HandlerStanding = {
     lastError: null,
     unservedForMs: null,
   },
+  ...{ breaker: 'closed', breakerReason: null, breakerForMs: null },
 }
 
 const configured = new Set(['billing'])
@@ -123,6 +124,15 @@ test('a handler that nobody serves is named after a minute, unless it is not in 
     [new Set<string>(), unserved],
   ] as const)
     assert.match(verdictOf({ ...well, configured: names, handlers: [row] }), /^All is well/)
+})
+
+test('a handler whose breaker is open is named with the reason, whatever waits for it', () => {
+  const breaker = { breaker: 'open', breakerReason: '20 of 20 failed', breakerForMs: 61_000 } as const
+  const verdict = verdictOf({ ...well, configured, handlers: [{ ...billing, ...breaker, retryable: 9 }] })
+  assert.match(
+    verdict,
+    /^No acked event is lost\. The breaker of billing has been open for 1 m 1 s \(20 of 20 failed\): /,
+  )
 })
 
 test('a handler that was removed is named with what it leaves behind, and one that has not begun, too', () => {

@@ -47,6 +47,8 @@ const ATTEMPT = `incarnation || '.' || id AS "attemptId", job_id AS "jobId", eve
 const HANDLERS = {
   name: 'jobs_handlers',
   text: `SELECT handler, source, status, status_reason AS "statusReason", dispatchers,
+                breaker, breaker_reason AS "breakerReason",
+                (extract(epoch FROM breaker_since) * 1000)::float8 AS "breakerSinceMs",
                 (extract(epoch FROM unserved_since) * 1000)::float8 AS "unservedSinceMs"
            FROM handlers JOIN (${servedText('dispatchers')}) AS served USING (handler) ORDER BY handler`,
 }
