@@ -34,6 +34,7 @@ export const metricsCatalogue: Readonly<Record<string, MetricSpec>> = {
   delivery_duration_seconds: histogram(DELIVERY_BUCKETS, 'Duration of an attempt', 'handler'),
   delivery_errors_total: counter('Failed attempts by class', 'handler', 'class'),
   end_to_end_seconds: histogram(END_TO_END_BUCKETS, 'Time from receipt to delivery', 'handler'),
+  store_travelled_back_total: counter('Times that the job store was found to be an older copy'),
   open_jobs: gauge('Jobs that are not done', 'handler', 'state'),
   dlq_total: counter('Jobs that became dead', 'handler'),
   handler_lag_records: gauge('Records in log and archive that are not planned for the handler', 'handler'),

@@ -35,6 +35,7 @@ import { Pump } from './pump.ts'
 import { registerHandlers } from './register-handlers.ts'
 import { warnOfRemoved } from './removed-handlers.ts'
 import { Relay } from './relay.ts'
+import { RelayNotes } from './relay-notes.ts'
 import { Serving } from './serving.ts'
 import { shareConcurrency } from './share-concurrency.ts'
 import { reapRun, slicesStep } from './upkeep.ts'
@@ -57,6 +58,8 @@ export interface DispatcherDeps {
   readonly random?: () => number
   /** Told when a take got all that it asked for. */
   readonly demand?: Pick<Demand, 'note'>
+  /** Told when the log may tell of what the store does not hold (store-guard.ts). */
+  readonly doubt?: () => void
   /** Of the store, when a stop does not wait for it any more. */
   readonly abandoned?: AbortSignal
 }
@@ -122,7 +125,8 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
     ...{ ...deps, endpoints: parts.endpoints, fruitless: parts.fruitless, runners: byName },
     concurrency: new Map(config.handlers.map(({ name, concurrency }) => [name, concurrency])),
   })
-  const relay = createRelay(parts)
+  const notes = new RelayNotes({ doubt: () => undefined, ...deps })
+  const relay = createRelay(parts, notes)
   const { queue } = deps
   const pump = queue.driver === 'redis' ? new Pump({ ...deps, queue, handlers: parts.served }) : null
   const groupOffsets = createGroupOffsets(parts)
@@ -154,6 +158,7 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
       { name: 'breakers', step: (signal: AbortSignal) => breakers.step(signal) },
       { name: 'failing', step: () => Promise.resolve(failing.step()) },
       { name: 'relay', step: () => relay.run() },
+      { name: 'notes', step: () => notes.step() },
       ...(pump === null ? [] : [{ name: 'pump', step: () => pump.run() }]),
       ...(groupOffsets === null
         ? []
@@ -259,7 +264,7 @@ function handlerSender(handler: HandlerConfig, parts: Parts): Sender {
   return sender
 }
 
-function createRelay(parts: Parts): Relay {
+function createRelay(parts: Parts, notes: RelayNotes): Relay {
   const { config, deps, topics } = parts
   const deliveries = topics.get(deliveriesTopic(config.log.topicPrefix))
   const audit = topics.get(auditTopic(config.log.topicPrefix))
@@ -267,7 +272,7 @@ function createRelay(parts: Parts): Relay {
     deliveries !== undefined && audit !== undefined,
     'ensureTopics returns every topic that was asked for',
   )
-  return new Relay({ ...deps, deliveries, audit, lease: newLease(parts, 'relay') })
+  return new Relay({ ...deps, deliveries, audit, notes, lease: newLease(parts, 'relay') })
 }
 
 function createGroupOffsets(parts: Parts): GroupOffsets | null {

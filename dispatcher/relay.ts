@@ -9,6 +9,7 @@ import type { OutboxKind, OutboxRow, OutboxStore } from '../core/ports/job-store
 import type { Metrics } from '../core/ports/metrics.ts'
 import { partitionFor } from '../core/record/partitioner.ts'
 import { LEASE_RETRY_MS, type Lease } from './lease.ts'
+import type { RelayNotes } from './relay-notes.ts'
 
 export const RELAY_KINDS = ['plan_steps', 'attempts', 'audit'] as const satisfies readonly OutboxKind[]
 const ROWS_MAX = 500
@@ -23,6 +24,7 @@ export interface RelayOptions {
   readonly deliveries: Topic
   readonly audit: Topic
   readonly lease: Lease
+  readonly notes: Pick<RelayNotes, 'appended'>
   readonly logger: Logger
   readonly metrics: Metrics
 }
@@ -43,14 +45,15 @@ export class Relay {
 
   /** Publishes one batch of one kind; resolves with how many rows it was. */
   async step(kind: OutboxKind): Promise<number> {
-    const { store, log, metrics } = this.#options
+    const { store, log, metrics, notes } = this.#options
     const { from, rows } = await store.readOutbox(kind, ROWS_MAX)
     const last = rows.at(-1)
     if (last === undefined) {
       metrics.set('outbox_lag_records', { kind }, 0)
       return 0
     }
-    await log.append(rows.map((row) => this.#record(kind, row)))
+    const positions = await log.append(rows.map((row) => this.#record(kind, row)))
+    await notes.appended(this.#topic(kind).id, positions)
     const moved = await store.advanceOutbox(kind, from, last.position)
     if (!moved) this.#options.logger.info({ kind }, 'another relay moved the position: records are repeated')
     if (rows.length === ROWS_MAX)

@@ -46,6 +46,8 @@ export interface Database extends Queryable, AsyncDisposable {
   connect(onNotification?: (channel: string, payload: string) => void): Promise<Connection>
   /** Closes every connection under whatever runs on it; from then on everything rejects with STORE_UNAVAILABLE. */
   abandon(): void
+  /** How many connections of the pool ended while nobody used them: behind the address may be another server now. */
+  lostConnections(): number
   readonly abandoned: AbortSignal
 }
 

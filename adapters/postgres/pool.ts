@@ -26,7 +26,9 @@ export function openDatabase(options: DatabaseOptions): Database {
   const config = { ...sessionConfig(options, schema), stream: () => sockets.create() }
   const abandoned = new AbortController()
   const pool = new Pool({ ...config, max: options.connectionsMax, idleTimeoutMillis: IDLE_TIMEOUT_MS })
+  let lost = 0
   pool.on('error', (error) => {
+    lost += 1
     options.logger.debug({ reason: error.message }, 'an idle database connection ended')
   })
   const { niceness, logger, answerMsMax = ANSWER_MS_MAX } = options
@@ -53,6 +55,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       sockets.destroy()
     },
     abandoned: abandoned.signal,
+    lostConnections: () => lost,
     [Symbol.asyncDispose]: end,
   }
 }

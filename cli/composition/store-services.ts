@@ -9,9 +9,11 @@ import type { EventLog } from '../../core/ports/event-log.ts'
 import type { StoreIdentity } from '../../core/ports/job-store.ts'
 import type { Service } from '../../core/service.ts'
 import { startDispatcher } from '../../dispatcher/start-dispatcher.ts'
+import { guardStore } from '../../dispatcher/store-guard.ts'
 import { archiveKeys, archiveReader, openArchiveStore, openUnion } from './archive-stores.ts'
 import type { Context } from './context.ts'
 import { openArchiver } from './open-archiver.ts'
+import { openGuard } from './open-guard.ts'
 import { openQueue } from './open-queue.ts'
 import { prepareDatabase, prepareLog, waitFor, type Awaited } from './prepare-stores.ts'
 
@@ -93,13 +95,18 @@ export class StoreServices implements AsyncDisposable {
     if (this.#options.names.includes('dispatcher') && !signal.aborted) {
       const { abandoned } = this.#context.database
       await this.#warnWithoutKey()
-      const queue = this.#stack.use(await openQueue(this.#context, identity.storeId))
       // Below the dispatcher, which reads payloads while it drains.
       const reading = this.#stack.use(new AsyncDisposableStack())
       const log = openUnion(this.#context, reading, archiveReader(this.#context, reading, signal))
+      const guard = this.#stack.use(openGuard(this.#context, log, signal))
+      const store = guardStore(this.#context.store, guard)
+      const queue = this.#stack.use(await openQueue({ ...this.#context, store }, identity.storeId))
+      const doubt = (): void => {
+        guard.doubt()
+      }
       this.#dispatcher = this.#keep(
         await startDispatcher(this.#context.config, {
-          ...{ ...this.#context, ...this.#served(), log, queue, demand, abandoned },
+          ...{ ...this.#context, ...this.#served(), store, log, queue, demand, abandoned, doubt },
           ...(this.#context.log.driver === 'kafka' ? { groupOffsetLog: this.#context.log } : {}),
         }),
       )

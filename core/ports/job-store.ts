@@ -13,6 +13,7 @@ import type { BreakerStore, ProbeRequest } from './breaker-store.ts'
 import type { LeaseStore, ServingStore } from './lease-store.ts'
 import type { OperatorStore } from './operator-store.ts'
 import type { PumpStore } from './pump-store.ts'
+import type { RecoveryStore } from './recovery-store.ts'
 
 // ── planning ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -290,6 +291,7 @@ export interface JobStore
     LeaseStore,
     ServingStore,
     MaintenanceStore,
+    RecoveryStore,
     OperatorStore {
   /** Resolves when the store answers; rejects with STORE_UNAVAILABLE. */
   ping(): Promise<void>

@@ -59,6 +59,8 @@ export async function createJobStage({
     source: 'shop',
     positions: [0, 1].map((partition) => ({ topicId: TOPIC_ID, partition, next: 0n, first: 0n })),
   })
+  // Tests begin with an outbox that has nothing to tell.
+  await database.query('DELETE FROM audit')
   return {
     database,
     store,

@@ -10,7 +10,9 @@ import { createOperatorStore } from './operator.ts'
 import { createOutboxStore } from './outbox.ts'
 import { createPlanStore } from './plan.ts'
 import { createPumpStore } from './pump.ts'
+import { createRecoveryStore } from './recovery.ts'
 import { createServingStore } from './serving.ts'
+import { stepStatements } from './write-step.ts'
 
 export interface PostgresJobStoreOptions {
   readonly logger: Logger
@@ -31,6 +33,7 @@ export function createPostgresJobStore(
     ...createLeaseStore(database),
     ...createServingStore(database),
     ...createMaintenanceStore(database, logger),
+    ...createRecoveryStore(database, stepStatements({ queued: false })),
     ...createOperatorStore(database),
     ping: async () => {
       await database.query('SELECT 1')

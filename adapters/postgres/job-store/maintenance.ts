@@ -56,10 +56,14 @@ async function identify(transaction: Queryable, fingerprint: string): Promise<St
   return identity
 }
 
-/** From now on what the outbox gets comes behind all that it holds, whatever the server's transaction ids are. */
-export async function nextIncarnation(transaction: Queryable): Promise<void> {
+/**
+ * From now on what the outbox gets comes behind all that it holds, whatever the server's transaction ids are.
+ * @param used an incarnation that somebody has met elsewhere
+ */
+export async function nextIncarnation(transaction: Queryable, used = 0): Promise<void> {
   const [row] = await transaction.query<{ incarnation: number }>(
-    'UPDATE store SET incarnation = incarnation + 1 RETURNING incarnation',
+    'UPDATE store SET incarnation = greatest(incarnation, $1::int4) + 1 RETURNING incarnation',
+    [used],
   )
   for (const table of OUTBOX_TABLES)
     await transaction.query(

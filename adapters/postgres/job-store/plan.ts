@@ -15,6 +15,7 @@ import {
 import { sqlStateOf } from '../database-error.ts'
 import type { Database, Queryable } from '../database.ts'
 import { int4Array, int8Array, textArray } from '../sql.ts'
+import { jsonText } from './columns.ts'
 import { claimsIfNew, walkStep } from './step-claims.ts'
 import { claimedVerdicts, IdRaceError, lockAndClaim, readVerdicts } from './verdicts.ts'
 import { stepStatements, writeNewStep, writeStep, type StepStatements } from './write-step.ts'
@@ -93,7 +94,24 @@ async function registerHandler(
     handler,
     starts ? positions : positions.map((position) => ({ ...position, next: position.first })),
   )
+  if (starts) await auditStart(transaction, { handler, source, positions })
   return { created }
+}
+
+/** A store that is made whole from the log has to know where handlers began. */
+async function auditStart(
+  transaction: Queryable,
+  { handler, source, positions }: HandlerStart,
+): Promise<void> {
+  const starts = positions.map(({ topicId, partition, next }) => ({
+    topic_id: topicId,
+    partition,
+    next: next.toString(),
+  }))
+  await transaction.query(
+    `INSERT INTO audit (actor, action, target, details) VALUES ('hooktrail', 'handler_started', $1, $2::jsonb)`,
+    [handler, jsonText({ source, positions: starts })],
+  )
 }
 
 /** True when the handler had another source: on this one it starts as a new handler does. */
@@ -166,12 +184,13 @@ async function commitAgain(database: Database, commit: Commit): Promise<StepOutc
 
 function commitLocked(database: Database, { request, decide, statements }: Commit): Promise<StepOutcome> {
   return database.transaction(async (transaction) => {
-    const { handlers, claimed } = await lockAndClaim(transaction, request)
+    const claim = { request, state: 'ok' } as const
+    const { handlers, claimed } = await lockAndClaim(transaction, claim)
     // Without the index nothing was claimed: what ends here is a transaction that only held locks.
     const indexed = request.handlers.includes(INDEX_HANDLER)
     if (handlers.size === 0 || (indexed && !handlers.has(INDEX_HANDLER))) return { kind: 'lost' }
     const verdicts = indexed
-      ? await claimedVerdicts(transaction, request, claimed)
+      ? await claimedVerdicts(transaction, claim, claimed)
       : await readVerdicts(transaction, request)
     const decision = decide({ handlers, verdicts })
     await writeStep(transaction, { request, decision, handlers: [...handlers], statements })

@@ -13,7 +13,7 @@ const REAP = {
              (extract(epoch FROM now() - lease_until) * 1000)::real AS over_ms
         FROM jobs WHERE jobs.handler = h.handler AND due <= now() AND state = 'running' AND lease_until < now()
        ORDER BY due LIMIT $1::int4 FOR UPDATE SKIP LOCKED
-    ) AS job LIMIT $1::int4
+    ) AS job WHERE (SELECT state FROM store) = 'ok' LIMIT $1::int4
   ), ended AS (
     DELETE FROM jobs USING expired WHERE jobs.job_id = expired.job_id AND spent RETURNING jobs.*, over_ms
   ), dead AS (

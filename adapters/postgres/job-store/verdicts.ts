@@ -12,6 +12,7 @@ import type { Queryable } from '../database.ts'
 import { textArray } from '../sql.ts'
 import { texts } from './columns.ts'
 import { readIndexed } from './indexed-verdicts.ts'
+import { MAY_PLAN } from './may-plan.ts'
 import {
   claimColumns,
   claimsInOrder,
@@ -39,7 +40,7 @@ const CLAIMS = 'c (source, key, record_offset, timestamp_ms, event_id, body_dige
 const COLUMNS = 'source, key, topic_id, partition_no, record_offset, timestamp_ms, event_id, body_digest'
 
 /**
- * Locks the positions in the order of handlers; only when the index is among those at `first`, claims the keys. Rows
+ * Locks the positions in the order of handlers, where the store takes steps of the kind $12; only when the index is among those at `first`, claims the keys. Rows
  * within the window stay as they are (and locked) and are not returned; older ones are replaced. An id that stands under
  * another key claims nothing (LIMIT keeps Postgres from making this a join, which could read the whole table).
  */
@@ -50,6 +51,7 @@ const LOCK_AND_CLAIM = {
       SELECT handler, next_offset FROM positions
        WHERE topic_id = $1 AND partition_no = $2::int4 AND handler = ANY ($3::text[]) ORDER BY handler FOR UPDATE
     ) AS current WHERE next_offset = $4::int8
+       AND (SELECT CASE WHEN $12 = 'recovering' THEN state = $12 ELSE ${MAY_PLAN} END FROM store)
   ), claimed AS (
     INSERT INTO first_seen AS seen (${COLUMNS})
     SELECT source, key, $1, $2::int4, record_offset, timestamp_ms, event_id, body_digest
@@ -92,8 +94,17 @@ const READ = {
          SELECT ${SEEN} FROM unnest($3::text[]) AS c (id) JOIN first_seen AS seen ON seen.event_id = c.id`,
 }
 
+/** A step of planning, or of a recovery: only while the store is in that state anything is locked. */
+export interface StepClaim {
+  readonly request: StepRequest
+  readonly state: 'ok' | 'recovering'
+}
+
 /** One round trip for both. */
-export async function lockAndClaim(transaction: Queryable, request: StepRequest): Promise<LockedClaims> {
+export async function lockAndClaim(
+  transaction: Queryable,
+  { request, state }: StepClaim,
+): Promise<LockedClaims> {
   const claims = request.handlers.includes(INDEX_HANDLER) ? claimsInOrder(request) : []
   const rows = await transaction.query<{ handler: string | null; claimed: bigint | null }>(LOCK_AND_CLAIM, [
     request.topicId,
@@ -102,6 +113,7 @@ export async function lockAndClaim(transaction: Queryable, request: StepRequest)
     request.first.toString(),
     ...claimColumns(claims),
     windowOf(request).toString(),
+    state,
   ])
   return {
     handlers: new Set(rows.flatMap(({ handler }) => handler ?? [])),
@@ -115,7 +127,7 @@ export class IdRaceError extends Error {}
 /** Rows that the claim met are locked: what is read counts. @throws IdRaceError */
 export async function claimedVerdicts(
   transaction: Queryable,
-  request: StepRequest,
+  { request, state }: StepClaim,
   claimed: ReadonlySet<bigint>,
 ): Promise<ReadonlyMap<bigint, Verdict>> {
   const alone = walkStep(request)
@@ -124,7 +136,7 @@ export async function claimedVerdicts(
   const repeated = repeatedIds(seen, request)
   if (repeated.size > 0) {
     // What claims nothing itself must not keep its key from a record behind it.
-    const others = without(request, repeated)
+    const others = { state, request: without(request, repeated) }
     const again = await lockAndClaim(transaction, others)
     return new Map([...repeated, ...(await claimedVerdicts(transaction, others, again.claimed))])
   }
@@ -134,7 +146,7 @@ export async function claimedVerdicts(
     (claim) => standing.get(nameOf(claim))?.at !== claim.offset,
   )
   if (moved.length > 0) {
-    const again = await lockAndClaim(transaction, { ...request, claims: moved })
+    const again = await lockAndClaim(transaction, { state, request: { ...request, claims: moved } })
     if (!holdsAll(again.claimed, moved)) throw new IdRaceError('an event id was claimed meanwhile')
   }
   // Whose key went on in the step keeps its id by the trigger of first_seen.

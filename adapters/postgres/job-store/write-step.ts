@@ -14,6 +14,7 @@ import { sqlStateOf } from '../database-error.ts'
 import type { Queryable, Statement } from '../database.ts'
 import { int4Array, int8Array, textArray } from '../sql.ts'
 import { jsonText, texts } from './columns.ts'
+import { MAY_PLAN } from './may-plan.ts'
 import { claimColumns } from './step-claims.ts'
 
 /**
@@ -40,7 +41,7 @@ export function stepStatements({ queued }: { queued: boolean }): StepStatements 
   return queued ? QUEUED : UNQUEUED
 }
 
-/** $1 to $30 of both statements. */
+/** $1 to $30 of both statements. Jobs that a recovery has brought already are left out (recovered_ends). */
 const writesText = (markColumn: string, mark: string): string => `new_events AS (
     INSERT INTO events (topic, topic_id, partition_no, event_id, source, type, subject, received_at_ms,
                         record_offset, timestamp_ms, unique_key, size_bytes, original_id, conflict)
@@ -50,21 +51,26 @@ const writesText = (markColumn: string, mark: string): string => `new_events AS 
                   $15::text[], $16::int4[], $17::text[], $18::int4[])
         AS e (event_id, source, type, subject, received_at_ms, record_offset, timestamp_ms,
               unique_key, size_bytes, original_id, conflict)
-  ), decided AS (
-    SELECT * FROM unnest($19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::int8[],
-                         $25::int4[], $26::text[])
-      AS j (job_id, event_id, handler, source, event_type, record_offset, max_attempts, dead_error)
+  ), decided AS MATERIALIZED (
+    SELECT *, CASE WHEN (SELECT count(*) FROM recovered_ends e WHERE e.topic_id = $2 AND e.partition_no = $3::int4
+                            AND e.next_offset > $4::int8) > 0
+                   THEN settle_planned(job_id, source, event_type, $1, $2, $3::int4, record_offset)
+                   ELSE 0 END AS attempt
+      FROM unnest($19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::int8[],
+                  $25::int4[], $26::text[])
+        AS j (job_id, event_id, handler, source, event_type, record_offset, max_attempts, dead_error)
   ), new_jobs AS (
     INSERT INTO jobs (topic, topic_id, partition_no, job_id, event_id, handler, source, event_type,
-                      record_offset, max_attempts${markColumn})
-    SELECT $1, $2, $3::int4, job_id, event_id, handler, source, event_type, record_offset, max_attempts${mark}
-      FROM decided WHERE dead_error IS NULL
+                      record_offset, max_attempts, attempt${markColumn})
+    SELECT $1, $2, $3::int4, job_id, event_id, handler, source, event_type, record_offset, max_attempts,
+           attempt${mark}
+      FROM decided WHERE dead_error IS NULL AND attempt IS NOT NULL
   ), dead_jobs AS (
     INSERT INTO jobs_dead (topic, topic_id, partition_no, job_id, event_id, handler, source, event_type,
                            record_offset, max_attempts, last_error)
     SELECT $1, $2, $3::int4, job_id, event_id, handler, source, event_type, record_offset, max_attempts,
            dead_error
-      FROM decided WHERE dead_error IS NOT NULL
+      FROM decided WHERE dead_error IS NOT NULL AND attempt IS NOT NULL
   ), new_steps AS (
     INSERT INTO plan_steps (topic, topic_id, partition_no, first_offset, next_offset, generation, handler,
                             counts, planned, dead_jobs)
@@ -93,7 +99,8 @@ const writeNewText = (writes: string): string => `WITH locked AS MATERIALIZED (
      WHERE (SELECT count(*) FROM locked) > 0
     ON CONFLICT DO NOTHING RETURNING 1
   ), ${writes}, moved AS (
-    ${MOVE} AND (SELECT count(*) FROM claimed) = cardinality($31::text[]) RETURNING 1
+    ${MOVE} AND (SELECT count(*) FROM claimed) = cardinality($31::text[])
+       AND (SELECT ${MAY_PLAN} FROM store) RETURNING 1
   ) SELECT require_whole_step(count(*) = cardinality($7::text[])) FROM moved`
 
 const PLAIN_WRITES = writesText('', '')

@@ -1,0 +1,149 @@
+/**
+ * Stands before the job store of a dispatcher: nothing reaches a store that may have travelled back. After the start, and
+ * after any connection was lost, the log is heard first (store-witness.ts); where it tells of what the store does not
+ * hold, the store stops everywhere and is made whole (recover-store.ts), by whoever holds the lease. What fails on the
+ * way is thrown at all who wait, and tried again with them.
+ */
+import type { Clock } from '../core/clock.ts'
+import { HooktrailError, isHooktrailError } from '../core/error/hooktrail-error.ts'
+import type { Logger } from '../core/log.ts'
+import type { JobStore } from '../core/ports/job-store.ts'
+import type { Metrics } from '../core/ports/metrics.ts'
+import { Lease } from './lease.ts'
+import { recoverStore, type RecoveryOptions } from './recover-store.ts'
+import { hearWitness, spansBehind } from './store-witness.ts'
+
+/** How soon somebody looks again who waits for another's recovery. */
+const RECOVERY_POLL_MS = 500
+/** As long as a stop waits for a database (cli/composition/silent-database.ts). */
+const STOP_MS_MAX = 5_000
+
+export interface GuardOptions extends Omit<RecoveryOptions, 'store'> {
+  readonly store: JobStore
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metrics: Metrics
+  /** Who holds the lease: this process. */
+  readonly owner: string
+  /** How many connections to the store were lost so far. */
+  readonly lostConnections: () => number
+  /** From then on nobody waits much longer for a store that is in doubt. */
+  readonly stopping: AbortSignal
+}
+
+export class StoreGuard implements Disposable {
+  readonly #options: GuardOptions
+  readonly #closing = new AbortController()
+  readonly #lease: Lease
+  /** Raised by whatever makes it doubtful whether the store is still the same. */
+  #doubts = 1
+  /** Of doubts and losses, as they were when the store was last found whole. */
+  #settledDoubts = 0
+  #settledLosses = 0
+  #settling: Promise<void> | null = null
+
+  constructor(options: GuardOptions) {
+    this.#options = options
+    this.#lease = new Lease({ ...options, name: 'recovery' })
+    options.stopping.addEventListener('abort', () => {
+      void options.clock.sleep(STOP_MS_MAX, this.#closing.signal).then(() => {
+        this.#closing.abort()
+      })
+    })
+  }
+
+  /** The next who asks hears the log first. */
+  doubt(): void {
+    this.#doubts += 1
+  }
+
+  /** Resolves when the store is known to be whole. */
+  async passed(): Promise<void> {
+    while (!this.#isSettled()) {
+      this.#settling ??= this.#settle().finally(() => (this.#settling = null))
+      await this.#settling
+    }
+  }
+
+  /** What waits is given up. */
+  [Symbol.dispose](): void {
+    this.#closing.abort()
+  }
+
+  #isSettled(): boolean {
+    return this.#settledDoubts === this.#doubts && this.#settledLosses === this.#options.lostConnections()
+  }
+
+  async #settle(): Promise<void> {
+    const [doubts, losses] = [this.#doubts, this.#options.lostConnections()]
+    const { signal } = this.#closing
+    for (;;) {
+      signal.throwIfAborted()
+      const { storeId, state } = await this.#options.store.storeState()
+      switch (state) {
+        case 'moved':
+          throw new HooktrailError('STORE_MOVED', { to: 'another size' })
+        case 'recovering':
+          if (await this.#lease.hold()) await this.#recover(storeId)
+          else await this.#options.clock.sleep(RECOVERY_POLL_MS, signal)
+          continue
+        case 'ok':
+          if (!(await this.#isWhole(storeId))) continue
+          this.#settledDoubts = doubts
+          this.#settledLosses = losses
+          return
+        default:
+          state satisfies never
+      }
+    }
+  }
+
+  async #isWhole(storeId: string): Promise<boolean> {
+    const { store, logger, metrics } = this.#options
+    const { absent, read, used } = await hearWitness(this.#options, storeId, this.#closing.signal)
+    if (absent === 0) return true
+    const details = { absent, read }
+    if (await store.beginRecovery(used, details)) {
+      metrics.count('store_travelled_back_total')
+      logger.error(
+        details,
+        'the job store has travelled back: the log tells of what it does not hold. Deliveries wait until it is whole',
+      )
+    }
+    return false
+  }
+
+  async #recover(storeId: string): Promise<void> {
+    const { logger } = this.#options
+    const spans = await spansBehind(this.#options)
+    const counts = await recoverStore(this.#options, { storeId, spans }, this.#closing.signal)
+    await this.#lease.release()
+    if (counts !== null) logger.warn({ ...counts }, 'the job store is whole again: deliveries go on')
+  }
+}
+
+/** The same store behind the guard. */
+export function guardStore(store: JobStore, guard: Pick<StoreGuard, 'passed' | 'doubt'>): JobStore {
+  return new Proxy(store, {
+    get: (target, name) => {
+      const member: unknown = Reflect.get(target, name)
+      if (typeof member !== 'function') return member
+      return async (...values: readonly unknown[]): Promise<unknown> => {
+        await guard.passed()
+        try {
+          const result: unknown = await Reflect.apply(member, target, values)
+          // A step may be lost because the store recovers.
+          if (name === 'commitStep' && isLost(result)) guard.doubt()
+          return result
+        } catch (error) {
+          if (isHooktrailError(error, 'STORE_UNAVAILABLE')) guard.doubt()
+          throw error
+        }
+      }
+    },
+  })
+}
+
+function isLost(result: unknown): boolean {
+  return typeof result === 'object' && result !== null && 'kind' in result && result.kind === 'lost'
+}
