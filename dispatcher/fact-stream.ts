@@ -36,14 +36,17 @@ export async function* readSpan(
   }
 }
 
-/** @param storeId null: of any store */
+/**
+ * @param isWanted the others are passed over before the order is made: a relay tells each kind by itself, so that within
+ * a partition only facts of one kind are in the order of their times
+ */
 export async function* readFacts(
   spans: readonly Span[],
-  storeId: string | null,
+  isWanted: (fact: Fact) => boolean,
   reader: SpanReader,
 ): AsyncGenerator<Fact, void, undefined> {
   const heads: Head[] = []
-  for (const span of spans) await advance(heads, factsOf(span, storeId, reader))
+  for (const span of spans) await advance(heads, factsOf(span, isWanted, reader))
   for (let head = earliest(heads); head !== null; head = earliest(heads)) {
     heads.splice(heads.indexOf(head), 1)
     yield head.fact
@@ -71,12 +74,12 @@ function earliest(heads: readonly Head[]): Head | null {
 
 async function* factsOf(
   span: Span,
-  storeId: string | null,
+  isWanted: (fact: Fact) => boolean,
   reader: SpanReader,
 ): AsyncGenerator<Fact, void, undefined> {
   for await (const { records } of readSpan(span, reader))
     for (const record of records) {
       const fact = parseFact(record)
-      if (fact !== null && (storeId === null || fact.storeId === storeId) && record.offset < span.to) yield fact
+      if (fact !== null && record.offset < span.to && isWanted(fact)) yield fact
     }
 }

@@ -57,10 +57,11 @@ export async function recoverStore(
   const used = new NumbersUsed()
   const reader = { log: options.log, signal }
   let [steps, facts] = [0, 0]
-  for await (const fact of readFacts(spans, storeId, reader)) {
+  const isPlan = (fact: Fact): boolean => fact.kind === 'plan_step' || isStart(fact)
+  for await (const fact of readFacts(spans, (one) => one.storeId === storeId && isPlan(one), reader)) {
     used.see(fact)
     if (fact.kind === 'plan_step') steps += (await recoverStep(options, fact, signal)) ? 1 : 0
-    else if (isStart(fact)) await recoverStart(options, fact)
+    else await recoverStart(options, fact)
   }
   let batch: TimedFact[] = []
   const flush = async (): Promise<void> => {
@@ -68,8 +69,10 @@ export async function recoverStore(
     batch = []
     await turn()
   }
-  for await (const fact of readFacts(spans, storeId, reader)) {
+  const isDone = (fact: Fact): boolean => fact.kind !== 'plan_step'
+  for await (const fact of readFacts(spans, (one) => one.storeId === storeId && isDone(one), reader)) {
     if (fact.kind === 'plan_step') continue
+    used.see(fact)
     batch.push(timed(options, fact))
     if (batch.length >= BATCH_FACTS_MAX) await flush()
   }

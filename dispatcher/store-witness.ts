@@ -42,7 +42,7 @@ export async function hearWitness(
     read += batch.length
     batch = []
   }
-  for await (const fact of readFacts(spans, storeId, { log, signal })) {
+  for await (const fact of readFacts(spans, (one) => one.storeId === storeId, { log, signal })) {
     used.see(fact)
     batch.push(fact)
     if (batch.length >= BATCH_FACTS_MAX) await ask()

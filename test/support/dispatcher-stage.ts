@@ -49,15 +49,18 @@ export interface StageOptions {
   readonly partitions?: number
   /** The log is there, not in Postgres. */
   readonly kafka?: KafkaLogStage
+  /** The store is that database, and the log elsewhere: both outlive the stage. */
+  readonly apart?: { readonly databaseUrl: string; openLog(): Promise<EventLog & AsyncDisposable> }
   /** Another queue than the job store itself: one with hints of its own. */
   readonly openQueue?: (store: JobStore, config: Config) => Promise<HintQueue & AsyncDisposable>
 }
 
 export async function openDispatcherStage(options: StageOptions): Promise<DispatcherStage> {
-  const testDatabase = await createTestDatabase()
+  const { apart } = options
+  const testDatabase = apart === undefined ? await createTestDatabase() : null
   const receiver = await startReceiver()
   const database = openDatabase({
-    url: testDatabase.url,
+    url: apart?.databaseUrl ?? testDatabase?.url ?? '',
     connectionsMax: 10,
     applicationName: 'dispatcher-test',
     logger: silentLogger,
@@ -68,7 +71,9 @@ export async function openDispatcherStage(options: StageOptions): Promise<Dispat
   const { kafka, openQueue } = options
   const { topicPrefix, retentionMs } = config.log
   const log =
-    (await kafka?.open()) ?? (await createPostgresEventLog(database, { topicPrefix, retentionMs, ...common }))
+    (await apart?.openLog()) ??
+    (await kafka?.open()) ??
+    (await createPostgresEventLog(database, { topicPrefix, retentionMs, ...common }))
   const store = createPostgresJobStore(database, { ...common, queued: openQueue !== undefined })
   const queue = (await openQueue?.(store, config)) ?? createPostgresJobQueue(database, store, common)
   const dispatchers: Dispatcher[] = []
@@ -118,7 +123,7 @@ export async function openDispatcherStage(options: StageOptions): Promise<Dispat
       await queue[Symbol.asyncDispose]()
       await log[Symbol.asyncDispose]()
       await database[Symbol.asyncDispose]()
-      await testDatabase[Symbol.asyncDispose]()
+      await testDatabase?.[Symbol.asyncDispose]()
     },
   }
 }

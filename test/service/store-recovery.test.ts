@@ -1,0 +1,165 @@
+/**
+ * A job store that was put back to an older copy, with a log that was not: it is noticed before anything else happens,
+ * made whole from what the log tells, and what the receiver has answered is not sent again.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { EventRecord } from '../../core/record/event-record.ts'
+import { deliverOnce, planAll } from '../support/dispatcher-stage.ts'
+import { openRecoveryStage, type Life, type LifeOptions, type RecoveryStage } from '../support/recovery-stage.ts'
+import { retryOf } from '../support/job-stage.ts'
+
+const OPTIONS: LifeOptions = {
+  partitions: 2,
+  handlers: [
+    { name: 'good' },
+    { name: 'bad', retry: { attemptsMax: 2, backoff: { kind: 'fixed', intervalMs: 1 } } },
+    { name: 'paused' },
+  ],
+}
+
+interface Told {
+  /** Answered 2xx before the store was put back. */
+  readonly answered: readonly EventRecord[]
+  /** Taken, and never answered. */
+  readonly lost: string
+  /** Not planned yet. */
+  readonly waiting: readonly EventRecord[]
+  readonly older: string
+}
+
+/** One life up to the copy, one that goes on: everything that may happen to a job happens, and is told. */
+async function live(stage: RecoveryStage): Promise<Told> {
+  const first: EventRecord[] = []
+  {
+    await using life = await stage.live(stage.databaseUrl, OPTIONS)
+    const dispatcher = await life.compose()
+    await pause(life)
+    first.push(...(await append(life, 10)))
+    await planAll(dispatcher)
+    await life.tell(dispatcher)
+  }
+  const older = await stage.copy(stage.databaseUrl)
+  await using life = await stage.live(stage.databaseUrl, OPTIONS)
+  life.receiver.script('/bad', () => 500)
+  const dispatcher = await life.compose()
+  const more = await append(life, 20)
+  await planAll(dispatcher)
+  await untilNone(life, 'good', dispatcher)
+  await untilNone(life, 'bad', dispatcher)
+  const [retried, discarded] = [first[0], first[1]]
+  assert.ok(retried !== undefined && discarded !== undefined)
+  const audit = { actor: 'token', reason: 'test', details: {} }
+  const retry = { ...audit, action: 'job.retry', target: `${retried.id}.bad` }
+  assert.equal(await life.store.settleDeadJob(retry.target, retryOf(3), retry), 'settled')
+  const discard = { ...audit, action: 'job.discard', target: `${discarded.id}.bad` }
+  assert.equal(await life.store.settleDeadJob(discard.target, { kind: 'discard' }, discard), 'settled')
+  await append(life, 1)
+  await planAll(dispatcher)
+  const { jobs } = await life.store.takeDue({ handler: 'good', slots: 1, leaseMs: 1, generation: 'g' })
+  const [lost] = jobs
+  assert.ok(lost !== undefined)
+  await life.tell(dispatcher)
+  return { answered: [...first, ...more], lost: lost.jobId, waiting: await append(life, 3), older }
+}
+
+test('an older copy is made whole from the log, and nothing that was answered is sent again', async () => {
+  await using stage = await openRecoveryStage()
+  const { answered, lost, waiting, older } = await live(stage)
+  const before = await states(stage, stage.databaseUrl)
+  await using life = await stage.live(older, OPTIONS)
+  const dispatcher = await life.compose()
+  assert.equal((await life.store.storeState()).state, 'ok')
+  assert.deepEqual(await audited(life), ['store_travelled_back', 'store_recovered'])
+
+  await planAll(dispatcher)
+  await untilNone(life, 'good', dispatcher)
+  const sent = life.receiver.requests.map(({ headers }) => String(headers['webhook-id']))
+  const expected = [lost, ...waiting.map(({ id }) => `${id}.good`)]
+  assert.deepEqual(sent.sort(), expected.sort())
+  assert.ok(answered.every(({ id }) => !sent.includes(`${id}.good`)))
+
+  const after = await states(stage, older, life)
+  for (const [job, state] of before) if (job !== lost) assert.equal(after.get(job), state, job)
+  assert.deepEqual(await life.disagreeing(), [])
+  await life.tell(dispatcher)
+  assert.deepEqual(ambiguous(await stage.facts()), [])
+})
+
+test('a store that nobody put back raises no alarm, whatever the log is ahead', async () => {
+  await using stage = await openRecoveryStage()
+  {
+    await using life = await stage.live(stage.databaseUrl, OPTIONS)
+    const dispatcher = await life.compose()
+    await append(life, 10)
+    await planAll(dispatcher)
+    await deliverOnce(dispatcher, 'good')
+    // Appended, and the position of the relay never moved: as after kill -9 in between.
+    await life.tell({ ...dispatcher })
+    await life.database.query('UPDATE relay_positions SET incarnation = 1, xid = $1, id = 0', ['0'])
+    await life.database.query('DELETE FROM noted_offsets')
+  }
+  await using life = await stage.live(stage.databaseUrl, OPTIONS)
+  const dispatcher = await life.compose()
+  await life.tell(dispatcher)
+  life.guard.doubt()
+  await life.guard.passed()
+  assert.deepEqual(await audited(life), [])
+  assert.equal((await life.database.query('SELECT FROM noted_offsets')).length, 4)
+})
+
+async function append(life: Life, count: number): Promise<readonly EventRecord[]> {
+  return life.append(Array.from({ length: count }, () => ({})))
+}
+
+async function pause({ store }: Life): Promise<void> {
+  const audit = { actor: 'token', action: 'handler.pause', target: 'paused', reason: null, details: {} }
+  assert.equal(await store.setHandlerStatus('paused', 'paused', audit), true)
+}
+
+/** Takes and delivers until nothing is due. */
+async function untilNone(life: Life, handler: string, dispatcher: Awaited<ReturnType<Life['compose']>>): Promise<void> {
+  const isOpen = async (): Promise<boolean> =>
+    (await life.store.openJobs()).some(
+      (row) => row.handler === handler && row.available + row.running + row.retryable > 0,
+    )
+  while (await isOpen()) {
+    await deliverOnce(dispatcher, handler)
+    await life.store.reapExpired(10)
+  }
+}
+
+/** By job id, in every table. */
+async function states(stage: RecoveryStage, url: string, life?: Life): Promise<ReadonlyMap<string, string>> {
+  if (life === undefined) {
+    await using own = await stage.live(url, OPTIONS)
+    return states(stage, url, own)
+  }
+  const rows = await life.database.query<{ job: string; state: string }>(
+    `SELECT job_id AS job, CASE state WHEN 'available' THEN 'open' WHEN 'retryable' THEN 'open' ELSE state END
+              || ' ' || attempt || '/' || max_attempts AS state
+       FROM (SELECT job_id, state, attempt, max_attempts FROM jobs
+             UNION ALL SELECT job_id, state, attempt, max_attempts FROM jobs_done
+             UNION ALL SELECT job_id, 'dead', attempt, max_attempts FROM jobs_dead) AS every`,
+  )
+  return new Map(rows.map(({ job, state }) => [job, state]))
+}
+
+async function audited({ database }: Life): Promise<readonly string[]> {
+  const rows = await database.query<{ action: string }>(
+    `SELECT action FROM audit WHERE action LIKE 'store%' ORDER BY id`,
+  )
+  return rows.map(({ action }) => action)
+}
+
+/** Ids under which two different things were told. */
+function ambiguous(facts: Awaited<ReturnType<RecoveryStage['facts']>>): readonly string[] {
+  const told = new Map<string, string>()
+  return facts.flatMap(({ kind, incarnation, id, row }) => {
+    const name = `${kind} ${incarnation}.${id}`
+    const text = JSON.stringify(row)
+    const other = told.get(name) ?? text
+    told.set(name, text)
+    return other === text ? [] : [name]
+  })
+}
