@@ -20,6 +20,7 @@ import { sendCommand } from './send.ts'
 import { singleCommands, startCommand } from './start.ts'
 import { statusCommand } from './status.ts'
 import { storeMigrateCommand } from './store-migrate.ts'
+import { storeRebuildCommand } from './store-rebuild.ts'
 import { validateCommand } from './validate.ts'
 
 const EXIT_USAGE = 64
@@ -51,7 +52,9 @@ for (const command of [
   program.addCommand(command)
 group('export', 'print what is stored, as JSONL').addCommand(exportCommand())
 group('keys', 'keys of the archive').addCommand(keysShowCommand())
-group('store', 'the database').addCommand(storeMigrateCommand(createLogger('warn')))
+group('store', 'the database')
+  .addCommand(storeMigrateCommand(createLogger('warn')))
+  .addCommand(storeRebuildCommand())
 const archive = group('archive', 'the archive: needs only its folder')
 for (const command of [
   archiveVerifyCommand(),

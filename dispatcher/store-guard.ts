@@ -100,7 +100,9 @@ export class StoreGuard implements Disposable {
 
   async #isWhole(storeId: string): Promise<boolean> {
     const { store, logger, metrics } = this.#options
-    const { absent, read, used } = await hearWitness(this.#options, storeId, this.#closing.signal)
+    const isEmpty = (await store.allPositions()).length === 0
+    const { absent, read, others, used } = await hearWitness(this.#options, storeId, this.#closing.signal)
+    if (isEmpty && others > 0) throw new HooktrailError('STORE_LOST', { facts: others })
     if (absent === 0) return true
     const details = { absent, read }
     if (await store.beginRecovery(used, details)) {

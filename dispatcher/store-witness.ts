@@ -23,6 +23,8 @@ export interface Testimony {
   /** Facts behind the noted offsets that the store does not hold. */
   readonly absent: number
   readonly read: number
+  /** Facts of other stores. */
+  readonly others: number
   readonly used: UsedNumbers
 }
 
@@ -35,32 +37,35 @@ export async function hearWitness(
   const { log, store } = options
   const spans = await spansBehind(options)
   const used = new NumbersUsed()
-  let [absent, read] = [0, 0]
+  let [absent, read, others] = [0, 0, 0]
   let batch: Fact[] = []
   const ask = async (): Promise<void> => {
     absent += await store.absentFacts(batch)
     read += batch.length
     batch = []
   }
-  for await (const fact of readFacts(spans, (one) => one.storeId === storeId, { log, signal })) {
+  for await (const fact of readFacts(spans, () => true, { log, signal })) {
+    if (fact.storeId !== storeId) {
+      others += 1
+      continue
+    }
     used.see(fact)
     batch.push(fact)
     if (batch.length >= BATCH_FACTS_MAX) await ask()
   }
   await ask()
   if (absent === 0) await store.noteOffsets(endsOf(spans))
-  return { absent, read, used: used.numbers() }
+  return { absent, read, others, used: used.numbers() }
 }
 
 /** What the log tells and nobody has noted yet, to its ends now. */
-export async function spansBehind({
-  log,
-  store,
-  topicPrefix,
-}: WitnessOptions): Promise<readonly Span[]> {
+export async function spansBehind({ log, store, topicPrefix }: WitnessOptions): Promise<readonly Span[]> {
   const noted = new Map((await store.notedOffsets()).map((each) => [nameOf(each), each.next]))
   const spans: Span[] = []
-  for (const { topic, topicId, partition, logStart, highWatermark } of await tellingPartitions(log, topicPrefix)) {
+  for (const { topic, topicId, partition, logStart, highWatermark } of await tellingPartitions(
+    log,
+    topicPrefix,
+  )) {
     // A partition that nobody noted was never told of by this version: what the log still holds is looked at.
     const from = noted.get(nameOf({ topicId, partition })) ?? logStart
     spans.push({ topic, topicId, partition, from, to: highWatermark })

@@ -58,13 +58,21 @@ export function openUnion(
   openArchive: () => Promise<ArchiveStore | null>,
 ): UnionLog {
   const openSource = async (): Promise<ArchiveSource> => {
-    const keys = await archiveKeys(context)
-    const store = await openArchive()
-    if (store !== null) return { store, keys }
+    const source = await openArchiveSource(context, openArchive)
+    if (source !== null) return source
     const location = archiveLocation(context.config.archive, folderOf(context))
     throw new HooktrailError('ARCHIVE_READER_MISSING', { reason: `there is no archive at ${location}` })
   }
   return new UnionLog(context.log, opened.use(new ArchiveRange({ openSource, clock: context.clock })))
+}
+
+/** Null while there is no archive, or where this process cannot see it. @throws ARCHIVE_READER_MISSING without a key */
+export async function openArchiveSource(
+  context: Context,
+  openArchive: () => Promise<ArchiveStore | null>,
+): Promise<ArchiveSource | null> {
+  const store = await openArchive()
+  return store === null ? null : { store, keys: await archiveKeys(context) }
 }
 
 /** Whose notes are believed: the keys of the settings, or the one that the archiver keeps in the home. @throws ARCHIVE_READER_MISSING */

@@ -33,6 +33,31 @@ export const storeErrors = {
     fix: 'point archive.directory, or archive.bucket and archive.prefix, at the archive that the store was made with',
     read: 'docs/operations.md',
   },
+  STORE_LOST: {
+    what: 'the job store is empty, and the log tells of one that was not',
+    events:
+      'events are accepted and kept; nothing is planned or delivered: with an empty store everything would be sent again',
+    fix: 'stop every process, run hooktrail store rebuild -c hooktrail.yaml, and start again',
+    read: 'docs/backup.md',
+  },
+  STORE_NOT_EMPTY: {
+    what: 'the job store that was to be rebuilt holds something',
+    events: 'nothing was changed; a store that is older than the log is made whole by every start, by itself',
+    fix: 'set database.url to an empty database, or start hooktrail with this one',
+    read: 'docs/backup.md',
+  },
+  STORE_UNKNOWN: {
+    what: 'neither log nor archive tells of a job store',
+    events: 'nothing was changed: there is nothing to rebuild from',
+    fix: 'check log and archive in the configuration; a new installation needs no rebuild: hooktrail start',
+    read: 'docs/backup.md',
+  },
+  STORE_IN_USE: {
+    what: 'processes are connected to the job store that is to be rebuilt',
+    events: 'nothing was changed',
+    fix: 'stop every hooktrail process on this database, and run it again',
+    read: 'docs/backup.md',
+  },
   STORE_SCHEMA_NEWER: {
     what: 'the schema of the database is newer than this version of hooktrail',
     events: 'nothing was started or changed; events that are stored stay as they are',

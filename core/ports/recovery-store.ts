@@ -55,6 +55,11 @@ export interface RecoveryStore {
   absentFacts(facts: readonly Fact[]): Promise<number>
   /** By compare-and-swap from `ok`, with its audit row. False when somebody else was first. */
   beginRecovery(used: UsedNumbers, details: Readonly<Record<string, unknown>>): Promise<boolean>
+  /**
+   * Of a store that holds nothing yet: from now on it is the one of that id, and recovers. Harmless where it is so already.
+   * @throws STORE_NOT_EMPTY
+   */
+  beginRebuild(storeId: string, used: UsedNumbers): Promise<void>
   /** The index where `handler` is INDEX_HANDLER; a position that is there stays. */
   recoverPosition(handler: string, source: string, position: NotedOffset): Promise<bigint>
   /** False where the position no longer stands at `first`: nothing was written then. Only while recovering. */

@@ -4,9 +4,15 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { EventRecord } from '../../core/record/event-record.ts'
 import { deliverOnce, planAll } from '../support/dispatcher-stage.ts'
-import { openRecoveryStage, type Life, type LifeOptions, type RecoveryStage } from '../support/recovery-stage.ts'
+import {
+  openRecoveryStage,
+  type Life,
+  type LifeOptions,
+  type RecoveryStage,
+} from '../support/recovery-stage.ts'
 import { retryOf } from '../support/job-stage.ts'
 
 const OPTIONS: LifeOptions = {
@@ -86,6 +92,30 @@ test('an older copy is made whole from the log, and nothing that was answered is
   assert.deepEqual(ambiguous(await stage.facts()), [])
 })
 
+test('an empty store delivers nothing while the log tells of another, and a rebuild brings that one back', async () => {
+  await using stage = await openRecoveryStage()
+  const { lost, waiting } = await live(stage)
+  const before = await states(stage, stage.databaseUrl)
+  await using life = await stage.live(await stage.empty(), OPTIONS)
+  await assert.rejects(life.guard.passed(), (error) => isHooktrailError(error, 'STORE_LOST'))
+
+  const { storeId } = await life.rebuild()
+  await life.guard.passed()
+  assert.deepEqual(await life.store.storeState(), { storeId, state: 'ok' })
+  const after = await states(stage, '', life)
+  assert.equal(after.size, before.size)
+  for (const [job, state] of before) if (job !== lost) assert.equal(after.get(job), state, job)
+  const dispatcher = await life.compose()
+  await planAll(dispatcher)
+  await untilNone(life, 'good', dispatcher)
+  const sent = life.receiver.requests.map(({ headers }) => String(headers['webhook-id']))
+  assert.deepEqual(sent.sort(), [lost, ...waiting.map(({ id }) => `${id}.good`)].sort())
+  const paused = (await life.store.handlers()).find(({ handler }) => handler === 'paused')
+  assert.equal(paused?.status, 'paused')
+  assert.deepEqual(await life.disagreeing(), [])
+  await assert.rejects(life.rebuild(), (error) => isHooktrailError(error, 'STORE_NOT_EMPTY'))
+})
+
 test('a store that nobody put back raises no alarm, whatever the log is ahead', async () => {
   await using stage = await openRecoveryStage()
   {
@@ -118,7 +148,11 @@ async function pause({ store }: Life): Promise<void> {
 }
 
 /** Takes and delivers until nothing is due. */
-async function untilNone(life: Life, handler: string, dispatcher: Awaited<ReturnType<Life['compose']>>): Promise<void> {
+async function untilNone(
+  life: Life,
+  handler: string,
+  dispatcher: Awaited<ReturnType<Life['compose']>>,
+): Promise<void> {
   const isOpen = async (): Promise<boolean> =>
     (await life.store.openJobs()).some(
       (row) => row.handler === handler && row.available + row.running + row.retryable > 0,

@@ -16,6 +16,7 @@ import type { EventLog } from '../../core/ports/event-log.ts'
 import { parseFact, type Fact } from '../../core/recovery/fact.ts'
 import type { ComposeDeps, Dispatcher } from '../../dispatcher/compose-dispatcher.ts'
 import { RELAY_KINDS } from '../../dispatcher/relay.ts'
+import { rebuildStore, type Rebuilt } from '../../dispatcher/rebuild-store.ts'
 import { guardStore, StoreGuard } from '../../dispatcher/store-guard.ts'
 import { tellingPartitions } from '../../dispatcher/store-witness.ts'
 import { openDispatcherStage, type DispatcherStage, type StageOptions } from './dispatcher-stage.ts'
@@ -31,6 +32,7 @@ export interface Life extends DispatcherStage {
   compose(overrides?: Partial<ComposeDeps>): Promise<Dispatcher>
   /** Appends to the log what the outbox has, until it has nothing. */
   tell(dispatcher: Dispatcher): Promise<void>
+  rebuild(): Promise<Rebuilt>
   /** Of the report. */
   disagreeing(): Promise<readonly Disagreement[]>
 }
@@ -53,10 +55,20 @@ export async function openRecoveryStage(): Promise<RecoveryStage> {
   await using undo = new AsyncDisposableStack()
   const [store, logServer] = [undo.use(await createTestDatabase()), undo.use(await createTestDatabase())]
   const database = undo.use(
-    openDatabase({ url: logServer.url, connectionsMax: 8, applicationName: 'test-log', logger: silentLogger }),
+    openDatabase({
+      url: logServer.url,
+      connectionsMax: 8,
+      applicationName: 'test-log',
+      logger: silentLogger,
+    }),
   )
   await migrate(database)
-  const common = { topicPrefix: 'hooktrail', retentionMs: 3_600_000, clock: systemClock, logger: silentLogger }
+  const common = {
+    topicPrefix: 'hooktrail',
+    retentionMs: 3_600_000,
+    clock: systemClock,
+    logger: silentLogger,
+  }
   const openLog = (): Promise<EventLog & AsyncDisposable> => createPostgresEventLog(database, common)
   const log = undo.use(await openLog())
   const kept = undo.move()
@@ -75,11 +87,7 @@ export async function openRecoveryStage(): Promise<RecoveryStage> {
 
 function lifeOf(stage: DispatcherStage, logger: Logger): Life {
   const guard = new StoreGuard({
-    ...{ ...stage.deps(), log: stage.log, store: stage.store, logger, metrics: NO_METRICS },
-    topicPrefix: stage.config.log.topicPrefix,
-    sources: stage.config.sources,
-    handlers: stage.config.handlers,
-    bodyDigest: () => Buffer.alloc(32),
+    ...{ ...stage.deps(), ...guardParts(stage, logger), metrics: NO_METRICS },
     lostConnections: () => stage.database.lostConnections(),
     stopping: new AbortController().signal,
   })
@@ -91,6 +99,8 @@ function lifeOf(stage: DispatcherStage, logger: Logger): Life {
     ...{ ...stage, guard },
     compose: (overrides) => stage.compose({ store, doubt, ...overrides }),
     tell: (dispatcher) => tell(stage, dispatcher),
+    rebuild: () =>
+      rebuildStore({ ...guardParts(stage, logger), older: [] }, AbortSignal.timeout(TOLD_MS_MAX)),
     disagreeing: async () => {
       const ends = async () => {
         const topics = await stage.log.topics()
@@ -100,8 +110,20 @@ function lifeOf(stage: DispatcherStage, logger: Logger): Life {
         return Promise.all(all.map(async (at) => ({ ...at, ...(await stage.log.bounds(at)) })))
       }
       const report = createReportStore(stage.database, ends, systemClock)
-      return (await report.sums({ sinceMs: null, untilMs: null }, AbortSignal.timeout(TOLD_MS_MAX))).disagreeing
+      return (await report.sums({ sinceMs: null, untilMs: null }, AbortSignal.timeout(TOLD_MS_MAX)))
+        .disagreeing
     },
+  }
+}
+
+function guardParts({ config, store, log }: DispatcherStage, logger: Logger) {
+  return {
+    ...{ store, log, logger },
+    topicPrefix: config.log.topicPrefix,
+    sources: config.sources,
+    handlers: config.handlers,
+    bodyDigest: () => Buffer.alloc(32),
+    random: () => 0.5,
   }
 }
 

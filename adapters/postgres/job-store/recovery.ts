@@ -3,12 +3,9 @@
  * stands before it, any other fact where the store does not hold it. Rows keep their numbers, below all that the outbox
  * gives out from then on, so that nothing is told under a number that was used.
  */
+import { HooktrailError } from '../../../core/error/hooktrail-error.ts'
 import type { Fact } from '../../../core/recovery/fact.ts'
-import {
-  INDEX_HANDLER,
-  type LockedStep,
-  type StepDecision,
-} from '../../../core/ports/job-store.ts'
+import { INDEX_HANDLER, type LockedStep, type StepDecision } from '../../../core/ports/job-store.ts'
 import type {
   NotedOffset,
   RecoveredStep,
@@ -76,6 +73,8 @@ export function createRecoveryStore(database: Database, statements: StepStatemen
     absentFacts: (facts) => absentFacts(database, facts),
     beginRecovery: (used, details) =>
       database.transaction((transaction) => begin(transaction, used, details)),
+    beginRebuild: (storeId, used) =>
+      database.transaction((transaction) => beginRebuild(transaction, storeId, used)),
     recoverPosition: (handler, source, position) =>
       database.transaction((transaction) => recoverPosition(transaction, { handler, source, position })),
     recoverStep: (step, decide) =>
@@ -113,6 +112,20 @@ async function begin(
   await raiseNumbers(transaction, used)
   await audit(transaction, 'store_travelled_back', details)
   return true
+}
+
+async function beginRebuild(transaction: Queryable, storeId: string, used: UsedNumbers): Promise<void> {
+  const [there] = await transaction.query<{ is_begun: boolean; is_empty: boolean }>(
+    `SELECT state = 'recovering' AND store_id = $1::uuid AS is_begun,
+            NOT EXISTS (SELECT FROM positions) AND NOT EXISTS (SELECT FROM handlers)
+            AND NOT EXISTS (SELECT FROM events) AND NOT EXISTS (SELECT FROM moves) AS is_empty FROM store FOR UPDATE`,
+    [storeId],
+  )
+  if (there?.is_begun === true) return
+  if (there?.is_empty !== true) throw new HooktrailError('STORE_NOT_EMPTY', {})
+  await transaction.query("UPDATE store SET store_id = $1::uuid, state = 'recovering'", [storeId])
+  await raiseNumbers(transaction, used)
+  await audit(transaction, 'store_rebuild', {})
 }
 
 /** Before anything is written: a number that the log has under another row would be taken for a repetition of that. */
@@ -179,12 +192,15 @@ async function recoverStep(
   const { handlers, claimed } = await lockAndClaim(transaction, claim)
   if (!handlers.has(fact.handler)) return false
   const verdicts =
-    fact.handler === INDEX_HANDLER
-      ? await claimedVerdicts(transaction, claim, claimed)
-      : NO_VERDICTS
+    fact.handler === INDEX_HANDLER ? await claimedVerdicts(transaction, claim, claimed) : NO_VERDICTS
   const { events, jobs, steps } = decide({ handlers, verdicts })
   await transaction.query(PAST_SLICES, [dayOf(fact)])
-  await writeStep(transaction, { request, decision: { events, jobs, steps: [] }, handlers: [...handlers], statements })
+  await writeStep(transaction, {
+    request,
+    decision: { events, jobs, steps: [] },
+    handlers: [...handlers],
+    statements,
+  })
   for (const { counts, conflicts, plannedOffsets } of steps)
     await transaction.query(STEP, [
       ...[fact.createdAt, fact.id, fact.incarnation, fact.partition, request.first.toString()],
