@@ -3,7 +3,7 @@
  * own one it stays away after a kill until it is started again, on the same folder and socket.
  */
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -18,10 +18,15 @@ export interface PostgresServer extends AsyncDisposable {
   /** To the postmaster and all its processes, as when the machine stops. */
   kill(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): Promise<void>
   restart(): Promise<void>
+  /** A copy of its folder, as it lies there after SIGKILL. */
+  keepCopy(): Promise<void>
+  /** After SIGKILL: it is put back to the copy. */
+  putBack(): Promise<void>
 }
 
 export async function startPostgresServer(): Promise<PostgresServer> {
   const home = await mkdtemp(join(tmpdir(), 'hooktrail-postgres-'))
+  const [folder, kept] = [join(home, 'postgres'), join(home, 'kept')]
   const start = (): Promise<OwnPostgres> =>
     startOwnPostgres({ home, clock: systemClock, logger: silentLogger })
   let server = await start()
@@ -34,6 +39,14 @@ export async function startPostgresServer(): Promise<PostgresServer> {
     },
     restart: async () => {
       server = await start()
+    },
+    keepCopy: async () => {
+      await rm(kept, { recursive: true, force: true })
+      await cp(folder, kept, { recursive: true })
+    },
+    putBack: async () => {
+      await rm(folder, { recursive: true })
+      await cp(kept, folder, { recursive: true })
     },
     [Symbol.asyncDispose]: async () => {
       await signalTree(server.pid, 'SIGCONT')
