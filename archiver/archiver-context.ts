@@ -6,7 +6,7 @@ import type { ArchiveConfig } from '../core/config/config.ts'
 import type { Demand } from '../core/demand.ts'
 import type { Logger } from '../core/log.ts'
 import type { ArchiveStore } from '../core/ports/archive-store.ts'
-import type { EventLog, TopicPartition } from '../core/ports/event-log.ts'
+import type { EventLog, ReplaceableLog, TopicPartition } from '../core/ports/event-log.ts'
 import type { JobStore } from '../core/ports/job-store.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
 
@@ -30,6 +30,8 @@ export interface ArchiverDeps {
   readonly formatsText: string
   /** Programs that go into a new archive: key → text. */
   readonly tools?: Readonly<Record<string, string>>
+  /** The log where it travels with the job store; absent where it is Kafka. */
+  readonly replaceableLog?: ReplaceableLog
   /** What the job store remembers, where somebody asked it already: an archive that is missing is then not made anew. */
   readonly rememberedArchiveId?: string | null
 }

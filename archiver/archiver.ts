@@ -20,11 +20,15 @@ import { openGenesis } from './genesis.ts'
 import { HeartbeatChain } from './heartbeat-chain.ts'
 import { HeartbeatWriter } from './heartbeat-writer.ts'
 import { PartitionSet } from './partition-set.ts'
+import { replaceTravelled } from './replace-travelled.ts'
 import { haltsPartition } from './writer-fault.ts'
 import { messageOf } from '../core/error/message-of.ts'
 
 const TOPICS_MS = 5_000
 const CUT_MS_MAX = 60_000
+/** A partition that halts or fails may do so because the log was put back: that is looked at so often. */
+const TRAVELLED_MS = 30_000
+const LOOK_MS_MAX = 10 * 60_000
 /** An idle archiver looks for new records this often; a busy one gathers them this long. */
 const POLL_MS_MIN = 1_000
 const POLL_MS_MAX = 2_000
@@ -71,6 +75,8 @@ export class Archiver {
   #topics: readonly Topic[] | null = null
   #topicsAt = -Infinity
   #isRemembered = false
+  /** Monotonic time of the last look whether the log was put back; the first is at the start. */
+  #lookedBackAt = -Infinity
   #chainFault: string | null = null
   #waitsFor: string | null = null
 
@@ -248,10 +254,23 @@ export class Archiver {
   async #freshTopics(): Promise<readonly Topic[]> {
     const now = this.#context.clock.monotonic()
     if (this.#topics !== null && now - this.#topicsAt < TOPICS_MS) return this.#topics
+    await this.#replaceTravelled(now)
     this.#topics = await this.#context.log.topics()
     this.#topicsAt = now
     await this.#closeReplaced(this.#topics)
     return this.#topics
+  }
+
+  async #replaceTravelled(now: number): Promise<void> {
+    const { replaceableLog: log, store } = this.#context
+    if (log === undefined || store === null) return
+    const isDoubtful = this.#partitions.statuses().some((each) => each.haltedBy !== null || each.retryingBecause !== null)
+    const isFirst = this.#lookedBackAt === -Infinity
+    if (!isFirst && (!isDoubtful || now - this.#lookedBackAt < TRAVELLED_MS)) return
+    const travelled = { context: this.#context, chain: this.#chain, log, store }
+    const { topicPrefix } = this.#config.log
+    await replaceTravelled({ ...travelled, topicPrefix }, AbortSignal.timeout(LOOK_MS_MAX))
+    this.#lookedBackAt = now
   }
 
   /** Chains whose topic now has another id. A topic that is merely absent is left alone: the wrong database has none. */

@@ -6,15 +6,14 @@ import { randomUUID } from 'node:crypto'
 import { Command } from 'commander'
 import { runningConnections } from '../adapters/postgres/move/store-contents.ts'
 import { createLogger } from '../adapters/system/logger.ts'
-import { readSignedEnds } from '../core/archive/range/signed-ends.ts'
+import { readSignedEnds, type SignedEnd } from '../core/archive/range/signed-ends.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
-import { auditTopic, deliveriesTopic } from '../core/topics.ts'
-import type { Span } from '../dispatcher/fact-stream.ts'
+import { archivedSpans } from '../core/recovery/archived-facts.ts'
 import { rebuildStore } from '../dispatcher/rebuild-store.ts'
 import { archiveReader, openArchiveSource, openUnion } from './composition/archive-stores.ts'
 import { openContext, type Context } from './composition/context.ts'
 import { homeOf, loadConfig, overlayOption, type ConfigFlags } from './composition/load-config.ts'
-import { recoveryParts } from './composition/open-guard.ts'
+import { planRestOf, recoveryParts } from './composition/open-guard.ts'
 import { identifyStore, prepareLog, prepareSchema } from './composition/prepare-stores.ts'
 import { catchStop } from './stop-request.ts'
 
@@ -71,22 +70,27 @@ async function rebuild(flags: ConfigFlags, signal: AbortSignal): Promise<void> {
   const openArchive = archiveReader(context, opened, signal)
   const log = openUnion(context, opened, openArchive)
   console.log('reading what log and archive tell')
-  const older = await olderSpans(context, openArchive)
-  const { storeId, steps, facts } = await rebuildStore({ ...recoveryParts(context, log), older }, signal)
+  const lost = await lostEnds(context, openArchive)
+  const ids = new Set(lost.map(({ topicId }) => topicId))
+  const { topicPrefix } = config.log
+  const { storeId, steps, facts } = await rebuildStore(
+    {
+      ...recoveryParts(context, log),
+      older: await archivedSpans({ store: context.store, ends: lost, topicPrefix }, ids),
+      planRest: (stopped) => planRestOf(context, log)(lost, ids, stopped),
+    },
+    signal,
+  )
   console.log(`rebuilt job store ${storeId}: ${steps} plan steps, ${facts} attempts and actions`)
 }
 
 /** Chains of topics that the log does not have: it was moved, or is lost. */
-async function olderSpans(
+async function lostEnds(
   context: Context,
   openArchive: Parameters<typeof openArchiveSource>[1],
-): Promise<readonly Span[]> {
+): Promise<readonly SignedEnd[]> {
   const source = await openArchiveSource(context, openArchive)
   if (source === null) return []
-  const { topicPrefix } = context.config.log
-  const names = [deliveriesTopic(topicPrefix), auditTopic(topicPrefix)]
   const present = new Set((await context.log.topics()).map(({ id }) => id))
-  return (await readSignedEnds(source)).flatMap(({ topic, topicId, partition, archivedTo: to }) =>
-    names.includes(topic) && !present.has(topicId) ? [{ topic, topicId, partition, from: 0n, to }] : [],
-  )
+  return (await readSignedEnds(source)).filter(({ topicId }) => !present.has(topicId))
 }

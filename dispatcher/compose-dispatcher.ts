@@ -171,6 +171,8 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
 }
 
 async function prepareParts(config: Config, deps: ComposeDeps): Promise<Parts> {
+  // First: a store that was put back together with the log makes topics go on under other ids.
+  await deps.store.ping()
   const topics = new Map(
     (await deps.log.ensureTopics(topicSpecs(config))).map((topic) => [topic.name, topic]),
   )

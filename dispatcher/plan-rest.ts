@@ -99,21 +99,26 @@ async function refuseLongBacklogs(
       })
 }
 
-interface PartitionRest {
+export interface PartitionRest {
   readonly config: Config
   readonly source: SourceConfig
-  readonly deps: PlanRestDeps
+  readonly deps: Omit<PlanRestDeps, 'log' | 'store'> & {
+    readonly log: Pick<EventLog, 'read' | 'bounds'>
+    readonly store: Pick<JobStore, 'positions' | 'commitStep' | 'ping' | 'acquireLease' | 'releaseLease'>
+  }
   readonly at: TopicPartition
 }
 
-async function planPartition(rest: PartitionRest, signal: AbortSignal): Promise<void> {
+/** To where its log ends. */
+export async function planPartition(rest: PartitionRest, signal: AbortSignal): Promise<void> {
   const { at, deps } = rest
   const lease = new Lease({ ...deps, name: `plan/${at.topicId}/${at.partition}`, owner: randomUUID() })
   const planner = createPlanner(rest, lease)
   const done = new AbortController()
   const step = async (): Promise<number> => {
-    if ((await planner.step(signal, 0)) === 'committed') return 0
+    // First: behind the end of what is only archived there is nothing that could be asked.
     if (await isPlanned(rest)) done.abort()
+    else if ((await planner.step(signal, 0)) === 'committed') return 0
     return WAIT_MS
   }
   const context = { ...deps, waits: new WaitList() }

@@ -5,14 +5,16 @@
  */
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import type { JobStore } from '../core/ports/job-store.ts'
-import { readFacts, type Span } from './fact-stream.ts'
-import { recoverStore, type RecoveryCounts, type RecoveryOptions } from './recover-store.ts'
-import { NumbersUsed, tellingPartitions } from './store-witness.ts'
+import { NumbersUsed, readFacts, type Span } from '../core/recovery/fact-stream.ts'
+import { recoverStore, type RecoveryCounts, type RecoveryOptions, type ToldStore } from './recover-store.ts'
+import { tellingPartitions } from './store-witness.ts'
 
 export interface RebuildOptions extends RecoveryOptions {
   readonly store: RecoveryOptions['store'] & Pick<JobStore, 'beginRebuild'>
   /** Chains of the archive whose topics the log does not have any more. */
   readonly older: readonly Span[]
+  /** Of events in such chains. */
+  readonly planRest: ToldStore['planRest']
 }
 
 export interface Rebuilt extends RecoveryCounts {
@@ -21,7 +23,7 @@ export interface Rebuilt extends RecoveryCounts {
 
 /** @throws STORE_UNKNOWN, STORE_NOT_EMPTY, and what log, archive and store throw: to be run again */
 export async function rebuildStore(options: RebuildOptions, signal: AbortSignal): Promise<Rebuilt> {
-  const { log, store, topicPrefix, older } = options
+  const { log, store, topicPrefix, older, planRest } = options
   const current = (await tellingPartitions(log, topicPrefix)).map(
     ({ topic, topicId, partition, highWatermark }) => ({
       topic,
@@ -41,6 +43,6 @@ export async function rebuildStore(options: RebuildOptions, signal: AbortSignal)
   if (newest === null) throw new HooktrailError('STORE_UNKNOWN', {})
   const { storeId } = newest
   await store.beginRebuild(storeId, used.numbers())
-  const counts = await recoverStore(options, { storeId, spans }, signal)
+  const counts = await recoverStore(options, { storeId, spans, planRest }, signal)
   return { storeId, ...(counts ?? { steps: 0, facts: 0 }) }
 }

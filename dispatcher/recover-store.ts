@@ -15,8 +15,8 @@ import type { TimedFact } from '../core/ports/recovery-store.ts'
 import { isObject } from '../core/record/parse-header.ts'
 import type { Fact, RowFact, StepFact } from '../core/recovery/fact.ts'
 import { sourceOfTopic } from '../core/topics.ts'
-import { readFacts, readSpan, type Span } from './fact-stream.ts'
-import { endsOf, NumbersUsed, partitionsNow } from './store-witness.ts'
+import { NumbersUsed, readFacts, readSpan, type Span } from '../core/recovery/fact-stream.ts'
+import { endsOf, partitionsNow } from './store-witness.ts'
 
 /** In one transaction. */
 const BATCH_FACTS_MAX = 200
@@ -48,10 +48,18 @@ export interface RecoveryCounts {
   readonly facts: number
 }
 
+export interface ToldStore {
+  readonly storeId: string
+  /** Of deliveries and audit. */
+  readonly spans: readonly Span[]
+  /** Whatever nobody will plan later. */
+  readonly planRest: (signal: AbortSignal) => Promise<void>
+}
+
 /** Null when somebody else ended it. @throws what log, archive and store throw: to be run again */
 export async function recoverStore(
   options: RecoveryOptions,
-  { storeId, spans }: { readonly storeId: string; readonly spans: readonly Span[] },
+  { storeId, spans, planRest }: ToldStore,
   signal: AbortSignal,
 ): Promise<RecoveryCounts | null> {
   const used = new NumbersUsed()
@@ -77,6 +85,7 @@ export async function recoverStore(
     if (batch.length >= BATCH_FACTS_MAX) await flush()
   }
   await flush()
+  await planRest(signal)
   const counts = { steps, facts }
   // Whatever is appended from now on was never told of: nothing of it was planned.
   const ends = await partitionsNow(options.log, (topic) => sourceOfTopic(options.topicPrefix, topic) !== null)

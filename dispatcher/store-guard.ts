@@ -4,11 +4,15 @@
  * hold, the store stops everywhere and is made whole (recover-store.ts), by whoever holds the lease. What fails on the
  * way is thrown at all who wait, and tried again with them.
  */
+import type { SignedEnd } from '../core/archive/range/signed-ends.ts'
 import type { Clock } from '../core/clock.ts'
 import { HooktrailError, isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Logger } from '../core/log.ts'
+import type { TopicId } from '../core/ports/event-log.ts'
 import type { JobStore } from '../core/ports/job-store.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
+import { archivedSpans, numbersArchived } from '../core/recovery/archived-facts.ts'
+import { travelledTopics, type LogWitness, type TravelledTopic } from '../core/recovery/travelled-log.ts'
 import { Lease } from './lease.ts'
 import { recoverStore, type RecoveryOptions } from './recover-store.ts'
 import { hearWitness, spansBehind } from './store-witness.ts'
@@ -27,8 +31,21 @@ export interface GuardOptions extends Omit<RecoveryOptions, 'store'> {
   readonly owner: string
   /** How many connections to the store were lost so far. */
   readonly lostConnections: () => number
+  /** Where the log travels with the store the archive is the second witness; null: it does not. */
+  readonly archive: ArchiveWitness | null
+  /** Called when topics have got other ids since somebody passed: who holds the old ones has to begin anew. */
+  readonly onReplaced: () => void
   /** From then on nobody waits much longer for a store that is in doubt. */
   readonly stopping: AbortSignal
+}
+
+export interface ArchiveWitness {
+  /** Null where the archive does not answer, or there is none: then the log's word stands alone. */
+  ends(): Promise<readonly SignedEnd[] | null>
+  /** From the archive alone. */
+  readonly readArchived: LogWitness['readArchived']
+  /** Plans what the archive holds of these topics. */
+  planRest(ends: readonly SignedEnd[], ids: ReadonlySet<TopicId>, signal: AbortSignal): Promise<void>
 }
 
 export class StoreGuard implements Disposable {
@@ -41,6 +58,10 @@ export class StoreGuard implements Disposable {
   #settledDoubts = 0
   #settledLosses = 0
   #settling: Promise<void> | null = null
+  /** Connections were lost, or this is the start: the log may have travelled as well. */
+  #isLogDoubted = true
+  /** Ids of topics as they were when somebody passed first. */
+  #topicIds: string | null = null
 
   constructor(options: GuardOptions) {
     this.#options = options
@@ -55,6 +76,12 @@ export class StoreGuard implements Disposable {
   /** The next who asks hears the log first. */
   doubt(): void {
     this.#doubts += 1
+  }
+
+  /** The same, and of a log that travels with the store the archive is heard before it. */
+  doubtAll(): void {
+    this.#isLogDoubted = true
+    this.doubt()
   }
 
   /** Resolves when the store is known to be whole. */
@@ -77,6 +104,7 @@ export class StoreGuard implements Disposable {
   async #settle(): Promise<void> {
     const [doubts, losses] = [this.#doubts, this.#options.lostConnections()]
     const { signal } = this.#closing
+    if (losses !== this.#settledLosses) this.#isLogDoubted = true
     for (;;) {
       signal.throwIfAborted()
       const { storeId, state } = await this.#options.store.storeState()
@@ -84,11 +112,14 @@ export class StoreGuard implements Disposable {
         case 'moved':
           throw new HooktrailError('STORE_MOVED', { to: 'another size' })
         case 'recovering':
-          if (await this.#lease.hold()) await this.#recover(storeId)
+          this.#isLogDoubted = true
+          // Topics of a log that travelled get other ids by the archiver, which signs what is lost.
+          if (!(await this.#hasLogTravelled()) && (await this.#lease.hold())) await this.#recover(storeId)
           else await this.#options.clock.sleep(RECOVERY_POLL_MS, signal)
           continue
         case 'ok':
-          if (!(await this.#isWhole(storeId))) continue
+          if (!(await this.#isLogHere()) || !(await this.#isWhole(storeId))) continue
+          await this.#compareTopics()
           this.#settledDoubts = doubts
           this.#settledLosses = losses
           return
@@ -115,17 +146,66 @@ export class StoreGuard implements Disposable {
     return false
   }
 
+  /** False when the store was stopped because the log is an older copy. */
+  async #isLogHere(): Promise<boolean> {
+    const { archive, store, metrics, logger, topicPrefix } = this.#options
+    if (!this.#isLogDoubted || archive === null) return true
+    const ends = await archive.ends()
+    const topics = ends === null ? [] : await this.#travelled(archive, ends)
+    if (ends === null || topics.length === 0) {
+      this.#isLogDoubted = false
+      return true
+    }
+    const names = topics.map(({ topic }) => topic.name)
+    const archived = { read: archive.readArchived }
+    const used = await numbersArchived({ store, ends, topicPrefix }, archived, this.#closing.signal)
+    if (await store.beginRecovery(used, { topics: names })) {
+      metrics.count('store_travelled_back_total')
+      logger.error(
+        { topics: names },
+        'database and log have travelled back: the archive holds more of them. Deliveries wait for the archiver',
+      )
+    }
+    return false
+  }
+
+  async #hasLogTravelled(): Promise<boolean> {
+    const { archive } = this.#options
+    const ends = (await archive?.ends()) ?? null
+    return archive !== null && ends !== null && (await this.#travelled(archive, ends)).length > 0
+  }
+
+  #travelled(
+    { readArchived }: ArchiveWitness,
+    ends: readonly SignedEnd[],
+  ): Promise<readonly TravelledTopic[]> {
+    return travelledTopics({ log: this.#options.log, readArchived }, ends)
+  }
+
+  async #compareTopics(): Promise<void> {
+    const ids = (await this.#options.log.topics()).map(({ id }) => id).join()
+    this.#topicIds ??= ids
+    // A topic that a newer configuration added leaves the others as they are.
+    if (this.#topicIds.split(',').every((id) => id === '' || ids.includes(id))) return
+    this.#topicIds = ids
+    this.#options.onReplaced()
+  }
+
   async #recover(storeId: string): Promise<void> {
-    const { logger } = this.#options
-    const spans = await spansBehind(this.#options)
-    const counts = await recoverStore(this.#options, { storeId, spans }, this.#closing.signal)
+    const { logger, archive, store, topicPrefix } = this.#options
+    const ends = (await archive?.ends()) ?? []
+    const ids = new Set(await store.travelledTopics())
+    const older = await archivedSpans({ store, ends, topicPrefix }, ids)
+    const spans = [...older, ...(await spansBehind(this.#options))]
+    const planRest = async (signal: AbortSignal): Promise<void> => archive?.planRest(ends, ids, signal)
+    const counts = await recoverStore(this.#options, { storeId, spans, planRest }, this.#closing.signal)
     await this.#lease.release()
     if (counts !== null) logger.warn({ ...counts }, 'the job store is whole again: deliveries go on')
   }
 }
 
 /** The same store behind the guard. */
-export function guardStore(store: JobStore, guard: Pick<StoreGuard, 'passed' | 'doubt'>): JobStore {
+export function guardStore(store: JobStore, guard: Pick<StoreGuard, 'passed' | 'doubt' | 'doubtAll'>): JobStore {
   return new Proxy(store, {
     get: (target, name) => {
       const member: unknown = Reflect.get(target, name)
@@ -138,7 +218,7 @@ export function guardStore(store: JobStore, guard: Pick<StoreGuard, 'passed' | '
           if (name === 'commitStep' && isLost(result)) guard.doubt()
           return result
         } catch (error) {
-          if (isHooktrailError(error, 'STORE_UNAVAILABLE')) guard.doubt()
+          if (isHooktrailError(error, 'STORE_UNAVAILABLE')) guard.doubtAll()
           throw error
         }
       }

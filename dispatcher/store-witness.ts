@@ -8,7 +8,7 @@ import type { JobStore } from '../core/ports/job-store.ts'
 import type { NotedOffset, UsedNumbers } from '../core/ports/recovery-store.ts'
 import type { Fact } from '../core/recovery/fact.ts'
 import { auditTopic, deliveriesTopic } from '../core/topics.ts'
-import { readFacts, type Span } from './fact-stream.ts'
+import { NumbersUsed, readFacts, type Span } from '../core/recovery/fact-stream.ts'
 
 const BATCH_FACTS_MAX = 500
 
@@ -94,21 +94,6 @@ export async function partitionsNow(
 
 export function endsOf(spans: readonly Span[]): readonly NotedOffset[] {
   return spans.map(({ topicId, partition, to }) => ({ topicId, partition, next: to }))
-}
-
-/** The highest that were given out. */
-export class NumbersUsed {
-  #incarnation = 0
-  #auditId = 0n
-
-  see({ kind, incarnation, id }: Fact): void {
-    this.#incarnation = Math.max(this.#incarnation, incarnation)
-    if (kind === 'audit' && BigInt(id) > this.#auditId) this.#auditId = BigInt(id)
-  }
-
-  numbers(): UsedNumbers {
-    return { incarnation: this.#incarnation, auditId: this.#auditId }
-  }
 }
 
 function partitionsOf({ name: topic, id: topicId, partitions }: Topic): Omit<Span, 'from' | 'to'>[] {

@@ -13,13 +13,16 @@ import type {
   LogPosition,
   ReadRequest,
   ReadResult,
+  ReplaceableLog,
   Topic,
+  TopicId,
   TopicPartition,
   TopicSpec,
 } from '../../core/ports/event-log.ts'
 import { appendRecords, type PartitionKey } from './log-append.ts'
 import { asLogError } from './log-error.ts'
 import { readBounds, readOnce } from './log-read.ts'
+import { replaceTopic } from './log-replace.ts'
 import { maintainSlices, sliceWidthMs } from './log-slices.ts'
 import { LogTopics } from './log-topics.ts'
 import type { Database } from './database.ts'
@@ -27,7 +30,7 @@ import { requireDurableSettings } from './session.ts'
 import { Waiter } from './waiter.ts'
 import { Wakeup } from './wakeup.ts'
 
-export interface PostgresEventLog extends EventLog, AsyncDisposable {
+export interface PostgresEventLog extends EventLog, ReplaceableLog, AsyncDisposable {
   readonly driver: 'postgres'
   /** Makes slices ahead and drops what truncate freed; a loop calls it, tests do, too. Returns names dropped. */
   maintain(): Promise<readonly string[]>
@@ -95,6 +98,10 @@ class PostgresLog implements PostgresEventLog {
 
   deleteTopic(name: string): Promise<void> {
     return asLogError(this.#topics.remove(name))
+  }
+
+  replaceTopic(topicId: TopicId, keptFrom: readonly bigint[]): Promise<void> {
+    return asLogError(replaceTopic(this.#database, topicId, keptFrom))
   }
 
   async append(records: readonly AppendRecord[]): Promise<readonly LogPosition[]> {

@@ -12,14 +12,16 @@ import type {
   LogPosition,
   ReadRequest,
   ReadResult,
+  ReplaceableLog,
   Topic,
+  TopicId,
   TopicPartition,
   TopicSpec,
 } from '../../core/ports/event-log.ts'
 
-type OpenedLog = EventLog & Partial<GroupOffsetLog>
+type OpenedLog = EventLog & Partial<GroupOffsetLog & ReplaceableLog>
 
-export class DeferredLog implements EventLog, GroupOffsetLog {
+export class DeferredLog implements EventLog, GroupOffsetLog, ReplaceableLog {
   readonly driver: EventLog['driver']
   #log: OpenedLog | null = null
 
@@ -65,6 +67,11 @@ export class DeferredLog implements EventLog, GroupOffsetLog {
 
   diskUsage(): Promise<{ readonly usedBytes: bigint; readonly capacityBytes: bigint | null }> {
     return this.#log?.diskUsage() ?? notYet()
+  }
+
+  /** Only where the log is in Postgres. */
+  replaceTopic(topicId: TopicId, keptFrom: readonly bigint[]): Promise<void> {
+    return this.#log?.replaceTopic?.(topicId, keptFrom) ?? notYet()
   }
 
   /** Only where the log is Kafka. */

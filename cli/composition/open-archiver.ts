@@ -39,6 +39,7 @@ export async function archiverDeps(context: Context, given: Given): Promise<Arch
   return {
     ...context,
     ...given,
+    ...(context.log.driver === 'postgres' ? { replaceableLog: context.log } : {}),
     signer,
     verifiers: [parseVerifierKey(signer.vkey)],
     spoolDirectory: join(spool, instance),

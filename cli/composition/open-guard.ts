@@ -1,21 +1,46 @@
-/** The guard before the job store of this process's dispatcher. */
+/** The guard before the job store of this process's dispatcher, and what a recovery of the store is handed. */
 import { randomInt } from 'node:crypto'
-import type { EventLog } from '../../core/ports/event-log.ts'
+import { ArchiveRange } from '../../core/archive/range/archive-range.ts'
+import type { ArchiveSource } from '../../core/archive/range/find-segment.ts'
+import { readSignedEnds, type SignedEnd } from '../../core/archive/range/signed-ends.ts'
+import { HooktrailError, isHooktrailError } from '../../core/error/hooktrail-error.ts'
+import type { ArchiveStore } from '../../core/ports/archive-store.ts'
+import type { EventLog, TopicId } from '../../core/ports/event-log.ts'
 import { createBodyDigest, createDigestKey } from '../../core/record/keyed-digest.ts'
+import { planArchivedRest } from '../../dispatcher/plan-archived-rest.ts'
 import type { RecoveryOptions } from '../../dispatcher/recover-store.ts'
-import { StoreGuard } from '../../dispatcher/store-guard.ts'
+import { StoreGuard, type ArchiveWitness } from '../../dispatcher/store-guard.ts'
+import { openArchiveSource } from './archive-stores.ts'
 import type { Context } from './context.ts'
 
 const RANDOM_STEPS = 2 ** 32
 
-/** @param log log and archive as one */
-export function openGuard(context: Context, log: EventLog, stopping: AbortSignal): StoreGuard {
+export interface GuardNeeds {
+  /** Log and archive as one. */
+  readonly log: EventLog
+  readonly openArchive: () => Promise<ArchiveStore | null>
+  readonly onFailed: (reason: unknown) => void
+  readonly stopping: AbortSignal
+}
+
+export function openGuard(
+  context: Context,
+  opened: AsyncDisposableStack,
+  { log, openArchive, onFailed, stopping }: GuardNeeds,
+): StoreGuard {
   const { database, processId } = context
-  return new StoreGuard({
-    ...{ ...context, ...recoveryParts(context, log), stopping },
-    owner: processId,
-    lostConnections: () => database.lostConnections(),
-  })
+  const openSource = (): Promise<ArchiveSource | null> => openArchiveSource(context, openArchive)
+  return opened.use(
+    new StoreGuard({
+      ...{ ...context, ...recoveryParts(context, log), stopping },
+      owner: processId,
+      archive: context.log.driver === 'kafka' ? null : openWitness(context, opened, { log, openSource }),
+      onReplaced: () => {
+        onFailed(new HooktrailError('LOG_TOPIC_REPLACED', { reason: 'the database was put back to an older copy' }))
+      },
+      lostConnections: () => database.lostConnections(),
+    }),
+  )
 }
 
 export function recoveryParts(context: Context, log: EventLog): RecoveryOptions & Pick<Context, 'store'> {
@@ -27,5 +52,45 @@ export function recoveryParts(context: Context, log: EventLog): RecoveryOptions 
     handlers: config.handlers,
     bodyDigest: createBodyDigest(createDigestKey(digestKey)),
     random: () => randomInt(RANDOM_STEPS) / RANDOM_STEPS,
+  }
+}
+
+export function planRestOf(
+  context: Context,
+  log: EventLog,
+): (ends: readonly SignedEnd[], ids: ReadonlySet<TopicId>, signal: AbortSignal) => Promise<void> {
+  const { config } = context
+  return (ends, ids, signal) => planArchivedRest({ config, ends, ids, deps: { ...context, log } }, signal)
+}
+
+interface WitnessNeeds extends Pick<GuardNeeds, 'log'> {
+  readonly openSource: () => Promise<ArchiveSource | null>
+}
+
+function openWitness(
+  context: Context,
+  opened: AsyncDisposableStack,
+  { log, openSource }: WitnessNeeds,
+): ArchiveWitness {
+  const { clock, logger } = context
+  const openThere = async (): Promise<ArchiveSource> => {
+    const source = await openSource()
+    if (source !== null) return source
+    throw new HooktrailError('ARCHIVE_READER_MISSING', { reason: 'there is no archive' })
+  }
+  const range = opened.use(new ArchiveRange({ openSource: openThere, clock }))
+  return {
+    ends: async () => {
+      try {
+        const source = await openSource()
+        return source === null ? null : await readSignedEnds(source)
+      } catch (error) {
+        if (!isHooktrailError(error)) throw error
+        logger.warn({ err: error }, 'the archive cannot say whether the log was put back; the archiver looks again')
+        return null
+      }
+    },
+    readArchived: (request) => range.read(request, null),
+    planRest: planRestOf(context, log),
   }
 }

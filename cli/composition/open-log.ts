@@ -4,7 +4,7 @@
  */
 import { createPostgresEventLog } from '../../adapters/postgres/event-log.ts'
 import type { Config, KafkaConfig } from '../../core/config/config.ts'
-import type { EventLog, GroupOffsetLog } from '../../core/ports/event-log.ts'
+import type { EventLog, GroupOffsetLog, ReplaceableLog } from '../../core/ports/event-log.ts'
 import { DECODED_BYTES_MAX } from '../../core/record/event-record.ts'
 import type { Context } from './context.ts'
 import { tlsOptions } from './tls-options.ts'
@@ -13,7 +13,9 @@ import { tlsOptions } from './tls-options.ts'
 const HEADERS_BYTES_MAX = 64 * 1024
 
 /** @throws LOG_UNAVAILABLE and what the log refuses */
-export function openLog(context: Context): Promise<EventLog & Partial<GroupOffsetLog> & AsyncDisposable> {
+export function openLog(
+  context: Context,
+): Promise<EventLog & Partial<GroupOffsetLog & ReplaceableLog> & AsyncDisposable> {
   const { kafka } = context.config.log
   return kafka === null ? openPostgresLog(context) : openKafkaLog(context, kafka)
 }
@@ -24,7 +26,7 @@ function openPostgresLog({
   clock,
   logger,
   postgres,
-}: Context): Promise<EventLog & AsyncDisposable> {
+}: Context): Promise<EventLog & ReplaceableLog & AsyncDisposable> {
   return createPostgresEventLog(database, {
     topicPrefix: config.log.topicPrefix,
     retentionMs: config.log.retentionMs,

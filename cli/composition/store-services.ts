@@ -97,8 +97,10 @@ export class StoreServices implements AsyncDisposable {
       await this.#warnWithoutKey()
       // Below the dispatcher, which reads payloads while it drains.
       const reading = this.#stack.use(new AsyncDisposableStack())
-      const log = openUnion(this.#context, reading, archiveReader(this.#context, reading, signal))
-      const guard = this.#stack.use(openGuard(this.#context, log, signal))
+      const openArchive = archiveReader(this.#context, reading, signal)
+      const log = openUnion(this.#context, reading, openArchive)
+      const { onFailed } = this.#options
+      const guard = openGuard(this.#context, reading, { log, openArchive, onFailed, stopping: signal })
       const store = guardStore(this.#context.store, guard)
       const queue = this.#stack.use(await openQueue({ ...this.#context, store }, identity.storeId))
       const doubt = (): void => {

@@ -167,6 +167,15 @@ export interface EventLog {
   diskUsage(): Promise<{ readonly usedBytes: bigint; readonly capacityBytes: bigint | null }>
 }
 
+/** A log that lies beside the job store, and travels with it when their database is put back: Postgres. */
+export interface ReplaceableLog {
+  /**
+   * The topic goes on under another id, from offset 0, with what it holds from `keptFrom` on, by partition. The job store
+   * must be `recovering`. @throws LOG_TOPIC_REPLACED where somebody else was first
+   */
+  replaceTopic(topicId: TopicId, keptFrom: readonly bigint[]): Promise<void>
+}
+
 export interface GroupPosition extends Pick<LogPosition, 'partition' | 'offset'> {
   readonly topic: string
 }

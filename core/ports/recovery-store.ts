@@ -4,7 +4,7 @@
  */
 import type { Fact, RowFact, StepFact } from '../recovery/fact.ts'
 import type { TopicId } from './event-log.ts'
-import type { LockedStep, StepDecision, StepRequest } from './job-store.ts'
+import type { LockedStep, StepDecision, StepOutcome, StepRequest } from './job-store.ts'
 
 /** All that the log tells of this store before `next` is known to be in it. */
 export interface NotedOffset {
@@ -64,6 +64,10 @@ export interface RecoveryStore {
   recoverPosition(handler: string, source: string, position: NotedOffset): Promise<bigint>
   /** False where the position no longer stands at `first`: nothing was written then. Only while recovering. */
   recoverStep(step: RecoveredStep, decide: (locked: LockedStep) => StepDecision): Promise<boolean>
+  /** As commitStep of the planning, for what is planned anew before deliveries go on. Only while recovering. */
+  commitRest(request: StepRequest, decide: (locked: LockedStep) => StepDecision): Promise<StepOutcome>
+  /** Ids of topics that ended before what was archived, until the recovery has ended. */
+  travelledTopics(): Promise<readonly TopicId[]>
   /** In their order, in one transaction; what is held already changes nothing. Returns how many were not. */
   recoverFacts(facts: readonly TimedFact[]): Promise<number>
   /** Back to `ok`, with its audit row. False when somebody else was first. */

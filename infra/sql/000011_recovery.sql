@@ -175,3 +175,58 @@ BEGIN
   END CASE;
   RETURN true;
 END $$;
+
+-- Topics of the log in this database that ended before what was archived, under the ids that they had: what the archive
+-- holds of them is planned before deliveries go on.
+CREATE TABLE travelled_topics (
+  topic_id       text COLLATE "C" PRIMARY KEY,
+  topic          text NOT NULL
+);
+
+-- Counts of a plan step without the last `gone` offsets, of which so many were planned and so many errors. Which of the
+-- other kinds the rest was is not kept: it is taken off one after the other.
+CREATE FUNCTION cut_counts(counts jsonb, gone bigint, planned bigint, errors bigint) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+  rest bigint := gone - planned - errors;
+  had bigint;
+  kind text;
+BEGIN
+  counts := counts || jsonb_build_object('planned', (counts->>'planned')::bigint - planned,
+                                         'errors', (counts->>'errors')::bigint - errors);
+  FOREACH kind IN ARRAY ARRAY['filtered', 'duplicate', 'expired', 'skipped', 'lost', 'planned'] LOOP
+    had := (counts->>kind)::bigint;
+    counts := counts || jsonb_build_object(kind, had - least(had, rest));
+    rest := rest - least(had, rest);
+  END LOOP;
+  RETURN counts;
+END $$;
+
+-- What points to records of a topic from an offset on follows them to the topic that they go to, where planning comes by
+-- again; positions and plan steps of the old topic end there.
+CREATE FUNCTION move_pointers(old_id text, new_id text, of_partition integer, from_offset bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE first_seen SET topic_id = new_id, record_offset = record_offset - from_offset
+   WHERE topic_id = old_id AND partition_no = of_partition AND record_offset >= from_offset;
+  UPDATE jobs SET topic_id = new_id, record_offset = record_offset - from_offset
+   WHERE topic_id = old_id AND partition_no = of_partition AND record_offset >= from_offset;
+  UPDATE jobs_dead SET topic_id = new_id, record_offset = record_offset - from_offset
+   WHERE topic_id = old_id AND partition_no = of_partition AND record_offset >= from_offset;
+  DELETE FROM events WHERE topic_id = old_id AND partition_no = of_partition AND record_offset >= from_offset;
+  DELETE FROM plan_steps WHERE topic_id = old_id AND partition_no = of_partition AND first_offset >= from_offset;
+  UPDATE plan_steps SET next_offset = from_offset,
+         planned = ARRAY(SELECT u FROM unnest(planned) AS u WHERE u < from_offset),
+         dead_jobs = (SELECT coalesce(jsonb_agg(d), '[]') FROM jsonb_array_elements(dead_jobs) AS d
+                       WHERE (d->>'offset')::bigint < from_offset),
+         counts = cut_counts(counts, next_offset - from_offset,
+                             (SELECT count(*) FROM unnest(planned) AS u WHERE u >= from_offset),
+                             (SELECT count(*) FROM jsonb_array_elements(dead_jobs) AS d
+                               WHERE (d->>'offset')::bigint >= from_offset))
+   WHERE topic_id = old_id AND partition_no = of_partition AND next_offset > from_offset;
+  UPDATE positions SET next_offset = greatest(start_offset, from_offset)
+   WHERE topic_id = old_id AND partition_no = of_partition AND next_offset > from_offset;
+  INSERT INTO positions (handler, topic_id, partition_no, start_offset, next_offset)
+  SELECT handler, new_id, partition_no, 0, 0 FROM positions WHERE topic_id = old_id AND partition_no = of_partition
+  ON CONFLICT DO NOTHING;
+END $$;

@@ -88,6 +88,8 @@ export async function openRecoveryStage(): Promise<RecoveryStage> {
 function lifeOf(stage: DispatcherStage, logger: Logger): Life {
   const guard = new StoreGuard({
     ...{ ...stage.deps(), ...guardParts(stage, logger), metrics: NO_METRICS },
+    archive: null,
+    onReplaced: () => undefined,
     lostConnections: () => stage.database.lostConnections(),
     stopping: new AbortController().signal,
   })
@@ -100,7 +102,7 @@ function lifeOf(stage: DispatcherStage, logger: Logger): Life {
     compose: (overrides) => stage.compose({ store, doubt, ...overrides }),
     tell: (dispatcher) => tell(stage, dispatcher),
     rebuild: () =>
-      rebuildStore({ ...guardParts(stage, logger), older: [] }, AbortSignal.timeout(TOLD_MS_MAX)),
+      rebuildStore({ ...guardParts(stage, logger), older: [], planRest: () => Promise.resolve() }, AbortSignal.timeout(TOLD_MS_MAX)),
     disagreeing: async () => {
       const ends = async () => {
         const topics = await stage.log.topics()

@@ -24,6 +24,8 @@ export interface TrailStage extends AsyncDisposable {
   start(): Promise<Installation>
   /** To wherever it runs, or not. */
   senders(sending: Pick<Sending, 'connections' | 'events' | 'pauseMs'> & { signal?: AbortSignal }): Senders
+  /** All that is archived, read without product code. */
+  rows(trail: Installation): Trail['rows']
   /** Ids of what was acknowledged so far. */
   acked(): readonly string[]
   /** Resolves when the receiver got all that was acknowledged so far. */
@@ -61,6 +63,7 @@ ${settings}`
     start: () => startInstallation({ folder, port, config, env: size.env }),
     senders: ({ signal = new AbortController().signal, ...sending }) =>
       startSenders({ ...sending, url, ackFile, signal }),
+    rows: (trail) => size.rows(trail.home),
     acked: () => lines(ackFile),
     delivered: () => delivered(files),
     settle: (trail) => settle(trail, files),

@@ -17,7 +17,7 @@ import type { Database, Queryable } from '../database.ts'
 import { int4Array, int8Array, textArray } from '../sql.ts'
 import { jsonText } from './columns.ts'
 import { claimsIfNew, walkStep } from './step-claims.ts'
-import { claimedVerdicts, IdRaceError, lockAndClaim, readVerdicts } from './verdicts.ts'
+import { claimedVerdicts, IdRaceError, lockAndClaim, readVerdicts, type StepClaim } from './verdicts.ts'
 import { stepStatements, writeNewStep, writeStep, type StepStatements } from './write-step.ts'
 
 type Decide = (locked: LockedStep) => StepDecision
@@ -145,7 +145,7 @@ async function insertPositions(
   )
 }
 
-interface Commit {
+export interface Commit {
   readonly request: StepRequest
   readonly decide: Decide
   readonly statements: StepStatements
@@ -154,7 +154,7 @@ interface Commit {
 async function commitStep(database: Database, commit: Commit): Promise<StepOutcome> {
   const { claims, handlers } = commit.request
   const isSmall = claims.length <= NEW_CLAIMS_MAX && handlers.includes(INDEX_HANDLER)
-  return (isSmall ? await commitNewStep(database, commit) : null) ?? commitAgain(database, commit)
+  return (isSmall ? await commitNewStep(database, commit) : null) ?? commitAgain(database, commit, 'ok')
 }
 
 /** One round trip and no transaction block; null when it was not the usual case and nothing is written. */
@@ -171,10 +171,14 @@ async function commitNewStep(
 }
 
 /** Two partitions may plan one event id at once. The second insertion fails when the first is committed, and then the id is known. */
-async function commitAgain(database: Database, commit: Commit): Promise<StepOutcome> {
+export async function commitAgain(
+  database: Database,
+  commit: Commit,
+  state: StepClaim['state'],
+): Promise<StepOutcome> {
   for (let race = 1; ; race++) {
     try {
-      return await commitLocked(database, commit)
+      return await commitLocked(database, commit, state)
     } catch (error) {
       const isRace = error instanceof IdRaceError || sqlStateOf(error) === UNIQUE_VIOLATION
       if (!isRace || race === ID_RACES_MAX) throw error
@@ -182,9 +186,13 @@ async function commitAgain(database: Database, commit: Commit): Promise<StepOutc
   }
 }
 
-function commitLocked(database: Database, { request, decide, statements }: Commit): Promise<StepOutcome> {
+function commitLocked(
+  database: Database,
+  { request, decide, statements }: Commit,
+  state: StepClaim['state'],
+): Promise<StepOutcome> {
   return database.transaction(async (transaction) => {
-    const claim = { request, state: 'ok' } as const
+    const claim = { request, state }
     const { handlers, claimed } = await lockAndClaim(transaction, claim)
     // Without the index nothing was claimed: what ends here is a transaction that only held locks.
     const indexed = request.handlers.includes(INDEX_HANDLER)

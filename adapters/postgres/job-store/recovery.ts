@@ -19,6 +19,7 @@ import type { Database, Queryable } from '../database.ts'
 import { int4Array, int8Array, textArray } from '../sql.ts'
 import { jsonText } from './columns.ts'
 import { nextIncarnation } from './maintenance.ts'
+import { commitAgain } from './plan.ts'
 import { claimedVerdicts, lockAndClaim } from './verdicts.ts'
 import { writeStep, type StepStatements } from './write-step.ts'
 
@@ -79,6 +80,11 @@ export function createRecoveryStore(database: Database, statements: StepStatemen
       database.transaction((transaction) => recoverPosition(transaction, { handler, source, position })),
     recoverStep: (step, decide) =>
       database.transaction((transaction) => recoverStep(transaction, { step, decide, statements })),
+    commitRest: (request, decide) => commitAgain(database, { request, decide, statements }, 'recovering'),
+    travelledTopics: async () => {
+      const rows = await database.query<{ id: string }>('SELECT topic_id AS id FROM travelled_topics')
+      return rows.map(({ id }) => id)
+    },
     recoverFacts: (facts) => database.transaction((transaction) => recoverFacts(transaction, facts)),
     endRecovery: (end) => database.transaction((transaction) => endRecovery(transaction, end)),
   }
@@ -237,6 +243,7 @@ async function endRecovery(
   await raiseNumbers(transaction, used)
   await note(transaction, NOTE, noted)
   await note(transaction, NOTE_PLANNED, planned)
+  await transaction.query('DELETE FROM travelled_topics')
   // Hints that the queue had are of another time.
   await transaction.query('UPDATE jobs SET queued_until = NULL WHERE queued_until IS NOT NULL')
   await audit(transaction, 'store_recovered', counts)

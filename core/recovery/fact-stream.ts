@@ -2,8 +2,9 @@
  * The facts that log and archive hold of one store, over several partitions in the order of their times: what a store
  * did to one job or one position comes in the order in which it did it. Records of anybody else are left out.
  */
-import { parseFact, type Fact } from '../core/recovery/fact.ts'
-import type { EventLog, ReadResult, TopicPartition } from '../core/ports/event-log.ts'
+import type { EventLog, ReadResult, TopicPartition } from '../ports/event-log.ts'
+import type { UsedNumbers } from '../ports/recovery-store.ts'
+import { parseFact, type Fact } from './fact.ts'
 
 const READ_RECORDS_MAX = 500
 const READ_BYTES_MAX = 4 * 1024 * 1024
@@ -82,4 +83,19 @@ async function* factsOf(
       const fact = parseFact(record)
       if (fact !== null && record.offset < span.to && isWanted(fact)) yield fact
     }
+}
+
+/** The highest that were given out. */
+export class NumbersUsed {
+  #incarnation = 0
+  #auditId = 0n
+
+  see({ kind, incarnation, id }: Fact): void {
+    this.#incarnation = Math.max(this.#incarnation, incarnation)
+    if (kind === 'audit' && BigInt(id) > this.#auditId) this.#auditId = BigInt(id)
+  }
+
+  numbers(): UsedNumbers {
+    return { incarnation: this.#incarnation, auditId: this.#auditId }
+  }
 }
