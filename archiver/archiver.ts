@@ -264,7 +264,9 @@ export class Archiver {
   async #replaceTravelled(now: number): Promise<void> {
     const { replaceableLog: log, store } = this.#context
     if (log === undefined || store === null) return
-    const isDoubtful = this.#partitions.statuses().some((each) => each.haltedBy !== null || each.retryingBecause !== null)
+    const isDoubtful = this.#partitions
+      .statuses()
+      .some((each) => each.haltedBy !== null || each.retryingBecause !== null)
     const isFirst = this.#lookedBackAt === -Infinity
     if (!isFirst && (!isDoubtful || now - this.#lookedBackAt < TRAVELLED_MS)) return
     const travelled = { context: this.#context, chain: this.#chain, log, store }

@@ -36,13 +36,19 @@ export async function replaceTravelled(travelled: TravelledLog, signal: AbortSig
   const names = topics.map(({ topic }) => topic.name)
   const used = await numbersArchived({ store, ends, topicPrefix }, archived, signal)
   if (await store.beginRecovery(used, { topics: names }))
-    context.logger.error({ topics: names }, 'the log has travelled back with its database: the archive holds more of it')
+    context.logger.error(
+      { topics: names },
+      'the log has travelled back with its database: the archive holds more of it',
+    )
   if ((await store.storeState()).state !== 'recovering') return 0
   for (const topic of topics) await replace(travelled, topic)
   return topics.length
 }
 
-async function replace({ context, chain, log }: TravelledLog, { topic, keptFrom }: TravelledTopic): Promise<void> {
+async function replace(
+  { context, chain, log }: TravelledLog,
+  { topic, keptFrom }: TravelledTopic,
+): Promise<void> {
   for (let partition = 0; partition < topic.partitions; partition++) {
     const row = chain.row({ topic: topic.name, topicId: topic.id, partition })
     if (row !== null) await closeChain(context, row, 'log-travelled-back')

@@ -30,10 +30,7 @@ export const HANDLER_STARTED = 'handler_started'
 export interface RecoveryOptions {
   /** Log and archive as one. */
   readonly log: Pick<EventLog, 'read' | 'topics' | 'bounds'>
-  readonly store: Pick<
-    JobStore,
-    'recoverPosition' | 'recoverStep' | 'recoverFacts' | 'endRecovery'
-  >
+  readonly store: Pick<JobStore, 'recoverPosition' | 'recoverStep' | 'recoverFacts' | 'endRecovery'>
   readonly topicPrefix: string
   readonly sources: readonly SourceConfig[]
   readonly handlers: readonly HandlerConfig[]
@@ -95,11 +92,7 @@ export async function recoverStore(
 }
 
 /** False where its position stands elsewhere: it was applied, or what came before it is not told any more. */
-async function recoverStep(
-  options: RecoveryOptions,
-  fact: StepFact,
-  signal: AbortSignal,
-): Promise<boolean> {
+async function recoverStep(options: RecoveryOptions, fact: StepFact, signal: AbortSignal): Promise<boolean> {
   const { store, sources, topicPrefix, bodyDigest } = options
   const { handler, topic, topicId, partition, first, next, generation } = fact
   const sourceName = sourceOfTopic(topicPrefix, topic) ?? topic

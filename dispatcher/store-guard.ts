@@ -58,6 +58,7 @@ export class StoreGuard implements Disposable {
   #settledDoubts = 0
   #settledLosses = 0
   #settling: Promise<void> | null = null
+  #waitsFor: string | null = null
   /** Connections were lost, or this is the start: the log may have travelled as well. */
   #isLogDoubted = true
   /** Ids of topics as they were when somebody passed first. */
@@ -92,6 +93,11 @@ export class StoreGuard implements Disposable {
     }
   }
 
+  /** For people; null while nobody waits. */
+  waitingFor(): string | null {
+    return this.#waitsFor
+  }
+
   /** What waits is given up. */
   [Symbol.dispose](): void {
     this.#closing.abort()
@@ -113,13 +119,12 @@ export class StoreGuard implements Disposable {
           throw new HooktrailError('STORE_MOVED', { to: 'another size' })
         case 'recovering':
           this.#isLogDoubted = true
-          // Topics of a log that travelled get other ids by the archiver, which signs what is lost.
-          if (!(await this.#hasLogTravelled()) && (await this.#lease.hold())) await this.#recover(storeId)
-          else await this.#options.clock.sleep(RECOVERY_POLL_MS, signal)
+          await this.#recoverInTurn(storeId)
           continue
         case 'ok':
           if (!(await this.#isLogHere()) || !(await this.#isWhole(storeId))) continue
           await this.#compareTopics()
+          this.#waitsFor = null
           this.#settledDoubts = doubts
           this.#settledLosses = losses
           return
@@ -127,6 +132,21 @@ export class StoreGuard implements Disposable {
           state satisfies never
       }
     }
+  }
+
+  /** Topics of a log that travelled get other ids by the archiver first, which signs what is lost. */
+  async #recoverInTurn(storeId: string): Promise<void> {
+    const { clock } = this.#options
+    if (await this.#hasLogTravelled())
+      this.#waitsFor = 'the archiver, since the log travelled back with its database'
+    else {
+      this.#waitsFor = 'the job store, which travelled back and is made whole from log and archive'
+      if (await this.#lease.hold()) {
+        await this.#recover(storeId)
+        return
+      }
+    }
+    await clock.sleep(RECOVERY_POLL_MS, this.#closing.signal)
   }
 
   async #isWhole(storeId: string): Promise<boolean> {
@@ -205,7 +225,10 @@ export class StoreGuard implements Disposable {
 }
 
 /** The same store behind the guard. */
-export function guardStore(store: JobStore, guard: Pick<StoreGuard, 'passed' | 'doubt' | 'doubtAll'>): JobStore {
+export function guardStore(
+  store: JobStore,
+  guard: Pick<StoreGuard, 'passed' | 'doubt' | 'doubtAll'>,
+): JobStore {
   return new Proxy(store, {
     get: (target, name) => {
       const member: unknown = Reflect.get(target, name)

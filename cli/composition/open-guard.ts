@@ -36,7 +36,9 @@ export function openGuard(
       owner: processId,
       archive: context.log.driver === 'kafka' ? null : openWitness(context, opened, { log, openSource }),
       onReplaced: () => {
-        onFailed(new HooktrailError('LOG_TOPIC_REPLACED', { reason: 'the database was put back to an older copy' }))
+        onFailed(
+          new HooktrailError('LOG_TOPIC_REPLACED', { reason: 'the database was put back to an older copy' }),
+        )
       },
       lostConnections: () => database.lostConnections(),
     }),
@@ -86,7 +88,10 @@ function openWitness(
         return source === null ? null : await readSignedEnds(source)
       } catch (error) {
         if (!isHooktrailError(error)) throw error
-        logger.warn({ err: error }, 'the archive cannot say whether the log was put back; the archiver looks again')
+        logger.warn(
+          { err: error },
+          'the archive cannot say whether the log was put back; the archiver looks again',
+        )
         return null
       }
     },

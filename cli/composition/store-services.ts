@@ -9,7 +9,7 @@ import type { EventLog } from '../../core/ports/event-log.ts'
 import type { StoreIdentity } from '../../core/ports/job-store.ts'
 import type { Service } from '../../core/service.ts'
 import { startDispatcher } from '../../dispatcher/start-dispatcher.ts'
-import { guardStore } from '../../dispatcher/store-guard.ts'
+import { guardStore, type StoreGuard } from '../../dispatcher/store-guard.ts'
 import { archiveKeys, archiveReader, openArchiveStore, openUnion } from './archive-stores.ts'
 import type { Context } from './context.ts'
 import { openArchiver } from './open-archiver.ts'
@@ -39,6 +39,7 @@ export class StoreServices implements AsyncDisposable {
   #archiverWaitsFor: string | null = null
   #began: Promise<void> = Promise.resolve()
   #archiving: Promise<void> = Promise.resolve()
+  #guard: StoreGuard | null = null
   #dispatcher: Service | null = null
   #archiver: ArchiverService | null = null
 
@@ -70,7 +71,7 @@ export class StoreServices implements AsyncDisposable {
   /** What `name` waits for; null when it runs. */
   waitingFor(name: string): string | null {
     if (!this.#isPrepared) return this.#waitsFor
-    if (name === 'dispatcher') return this.#dispatcher?.waitingFor() ?? null
+    if (name === 'dispatcher') return this.#guard?.waitingFor() ?? this.#dispatcher?.waitingFor() ?? null
     if (name !== 'archiver') return null
     return this.#archiverWaitsFor ?? this.#archiver?.waitingFor() ?? null
   }
@@ -101,6 +102,7 @@ export class StoreServices implements AsyncDisposable {
       const log = openUnion(this.#context, reading, openArchive)
       const { onFailed } = this.#options
       const guard = openGuard(this.#context, reading, { log, openArchive, onFailed, stopping: signal })
+      this.#guard = guard
       const store = guardStore(this.#context.store, guard)
       const queue = this.#stack.use(await openQueue({ ...this.#context, store }, identity.storeId))
       const doubt = (): void => {

@@ -173,7 +173,7 @@ export const archiveErrors = {
     read: 'docs/operations.md',
   },
   ARCHIVE_FORK: {
-    what: 'the log does not go on from what the archive already holds of it: it was put back',
+    what: 'the log does not go on from what the archive already holds of it',
     events: 'archiving of this partition halts; the archive keeps what it has, and the log is not cut',
     fix: 'hooktrail archive status',
     read: 'docs/operations.md',

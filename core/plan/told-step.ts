@@ -2,12 +2,21 @@
  * A planning step that was made before, made again from what was told of it: the offsets that were planned then become
  * jobs, whatever filters say now, and its counts stay as they were told. Events and verdicts are read anew. Pure.
  */
-import { INDEX_HANDLER, type LockedStep, type NewJob, type PlanCounts, type StepDecision } from '../ports/job-store.ts'
+import {
+  INDEX_HANDLER,
+  type LockedStep,
+  type NewJob,
+  type PlanCounts,
+  type StepDecision,
+} from '../ports/job-store.ts'
 import type { StepFact } from '../recovery/fact.ts'
 import { planBatch, type BatchInput } from './plan-batch.ts'
 import type { PlannedEvent } from './plan-rows.ts'
 
-export type ToldInput = Pick<BatchInput, 'at' | 'first' | 'next' | 'records' | 'gaps' | 'dedup' | 'bodyDigest'> & {
+export type ToldInput = Pick<
+  BatchInput,
+  'at' | 'first' | 'next' | 'records' | 'gaps' | 'dedup' | 'bodyDigest'
+> & {
   readonly attemptsMax: number
 }
 

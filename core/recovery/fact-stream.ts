@@ -68,8 +68,7 @@ async function advance(heads: Head[], rest: Head['rest']): Promise<void> {
 /** As many as there are partitions. */
 function earliest(heads: readonly Head[]): Head | null {
   let found: Head | null = null
-  for (const head of heads)
-    if (found === null || head.fact.createdAt < found.fact.createdAt) found = head
+  for (const head of heads) if (found === null || head.fact.createdAt < found.fact.createdAt) found = head
   return found
 }
 

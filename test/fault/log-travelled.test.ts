@@ -4,7 +4,8 @@
  * its places are listed.
  */
 import assert from 'node:assert/strict'
-import { cp, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { cp, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { deliveredJobs } from '../support/archive-reader.ts'
@@ -49,6 +50,7 @@ test('what was not archived when the database was put back is a signed loss, and
     stop.abort()
     await burst.done
     const acked = stage.acked()
+    await stopPostgres(copied)
     await putBack(copied)
 
     const third = await stage.start()
@@ -85,6 +87,15 @@ async function liveAndCopy(stage: TrailStage): Promise<Copied> {
   const copied = { folder: join(first.home, 'postgres'), copy: join(first.home, '..', 'copy') }
   await cp(copied.folder, copied.copy, { recursive: true })
   return copied
+}
+
+/** It outlives its process that was killed. */
+async function stopPostgres({ folder }: Copied): Promise<void> {
+  const file = join(folder, 'postmaster.pid')
+  process.kill(Number((await readFile(file, 'utf8')).split('\n')[0]), 'SIGINT')
+  await eventually('Postgres has stopped', SETTLE_MS_MAX, () =>
+    Promise.resolve(existsSync(file) ? null : true),
+  )
 }
 
 async function putBack({ folder, copy }: Copied): Promise<void> {
@@ -128,7 +139,13 @@ function assertNothingElse(
   )
   const lost = acked.filter((id) => !archived.has(id))
   const received = new Set(trail.received.map((id) => id.slice(0, id.indexOf('.'))))
-  assert.deepEqual(fresh.filter((id) => !archived.has(id) || !received.has(id)), [])
-  assert.deepEqual(acked.filter((id) => archived.has(id) && !received.has(id)), [])
+  assert.deepEqual(
+    fresh.filter((id) => !archived.has(id) || !received.has(id)),
+    [],
+  )
+  assert.deepEqual(
+    acked.filter((id) => archived.has(id) && !received.has(id)),
+    [],
+  )
   context.diagnostic(`${countsText(trail)}, ${lost.length} lost with the database`)
 }

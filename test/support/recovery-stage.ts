@@ -102,7 +102,10 @@ function lifeOf(stage: DispatcherStage, logger: Logger): Life {
     compose: (overrides) => stage.compose({ store, doubt, ...overrides }),
     tell: (dispatcher) => tell(stage, dispatcher),
     rebuild: () =>
-      rebuildStore({ ...guardParts(stage, logger), older: [], planRest: () => Promise.resolve() }, AbortSignal.timeout(TOLD_MS_MAX)),
+      rebuildStore(
+        { ...guardParts(stage, logger), older: [], planRest: () => Promise.resolve() },
+        AbortSignal.timeout(TOLD_MS_MAX),
+      ),
     disagreeing: async () => {
       const ends = async () => {
         const topics = await stage.log.topics()
