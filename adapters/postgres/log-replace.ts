@@ -5,7 +5,7 @@
  */
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { TopicId } from '../../core/ports/event-log.ts'
-import type { Database, Queryable } from './pool.ts'
+import type { Database, Queryable } from './database.ts'
 
 const UNBOUNDED_MS = 0
 
