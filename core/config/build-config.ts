@@ -85,7 +85,12 @@ export function buildSource(name: string, raw: RawSource, server: Sections['serv
     name,
     verify: buildVerify(raw.verify),
     secrets: raw.secrets ?? (raw.secret === undefined ? [] : [raw.secret]),
-    dedup: { key: raw.dedup.key ?? null, windowMs: raw.dedup.window, onConflict: raw.dedup.on_conflict },
+    dedup: {
+      key: raw.dedup.key ?? null,
+      windowMs: raw.dedup.window,
+      onConflict: raw.dedup.on_conflict,
+      onResend: raw.dedup.on_resend,
+    },
     orderBy: raw.order_by ?? null,
     type: raw.type ?? null,
     deadlineMs: raw.deadline,

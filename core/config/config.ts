@@ -186,6 +186,8 @@ export interface SourceConfig {
     readonly key: string | null
     readonly windowMs: number
     readonly onConflict: 'deliver' | 'drop'
+    /** What a repetition does to a job that is dead or discarded. */
+    readonly onResend: 'revive' | 'drop'
   }
   /** RFC 9535 path or `header:<name>` of the ordering key; null: the dedup key. */
   readonly orderBy: string | null

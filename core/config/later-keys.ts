@@ -23,7 +23,6 @@ const later: Readonly<Record<string, string>> = {
   'api.oidc': 'api.auth_token',
   'delivery.breaker': 'the built-in breaker, whose numbers are fixed',
   'delivery.default_retry.on': 'every answer but 2xx and 410 is retried',
-  'sources.*.dedup.on_resend': 'jobs retry sends a dead one again',
   'sources.*.allowed_ips': PROXY,
   'sources.*.rate_limit': PROXY,
   'sources.*.archive_retention': KEPT,

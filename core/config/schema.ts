@@ -108,6 +108,9 @@ export const sourceSchema = section({
       .prefault('30d')
       .describe('how long a key is remembered'),
     on_conflict: choice(['deliver', 'drop']).prefault('deliver').describe('same key, other bytes'),
+    on_resend: choice(['revive', 'drop'])
+      .prefault('revive')
+      .describe('a repetition of an event whose job is dead or discarded: delivered again, or not'),
   }).prefault({}),
   order_by: selector
     .optional()

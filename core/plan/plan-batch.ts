@@ -18,7 +18,11 @@ export interface BatchInput {
   readonly records: readonly LogRecord[]
   readonly gaps: readonly OffsetGap[]
   readonly handlers: readonly PlanHandler[]
-  readonly dedup: { readonly windowMs: number; readonly onConflict: 'deliver' | 'drop' }
+  readonly dedup: {
+    readonly windowMs: number
+    readonly onConflict: 'deliver' | 'drop'
+    readonly onResend: 'revive' | 'drop'
+  }
   readonly eventTtlMs: number | null
   readonly nowMs: number
   readonly quarantined: boolean
@@ -60,7 +64,8 @@ function plannedEvent(record: LogRecord, input: BatchInput): PlannedEvent {
 
 function decide(input: BatchInput, events: readonly PlannedEvent[], locked: LockedStep): StepDecision {
   const gaps = gapCounts(input.gaps)
-  const context = { events, gaps, locked, span: input.next - input.first, onConflict: input.dedup.onConflict }
+  const { onConflict, onResend } = input.dedup
+  const context = { events, gaps, locked, span: input.next - input.first, onConflict, onResend }
   const index = locked.handlers.has(INDEX_HANDLER) ? [indexRows(context)] : []
   const plans = input.handlers.flatMap((handler, position) =>
     locked.handlers.has(handler.name) ? [planHandler(handler, position, context)] : [],
@@ -69,6 +74,7 @@ function decide(input: BatchInput, events: readonly PlannedEvent[], locked: Lock
     events: index.flatMap((rows) => rows.events),
     jobs: plans.flatMap(({ jobs }) => jobs),
     steps: [...index, ...plans].map(({ step }) => step),
+    revivals: plans.flatMap(({ revivals }) => revivals),
   }
 }
 

@@ -6,6 +6,7 @@ import {
   type LockedStep,
   type NewJob,
   type PlanStepRow,
+  type Revival,
   type Verdict,
 } from '../ports/job-store.ts'
 import type { EventRecord } from '../record/event-record.ts'
@@ -28,6 +29,7 @@ export interface RowsContext {
   /** next − first. */
   readonly span: bigint
   readonly onConflict: 'deliver' | 'drop'
+  readonly onResend: 'revive' | 'drop'
 }
 
 export function indexRows(context: RowsContext): { events: readonly EventRow[]; step: PlanStepRow } {
@@ -49,14 +51,17 @@ export function indexRows(context: RowsContext): { events: readonly EventRow[]; 
   return { events, step: { handler: INDEX_HANDLER, counts, conflicts, plannedOffsets: [] } }
 }
 
-export function planHandler(
-  handler: PlanHandler,
-  position: number,
-  context: RowsContext,
-): { jobs: readonly NewJob[]; step: PlanStepRow } {
+export interface HandlerRows {
+  readonly jobs: readonly NewJob[]
+  readonly step: PlanStepRow
+  readonly revivals: readonly Revival[]
+}
+
+export function planHandler(handler: PlanHandler, position: number, context: RowsContext): HandlerRows {
   const counts = { ...emptyCounts(), ...context.gaps }
   let conflicts = 0
   const jobs: NewJob[] = []
+  const revivals: Revival[] = []
   const plannedOffsets: bigint[] = []
   for (const planned of context.events) {
     const match = planned.matches[position]
@@ -68,9 +73,11 @@ export function planHandler(
     if (bucket === 'planned') plannedOffsets.push(planned.offset)
     if (bucket === 'planned' && verdict.kind === 'duplicate') conflicts++
     if (bucket === 'planned' || bucket === 'errors') jobs.push(newJob(handler, planned, match))
+    if (!delivered && match.kind === 'matched' && context.onResend === 'revive')
+      revivals.push(...revivalOf(handler, planned.event, verdict))
   }
   assertGapless(counts, context.span)
-  return { jobs, step: { handler: handler.name, counts, conflicts, plannedOffsets } }
+  return { jobs, step: { handler: handler.name, counts, conflicts, plannedOffsets }, revivals }
 }
 
 const BUCKET = {
@@ -84,6 +91,13 @@ const BUCKET = {
 function isDelivered(verdict: Verdict, event: EventRecord, onConflict: 'deliver' | 'drop'): boolean {
   if (verdict.kind === 'first') return true
   return verdict.conflict && onConflict === 'deliver' && verdict.originalEventId !== event.id
+}
+
+/** The same event id again is the log that repeats itself, not the sender. */
+function revivalOf(handler: PlanHandler, event: EventRecord, verdict: Verdict): readonly Revival[] {
+  if (verdict.kind === 'first' || verdict.originalEventId === event.id) return []
+  const { originalEventId } = verdict
+  return [{ handler: handler.name, originalEventId, eventId: event.id, budget: handler.attemptsMax }]
 }
 
 function newJob(handler: PlanHandler, { event, offset }: PlannedEvent, match: Match): NewJob {

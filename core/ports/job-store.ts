@@ -99,10 +99,22 @@ export interface StepRequest {
   readonly claims: readonly DedupClaim[]
 }
 
+/** An event came again: the job of the one before is available again, if it is dead or discarded. */
+export interface Revival {
+  readonly handler: string
+  readonly originalEventId: string
+  /** The repetition, for the audit row that is written with it. */
+  readonly eventId: string
+  /** Attempts that the job may make beyond those that it had. */
+  readonly budget: number
+}
+
 export interface StepDecision {
   readonly events: readonly EventRow[]
   readonly jobs: readonly NewJob[]
   readonly steps: readonly PlanStepRow[]
+  /** Absent: none. Those whose original is an event of the same step change nothing. */
+  readonly revivals?: readonly Revival[]
 }
 
 /** What the pure decision gets to see inside the transaction. */
@@ -114,7 +126,7 @@ export interface LockedStep {
 }
 
 export type StepOutcome =
-  /** `inserted`: jobs that are due now, by handler. */
+  /** `planned`: handlers with jobs that are due now. */
   | { readonly kind: 'committed'; readonly planned: readonly string[] }
   /** The index moved since the request was made: nothing was written. */
   | { readonly kind: 'lost' }

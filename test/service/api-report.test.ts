@@ -69,7 +69,10 @@ test('the sums agree at every moment between the append and the archive', async 
 test('every request is received, rejected or answered as a duplicate, and the sums add up to all of them', async () => {
   await using api = await openApiStage({
     handlers: [{ name: 'billing' }],
-    source: { dedup: { key: '$.id', windowMs: 3_600_000, onConflict: 'deliver' }, bodyBytesMax: 100 },
+    source: {
+      dedup: { key: '$.id', windowMs: 3_600_000, onConflict: 'deliver', onResend: 'revive' },
+      bodyBytesMax: 100,
+    },
   })
   const { stage } = api
   const metrics = { count: () => undefined, set: () => undefined, observe: () => undefined }

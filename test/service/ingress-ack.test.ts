@@ -31,7 +31,7 @@ before(async () => {
       testSource({
         name: 'hasty',
         deadlineMs: 150,
-        dedup: { key: '$.id', windowMs: 1000, onConflict: 'deliver' },
+        dedup: { key: '$.id', windowMs: 1000, onConflict: 'deliver', onResend: 'revive' },
       }),
     ],
     requestTimeoutMs: 700,

@@ -16,7 +16,10 @@ before(async () => {
   fixture = await startIngressFixture({
     inFlightBytesMax: 100_000,
     sources: [
-      testSource({ name: 'keyed', dedup: { key: '$.id', windowMs: 1000, onConflict: 'deliver' } }),
+      testSource({
+        name: 'keyed',
+        dedup: { key: '$.id', windowMs: 1000, onConflict: 'deliver', onResend: 'revive' },
+      }),
       testSource({ name: 'events' }),
     ],
   })

@@ -74,7 +74,7 @@ async function startStage(): Promise<Stage | string> {
         testSource({
           name: 'orders',
           type: '$.kind',
-          dedup: { key: '$.id', windowMs: 1000, onConflict: 'deliver' },
+          dedup: { key: '$.id', windowMs: 1000, onConflict: 'deliver', onResend: 'revive' },
           schema: { subject: orders, mode: 'decode', onFailure: 'reject' },
         }),
       ],

@@ -243,7 +243,7 @@ const DEFAULT_SOURCE: SourceConfig = {
   name: SOURCE,
   verify: { scheme: 'none', hmac: null, toleranceSeconds: null },
   secrets: [],
-  dedup: { key: null, windowMs: 3_600_000, onConflict: 'deliver' },
+  dedup: { key: null, windowMs: 3_600_000, onConflict: 'deliver', onResend: 'revive' },
   orderBy: null,
   type: null,
   deadlineMs: 3_000,

@@ -40,7 +40,7 @@ export function testSource(source: Partial<SourceConfig> & { name: string }): So
   return {
     verify: { scheme: 'none', hmac: null, toleranceSeconds: null },
     secrets: [],
-    dedup: { key: null, windowMs: 2_592_000_000, onConflict: 'deliver' },
+    dedup: { key: null, windowMs: 2_592_000_000, onConflict: 'deliver', onResend: 'revive' },
     orderBy: null,
     type: null,
     deadlineMs: 3000,

@@ -49,7 +49,7 @@ function input(records: readonly LogRecord[], overrides: Partial<BatchInput> = {
     records,
     gaps: [],
     handlers: [handler()],
-    dedup: { windowMs: 1_000, onConflict: 'deliver' },
+    dedup: { windowMs: 1_000, onConflict: 'deliver', onResend: 'revive' },
     eventTtlMs: null,
     nowMs: NOW,
     quarantined: false,
@@ -146,7 +146,10 @@ test('a conflict is delivered or dropped as its source says', () => {
   const deliver = decideAll(input([record(0n)]), () => verdict)
   assert.equal(deliver.jobs.length, 1)
   assert.equal(deliver.steps.find((row) => row.handler === 'billing')?.conflicts, 1)
-  const drop = decideAll(input([record(0n)], { dedup: { windowMs: 1, onConflict: 'drop' } }), () => verdict)
+  const drop = decideAll(
+    input([record(0n)], { dedup: { windowMs: 1, onConflict: 'drop', onResend: 'revive' } }),
+    () => verdict,
+  )
   assert.equal(drop.jobs.length, 0)
 })
 

@@ -33,7 +33,7 @@ function sourceOf({ scheme, secrets, hmac, toleranceSeconds }: Omit<Case, 'heade
     name: 's',
     verify: { scheme, hmac: hmac ?? null, toleranceSeconds: toleranceSeconds ?? null },
     secrets,
-    dedup: { key: null, windowMs: 1, onConflict: 'deliver' },
+    dedup: { key: null, windowMs: 1, onConflict: 'deliver', onResend: 'revive' },
     orderBy: null,
     type: null,
     deadlineMs: 1,

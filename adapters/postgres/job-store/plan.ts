@@ -16,6 +16,7 @@ import { sqlStateOf } from '../database-error.ts'
 import type { Database, Queryable } from '../database.ts'
 import { int4Array, int8Array, textArray } from '../sql.ts'
 import { jsonText } from './columns.ts'
+import { reviveJobs } from './revive.ts'
 import { claimsIfNew, walkStep } from './step-claims.ts'
 import { claimedVerdicts, IdRaceError, lockAndClaim, readVerdicts, type StepClaim } from './verdicts.ts'
 import { stepStatements, writeNewStep, writeStep, type StepStatements } from './write-step.ts'
@@ -157,7 +158,10 @@ async function commitStep(database: Database, commit: Commit): Promise<StepOutco
   return (isSmall ? await commitNewStep(database, commit) : null) ?? commitAgain(database, commit, 'ok')
 }
 
-/** One round trip and no transaction block; null when it was not the usual case and nothing is written. */
+/**
+ * One round trip and no transaction block; null when it was not the usual case and nothing is written. All duplicates of
+ * such a step are of events of its own: there is nothing to revive.
+ */
 async function commitNewStep(
   database: Database,
   { request, decide, statements }: Commit,
@@ -202,11 +206,11 @@ function commitLocked(
       : await readVerdicts(transaction, request)
     const decision = decide({ handlers, verdicts })
     await writeStep(transaction, { request, decision, handlers: [...handlers], statements })
-    return committed(decision)
+    return committed(decision, await reviveJobs(transaction, request, decision))
   })
 }
 
-function committed({ jobs }: StepDecision): StepOutcome {
-  const planned = new Set(jobs.flatMap(({ state, handler }) => (state === 'available' ? [handler] : [])))
-  return { kind: 'committed', planned: [...planned] }
+function committed({ jobs }: StepDecision, revived: readonly string[] = []): StepOutcome {
+  const planned = jobs.flatMap(({ state, handler }) => (state === 'available' ? [handler] : []))
+  return { kind: 'committed', planned: [...new Set([...planned, ...revived])] }
 }
