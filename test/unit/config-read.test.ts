@@ -91,7 +91,6 @@ test('keys and values of later versions are refused by name', () => {
     ['archive: { replica: x }', 'archive.replica'],
     ['archive: { worm: required }', 'archive.worm'],
     ['sources: { a: { verify: none, kind: cron } }', 'sources.a.kind'],
-    ['sources: { a: { verify: none, dedup: { on_resend: revive } } }', 'sources.a.dedup.on_resend'],
   ] as const)
     hasFault(`version: 1\n${text}\n`, path, /not available in this version/)
   for (const key of ['transform', 'rate_limit', 'tls'])
