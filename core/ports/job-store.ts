@@ -14,6 +14,7 @@ import type { LeaseStore, ServingStore } from './lease-store.ts'
 import type { OperatorStore } from './operator-store.ts'
 import type { PumpStore } from './pump-store.ts'
 import type { RecoveryStore } from './recovery-store.ts'
+import type { ReplayStore } from './replay-store.ts'
 
 // ── planning ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -229,6 +230,32 @@ export interface DeliveryStore {
   reapExpired(limit: number): Promise<number>
 }
 
+// ── replays ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export interface ReplayTake {
+  /** Of the replay (core/replay/replay-name.ts): the handler of what it plans and of its jobs. */
+  readonly name: string
+  readonly slots: number
+  readonly leaseMs: number
+  readonly generation: string
+}
+
+export interface ReplayDeliveryStore {
+  /** Where the replay stands in one partition; none where it has no range there. */
+  replayPositions(name: string, topicId: TopicId, partition: number): Promise<readonly Position[]>
+  /**
+   * As `commitStep` for one replay, its only handler. Verdicts are those of the index; where nobody remembers them any
+   * more they are decided inside the replay. Of one that is being counted only the counts are written. 'lost' also when
+   * it may not be planned now.
+   */
+  commitReplayStep(request: StepRequest, decide: (locked: LockedStep) => StepDecision): Promise<StepOutcome>
+  /**
+   * Due jobs of one running replay within its rate, while its handler is active and no live job of that handler is due
+   * and untaken. None after the commit of a pause or cancel.
+   */
+  takeReplayed(request: ReplayTake): Promise<readonly TakenJob[]>
+}
+
 // ── outbox ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export type OutboxKind = 'plan_steps' | 'attempts' | 'audit'
@@ -304,6 +331,8 @@ export interface JobStore
     ServingStore,
     MaintenanceStore,
     RecoveryStore,
+    ReplayDeliveryStore,
+    ReplayStore,
     OperatorStore {
   /** Resolves when the store answers; rejects with STORE_UNAVAILABLE. */
   ping(): Promise<void>

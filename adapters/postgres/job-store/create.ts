@@ -11,6 +11,9 @@ import { createOutboxStore } from './outbox.ts'
 import { createPlanStore } from './plan.ts'
 import { createPumpStore } from './pump.ts'
 import { createRecoveryStore } from './recovery.ts'
+import { commitReplayStep, replayPositions } from './replay-plan.ts'
+import { takeReplayed } from './replay-take.ts'
+import { createReplayStore } from './replays.ts'
 import { createServingStore } from './serving.ts'
 import { stepStatements } from './write-step.ts'
 
@@ -35,6 +38,10 @@ export function createPostgresJobStore(
     ...createMaintenanceStore(database, logger),
     ...createRecoveryStore(database, stepStatements({ queued: false })),
     ...createOperatorStore(database),
+    ...createReplayStore(database),
+    replayPositions: (...place) => replayPositions(database, ...place),
+    commitReplayStep: (request, decide) => commitReplayStep(database, { request, decide }),
+    takeReplayed: (request) => takeReplayed(database, request),
     ping: async () => {
       await database.query('SELECT 1')
     },

@@ -21,17 +21,23 @@ const GROUPS_MAX = 1_000
 
 const DEAD = 'WITH dead AS (DELETE FROM jobs_dead WHERE job_id = ANY ($1::text[]) RETURNING *)'
 
-/** $6 budgets by handler, $7 the budget of others, $8 how many were due before, $9 milliseconds between two. */
-const RETRY = `${DEAD}, again AS (
+const BUDGET = `coalesce(($6::jsonb ->> split_part(handler, '.', 1))::int4, $7::int4)`
+
+/**
+ * $6 budgets by handler, $7 the budget of others, $8 how many were due before, $9 milliseconds between two. A replay that
+ * was over goes on for what is retried: its row is locked, so that nobody ends it meanwhile.
+ */
+const RETRY = `${DEAD}, reopened AS (
+    UPDATE replays SET ended_at = NULL WHERE name IN (SELECT handler FROM dead) AND status = 'running'
+  ), again AS (
     INSERT INTO jobs (due, created_at, record_offset, partition_no, attempt, max_attempts, job_id, event_id, handler,
                       source, event_type, topic, topic_id, last_error)
     SELECT now() + ($8::int4 + row_number() OVER (ORDER BY job_id) - 1) * $9::float8 * interval '1 millisecond',
            created_at, record_offset, partition_no, attempt,
-           max_attempts + coalesce(($6::jsonb ->> handler)::int4, $7::int4), job_id, event_id, handler, source,
+           max_attempts + ${BUDGET}, job_id, event_id, handler, source,
            event_type, topic, topic_id, last_error FROM dead RETURNING job_id, handler
   ) INSERT INTO audit (actor, action, target, reason, details)
-    SELECT $2, $3, job_id, $4, $5::jsonb || jsonb_build_object('job_id', job_id, 'budget',
-                                              coalesce(($6::jsonb ->> handler)::int4, $7::int4)) FROM again
+    SELECT $2, $3, job_id, $4, $5::jsonb || jsonb_build_object('job_id', job_id, 'budget', ${BUDGET}) FROM again
     RETURNING target`
 
 const DISCARD = `${DEAD}, gone AS (

@@ -170,7 +170,7 @@ async function setHandlerStatus(
   return true
 }
 
-async function writeAudit(database: Queryable, entry: AuditEntry): Promise<void> {
+export async function writeAudit(database: Queryable, entry: AuditEntry): Promise<void> {
   await database.query(
     'INSERT INTO audit (actor, action, target, reason, details) VALUES ($1, $2, $3, $4, $5::jsonb)',
     [

@@ -1,7 +1,8 @@
 /**
  * Outcomes of a batch in one statement: a job moves on only where the attempt's lease still holds (the DELETE or UPDATE
  * is the fence), else its attempt is late. An outcome that is handed in again writes nothing: its attempt is there, by
- * its lease. A handler that an outcome disables is disabled with its audit row in the same statement.
+ * its lease. A handler that an outcome disables is disabled with its audit row in the same statement, also where the job
+ * is of a replay (core/replay/replay-name.ts).
  */
 import type { AttemptOutcome } from '../../../core/ports/job-store.ts'
 import type { Queryable } from '../database.ts'
@@ -56,7 +57,7 @@ const RECORD = {
       FROM (SELECT DISTINCT ON (handler) handler, job_id,
                    left(concat_ws(': ', coalesce(error_class, 'unknown'), error_detail), 200) AS reason
               FROM outcome JOIN moved USING (no) WHERE disable = 1 ORDER BY handler, no) AS cause
-     WHERE h.handler = cause.handler AND h.status <> 'disabled'
+     WHERE h.handler = split_part(cause.handler, '.', 1) AND h.status <> 'disabled'
     RETURNING h.handler, cause.reason, cause.job_id
   ), audited AS (
     INSERT INTO audit (actor, action, target, reason, details)

@@ -8,7 +8,9 @@ import type { Queryable } from '../database.ts'
 const REAP = {
   name: 'jobs_reap',
   text: `WITH expired AS MATERIALIZED (
-    SELECT job.* FROM handlers h CROSS JOIN LATERAL (
+    SELECT job.* FROM (
+      SELECT handler FROM handlers UNION ALL SELECT name FROM replays WHERE ended_at IS NULL
+    ) AS h CROSS JOIN LATERAL (
       SELECT job_id, attempt >= max_attempts AS spent,
              (extract(epoch FROM now() - lease_until) * 1000)::real AS over_ms
         FROM jobs WHERE jobs.handler = h.handler AND due <= now() AND state = 'running' AND lease_until < now()

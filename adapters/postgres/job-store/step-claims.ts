@@ -122,7 +122,8 @@ function splitById(claims: readonly DedupClaim[]): ClaimsById {
   return { ownIds: [...byId.values()], repeats }
 }
 
-function within(claim: DedupClaim, ...originals: readonly (Original | undefined)[]): Original | null {
+/** The first of these that the claim is a repetition of. */
+export function within(claim: DedupClaim, ...originals: readonly (Original | undefined)[]): Original | null {
   const isWithin = ({ timestampMs }: Original): boolean => {
     const apartMs = timestampMs - claim.timestampMs
     return (apartMs < 0n ? -apartMs : apartMs) <= BigInt(claim.windowMs)

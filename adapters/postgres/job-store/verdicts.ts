@@ -20,6 +20,7 @@ import {
   idClaims,
   nameOf,
   walkStep,
+  within,
   type Standing,
   type WalkedStep,
 } from './step-claims.ts'
@@ -86,13 +87,14 @@ const SEEN = `seen.source, seen.key, topic_id AS "topicId", partition_no AS part
            timestamp_ms AS "timestampMs", event_id AS "eventId", body_digest AS "bodyDigest"`
 
 /** By key and by event id. */
-const READ = {
-  name: 'jobs_read_seen',
-  text: `SELECT ${SEEN} FROM unnest($1::text[], $2::text[]) AS c (source, key)
-           JOIN first_seen AS seen ON seen.source = c.source AND seen.key = c.key
-         UNION ALL
-         SELECT ${SEEN} FROM unnest($3::text[]) AS c (id) JOIN first_seen AS seen ON seen.event_id = c.id`,
-}
+const readText = (table: string, more: string): string => `
+  SELECT ${SEEN} FROM unnest($1::text[], $2::text[]) AS c (source, key)
+    JOIN ${table} AS seen ON seen.source = c.source AND seen.key = c.key${more}
+  UNION ALL
+  SELECT ${SEEN} FROM unnest($3::text[]) AS c (id) JOIN ${table} AS seen ON seen.event_id = c.id${more}`
+
+const READ = { name: 'jobs_read_seen', text: readText('first_seen', '') }
+const READ_REPLAYED = { name: 'replays_read_seen', text: readText('replay_seen', ' AND seen.name = $4') }
 
 /** A step of planning, or of a recovery: only while the store is in that state anything is locked. */
 export interface StepClaim {
@@ -168,6 +170,28 @@ export async function readVerdicts(
   return new Map([...indexed, ...repeated, ...walkStep(others, standingOf(seen, others)).verdicts])
 }
 
+/**
+ * The same, without the records that neither remembers. Who holds the key of a record outside the window says nothing of
+ * it: whoever held it then may be forgotten.
+ */
+export async function rememberedVerdicts(
+  transaction: Queryable,
+  request: StepRequest,
+): Promise<ReadonlyMap<bigint, Verdict>> {
+  const indexed = await readIndexed(transaction, request)
+  const rest = without(request, indexed)
+  const seen = await readSeen(transaction, rest)
+  const standing = standingOf(seen, rest)
+  const isKnown = (claim: DedupClaim): boolean => {
+    const row = standing.get(nameOf(claim))
+    return row !== undefined && (row.at === claim.offset || within(claim, row) !== null)
+  }
+  const repeated = repeatedIds(seen, rest)
+  const others = without(rest, repeated)
+  const known = { ...others, claims: others.claims.filter(isKnown) }
+  return new Map([...indexed, ...repeated, ...walkStep(known, standing).verdicts])
+}
+
 /** An event that holds no key claims its id; where that is taken the record is one of that id. */
 async function withOwnIds(
   transaction: Queryable,
@@ -193,17 +217,23 @@ async function withOwnIds(
   return new Map([...verdicts, ...taken])
 }
 
-interface Seen {
+export interface Seen {
   readonly byName: ReadonlyMap<string, SeenRow>
   readonly byId: ReadonlyMap<string, SeenRow>
 }
 
-async function readSeen(transaction: Queryable, { claims }: StepRequest): Promise<Seen> {
+/** @param replay its name: what was seen inside it, instead of by the index */
+export async function readSeen(
+  transaction: Queryable,
+  { claims }: StepRequest,
+  replay: string | null = null,
+): Promise<Seen> {
   if (claims.length === 0) return { byName: new Map(), byId: new Map() }
-  const rows = await transaction.query<SeenRow>(READ, [
+  const rows = await transaction.query<SeenRow>(replay === null ? READ : READ_REPLAYED, [
     texts(claims, ({ source }) => source),
     textArray(claims.map(({ key }) => storedKey(key))),
     texts(claims, ({ eventId }) => eventId),
+    ...(replay === null ? [] : [replay]),
   ])
   return {
     byName: new Map(rows.map((row) => [`${row.source}\n${row.key}`, row])),
@@ -212,7 +242,7 @@ async function readSeen(transaction: Queryable, { claims }: StepRequest): Promis
 }
 
 /** Records whose event id stands at another place of the log: never another event, whatever their key. */
-function repeatedIds({ byId }: Seen, request: StepRequest): ReadonlyMap<bigint, Verdict> {
+export function repeatedIds({ byId }: Seen, request: StepRequest): ReadonlyMap<bigint, Verdict> {
   return new Map(
     request.claims.flatMap((claim): [bigint, Verdict][] => {
       const row = byId.get(claim.eventId)
@@ -221,7 +251,7 @@ function repeatedIds({ byId }: Seen, request: StepRequest): ReadonlyMap<bigint, 
   )
 }
 
-function standingOf({ byName }: Seen, request: StepRequest): ReadonlyMap<string, Standing> {
+export function standingOf({ byName }: Seen, request: StepRequest): ReadonlyMap<string, Standing> {
   const { topicId, partition } = request
   return new Map(
     [...byName].map(([name, row]) => {
@@ -239,7 +269,7 @@ function isAt(row: SeenRow, { offset }: DedupClaim, { topicId, partition }: Step
   return row.topicId === topicId && row.partition === partition && row.offset === offset
 }
 
-function without(request: StepRequest, verdicts: ReadonlyMap<bigint, Verdict>): StepRequest {
+export function without(request: StepRequest, verdicts: ReadonlyMap<bigint, Verdict>): StepRequest {
   return { ...request, claims: request.claims.filter(({ offset }) => !verdicts.has(offset)) }
 }
 

@@ -106,6 +106,9 @@ const writeNewText = (writes: string): string => `WITH locked AS MATERIALIZED (
 const PLAIN_WRITES = writesText('', '')
 const QUEUED_WRITES = writesText(', queued_until', `, now() + ${QUEUED_MS} * interval '1 millisecond'`)
 
+/** Without the move of positions: a replay keeps its own. */
+const ROWS = { name: 'replays_write_step', text: `WITH ${PLAIN_WRITES} SELECT cardinality($7::text[])` }
+
 const UNQUEUED: StepStatements = {
   write: { name: 'jobs_write_step', text: writeText(PLAIN_WRITES) },
   writeNew: { name: 'jobs_write_new_step', text: writeNewText(PLAIN_WRITES) },
@@ -119,6 +122,14 @@ export async function writeStep(transaction: Queryable, step: StepWrite): Promis
   const [row] = await transaction.query<{ moved: number }>(step.statements.write, valuesOf(step))
   if (row?.moved !== step.handlers.length)
     throw new Error('positions moved although their rows were locked: the step is rolled back')
+}
+
+/** All of a step but the positions, which the caller moves in the same transaction. */
+export async function writeStepRows(
+  transaction: Queryable,
+  step: Omit<StepWrite, 'statements'>,
+): Promise<void> {
+  await transaction.query(ROWS, valuesOf(step))
 }
 
 /** False when the step is another case: nothing was written then. */
@@ -136,7 +147,7 @@ export async function writeNewStep(
   }
 }
 
-function valuesOf({ request, decision, handlers }: StepWrite): readonly unknown[] {
+function valuesOf({ request, decision, handlers }: Omit<StepWrite, 'statements'>): readonly unknown[] {
   const { topic, topicId, partition, first, next, generation } = request
   return [
     ...[topic, topicId, partition, first.toString(), next.toString(), generation, textArray(handlers)],
