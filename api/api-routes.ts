@@ -18,6 +18,7 @@ import { handlerRoutes } from './handler-routes.ts'
 import { jobRoutes } from './job-routes.ts'
 import { requireSource } from './known-source.ts'
 import { createErrorHandler } from './problem.ts'
+import { replayRoutes, type ReplayRouteDeps } from './replay-routes.ts'
 import * as query from './query.ts'
 import { readEvent, requireEvent } from './read-payload.ts'
 import { makeReport } from './report.ts'
@@ -31,7 +32,7 @@ export interface ApiDeps {
   readonly config: Config
   readonly clock: Clock
   /** Log and archive as one. */
-  readonly log: EventLog
+  readonly log: EventLog & ReplayRouteDeps['log']
   readonly store: JobStore
   readonly report: ReportStore
   /** For the report. Null while there is no archive that this process can read. */
@@ -54,6 +55,7 @@ export const apiRoutes: Routes = (app, deps, registered) => {
   eventRoutes(app, deps, () => undefined)
   jobRoutes(app, deps, () => undefined)
   handlerRoutes(app, deps, () => undefined)
+  replayRoutes(app, deps, () => undefined)
   otherRoutes(app, deps, () => undefined)
   registered()
 }

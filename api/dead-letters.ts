@@ -6,6 +6,7 @@ import type { z } from 'zod'
 import type { Config } from '../core/config/config.ts'
 import type { AuditEntry, DeadAction, DeadFilter, DeadLetterStore } from '../core/ports/dead-letter-store.ts'
 import type { HandlerView, OperatorStore } from '../core/ports/operator-store.ts'
+import { handlerOf } from '../core/replay/replay-name.ts'
 import { requireHandler } from './known-handler.ts'
 import type { deadFilter, manyBody } from './query.ts'
 
@@ -27,7 +28,9 @@ export async function noticeOf(
   names: readonly string[],
 ): Promise<string | null> {
   const known = await store.handlers()
-  const said = names.slice(0, NOTICES_MAX).flatMap((name) => handlerNotice(known, config, name) ?? [])
+  const said = [...new Set(names.map(handlerOf))]
+    .slice(0, NOTICES_MAX)
+    .flatMap((name) => handlerNotice(known, config, name) ?? [])
   return said.length === 0 ? null : said.join('; ')
 }
 

@@ -3,8 +3,9 @@ import type { Config } from '../core/config/config.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import { nearestName } from '../core/nearest-name.ts'
 import type { OperatorStore } from '../core/ports/operator-store.ts'
+import { handlerOf } from '../core/replay/replay-name.ts'
 
-/** Handlers that were removed are known as long as the store has them. @throws API_HANDLER_NOT_FOUND */
+/** Handlers that were removed are known as long as the store has them, and the names of their replays with them. @throws API_HANDLER_NOT_FOUND */
 export async function requireHandler(
   store: Pick<OperatorStore, 'handlers'>,
   { handlers }: Config,
@@ -12,7 +13,7 @@ export async function requireHandler(
 ): Promise<void> {
   const stored = (await store.handlers()).map(({ handler }) => handler)
   const names = [...new Set([...stored, ...handlers.map((handler) => handler.name)])]
-  if (!names.includes(name)) throw unknownHandler(name, names)
+  if (!names.includes(handlerOf(name))) throw unknownHandler(name, names)
 }
 
 export function unknownHandler(handler: string, names: readonly string[]): HooktrailError {

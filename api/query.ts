@@ -20,7 +20,7 @@ export function parseTime(text: string): number | null {
   return Number.isNaN(ms) ? null : ms
 }
 
-const time = z
+export const time = z
   .string()
   .max(40)
   .transform((text, context) => {
@@ -29,12 +29,15 @@ const time = z
     context.addIssue('is not a time such as 2026-03-01T12:00:00Z')
     return z.NEVER
   })
-const name = z
+export const name = z
   .string()
   .min(1, 'is empty')
   .max(512, 'is longer than 512 characters')
   .refine((text) => !text.includes('\0'), 'holds a NUL')
-const paging = { cursor: name.optional(), limit: z.coerce.number().int().min(1).max(LIMIT_MAX).default(50) }
+export const paging = {
+  cursor: name.optional(),
+  limit: z.coerce.number().int().min(1).max(LIMIT_MAX).default(50),
+}
 
 export const eventQuery = z.strictObject({
   source: name.optional(),
@@ -63,7 +66,7 @@ export const jobQuery = z.strictObject({
 export const windowQuery = z.strictObject({ since: time.optional(), until: time.optional() })
 export const jobDetailQuery = z.strictObject({ include_attempts: z.enum(['true', 'false']).default('false') })
 export const idParams = z.object({ id: name })
-const reason = z.string().min(1).max(1000).optional()
+export const reason = z.string().min(1).max(1000).optional()
 export const reasonBody = z.object({ reason }).nullish()
 export const deadFilter = z.strictObject({
   handler: name.optional(),
@@ -87,7 +90,8 @@ export const manyBody = deadFilter.extend({
   dry_run: z.boolean().default(false),
   limit: z.int().min(1).max(MANY_JOBS_MAX).default(1000),
 })
-export const retryBody = manyBody.extend({ rate: z.number().min(0.001).max(RATE_MAX).optional() })
+export const rate = z.number().min(0.001).max(RATE_MAX)
+export const retryBody = manyBody.extend({ rate: rate.optional() })
 
 /** @throws API_INVALID_REQUEST */
 export function parse<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {

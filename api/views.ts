@@ -3,6 +3,8 @@ import type { Config } from '../core/config/config.ts'
 import type { EventRecord } from '../core/record/event-record.ts'
 import type { DeadGroup, DeadGroupBy } from '../core/ports/dead-letter-store.ts'
 import type { AttemptView, EventView, HandlerView, JobView } from '../core/ports/operator-store.ts'
+import type { ReplayView } from '../core/ports/replay-store.ts'
+import { handlerOf } from '../core/replay/replay-name.ts'
 
 export function isoOf(ms: number | null): string | null {
   return ms === null ? null : new Date(ms).toISOString()
@@ -45,7 +47,7 @@ export function jobJson(job: JobView, { handlers }: Config) {
     handler: job.handler,
     source: job.source,
     event_type: job.eventType,
-    url: handlers.find(({ name }) => name === job.handler)?.url ?? null,
+    url: handlers.find(({ name }) => name === handlerOf(job.handler))?.url ?? null,
     status: job.state,
     attempt: job.attempt,
     max_attempts: job.maxAttempts,
@@ -82,6 +84,25 @@ export function attemptJson(attempt: AttemptView) {
     timings: attempt.timings,
     response_body: attempt.responseBody?.toString('utf8') ?? null,
     created_at: isoOf(attempt.createdAtMs),
+  }
+}
+
+export function replayJson(replay: ReplayView) {
+  const { counts, ranges, asked, reason, filter } = replay
+  const sumOf = (read: (range: ReplayView['ranges'][number]) => bigint): number =>
+    Number(ranges.reduce((sum, range) => sum + read(range), 0n))
+  return {
+    ...{ id: replay.replayId, handler: replay.handler, source: replay.source, topic: replay.topic },
+    ...{ status: replay.status, filter, rate: replay.perSecond, asked, reason },
+    ...{ created_at: isoOf(replay.createdAtMs), ended_at: isoOf(replay.endedAtMs) },
+    offsets: sumOf(({ first, end }) => end - first),
+    offsets_done: sumOf(({ first, next }) => next - first),
+    ...counts,
+    ...{ delivered: replay.delivered, dead: replay.dead, discarded: replay.discarded, open: replay.open },
+    ranges: ranges.map(({ topicId, partition, first, next, end }) => ({
+      ...{ topic_id: topicId, partition },
+      ...{ from_offset: String(first), to_offset: String(end - 1n), next_offset: String(next) },
+    })),
   }
 }
 

@@ -14,6 +14,7 @@ import { initCommand } from './init.ts'
 import { jobsCommand } from './jobs.ts'
 import { keysShowCommand } from './keys-show.ts'
 import { moveCommand } from './move.ts'
+import { replayCommand } from './replay.ts'
 import { reportCommand } from './report.ts'
 import { reportError } from './report-error.ts'
 import { sendCommand } from './send.ts'
@@ -30,6 +31,8 @@ const program = new Command('hooktrail')
     'Receives webhooks, keeps them in a durable log, delivers them with retries, archives them verifiably',
   )
   .version(packageVersion())
+  // `replay` has options of its own and commands with the same ones.
+  .enablePositionalOptions()
   .addHelpText(
     'after',
     '\nExamples:\n  hooktrail start\n  hooktrail status\n  hooktrail jobs list --status dead',
@@ -45,6 +48,7 @@ for (const command of [
   eventsCommand(),
   jobsCommand(),
   handlersCommand(),
+  replayCommand(),
   reportCommand(),
   benchCommand(),
   moveCommand(),

@@ -36,6 +36,8 @@ import { registerHandlers } from './register-handlers.ts'
 import { warnOfRemoved } from './removed-handlers.ts'
 import { Relay } from './relay.ts'
 import { RelayNotes } from './relay-notes.ts'
+import { ReplayDesk } from './replay-desk.ts'
+import { ReplayTakes } from './replay-takes.ts'
 import { Serving } from './serving.ts'
 import { shareConcurrency } from './share-concurrency.ts'
 import { reapRun, slicesStep } from './upkeep.ts'
@@ -85,6 +87,7 @@ export interface Dispatcher {
   readonly failing: FailingHandlers
   readonly breakers: Breakers
   readonly serving: Serving
+  readonly replays: ReplayDesk
   /** Rejects when an invariant is broken outside a loop. */
   readonly broken: Promise<never>
   close(): Promise<void>
@@ -104,6 +107,8 @@ interface Parts {
   readonly fruitless: FruitlessHandlers
   readonly endpoints: EndpointHealth
   readonly payloads: PayloadCache
+  /** By handler, of those that are sent here. */
+  readonly takes: ReadonlyMap<string, ReplayTakes>
   readonly bodyDigest: (body: Buffer) => Buffer
   readonly leases: Lease[]
   readonly senders: Sender[]
@@ -127,6 +132,10 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
   })
   const notes = new RelayNotes({ doubt: () => undefined, ...deps })
   const relay = createRelay(parts, notes)
+  const replays = new ReplayDesk({
+    ...{ ...deps, ...parts },
+    newLease: (name) => new Lease({ ...deps, name }),
+  })
   const { queue } = deps
   const pump = queue.driver === 'redis' ? new Pump({ ...deps, queue, handlers: parts.served }) : null
   const groupOffsets = createGroupOffsets(parts)
@@ -142,7 +151,7 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
   await serving.step()
   sayServed(parts)
   return {
-    ...{ planners, runners, relay, pump, groupOffsets, backlog, failing, breakers, serving },
+    ...{ planners, runners, relay, pump, groupOffsets, backlog, failing, breakers, serving, replays },
     broken: broken.promise,
     loops: [
       { name: 'backlog', step: () => backlog.step() },
@@ -159,6 +168,7 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
       { name: 'failing', step: () => Promise.resolve(failing.step()) },
       { name: 'relay', step: () => relay.run() },
       { name: 'notes', step: () => notes.step() },
+      { name: 'replays', step: (signal) => replays.step(signal) },
       ...(pump === null ? [] : [{ name: 'pump', step: () => pump.run() }]),
       ...(groupOffsets === null
         ? []
@@ -166,7 +176,7 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
       { name: 'reap', step: () => reapRun(upkeep) },
       { name: 'slices', step: () => slicesStep(upkeep) },
     ],
-    close: () => closeParts(parts, { serving, breakers }),
+    close: () => closeParts(parts, { breakers, ending: [serving, replays] }),
   }
 }
 
@@ -179,9 +189,10 @@ async function prepareParts(config: Config, deps: ComposeDeps): Promise<Parts> {
   const handlers = config.handlers.map(({ name }) => name)
   const endpoints = new EndpointHealth({ ...deps, handlers })
   const { disableAfterMs } = config.delivery
+  const served = config.handlers.filter(({ name }) => deps.serves?.has(name) ?? true)
   const parts: Parts = {
-    ...{ config, deps, topics },
-    served: config.handlers.filter(({ name }) => deps.serves?.has(name) ?? true),
+    ...{ config, deps, topics, served },
+    takes: new Map(served.map(({ name }) => [name, new ReplayTakes(deps)])),
     ...{ endpoints, backlog: new Backlog({ ...deps, handlers, endpoints }) },
     failing: new FailingHandlers(deps),
     fruitless: new FruitlessHandlers({ ...deps, disableAfterMs }),
@@ -249,8 +260,17 @@ function handlerRunners(parts: Parts, broken: (error: unknown) => void): Handler
       bytesKept: config.delivery.responseBytesKept,
       keys: signingKeys(secrets),
     })
-    return new HandlerRunner({ ...deps, handler, concurrency, rate, generation, delivery, broken })
+    const replays = takesOf(parts, handler)
+    return new HandlerRunner({
+      ...{ ...deps, handler, concurrency, rate, generation, delivery, replays, broken },
+    })
   })
+}
+
+function takesOf({ takes }: Parts, { name }: HandlerConfig): ReplayTakes {
+  const found = takes.get(name)
+  assert(found !== undefined, 'every handler that is sent here has its replays')
+  return found
 }
 
 /** Its connections are as many as the largest share that it may get. */
@@ -309,11 +329,14 @@ function handlersOf(config: Config, source: SourceConfig): readonly HandlerConfi
 
 async function closeParts(
   { senders, leases, deps }: Parts,
-  { serving, breakers }: Pick<Dispatcher, 'serving' | 'breakers'>,
+  { breakers, ending }: { readonly breakers: Breakers; readonly ending: readonly { end(): Promise<void> }[] },
 ): Promise<void> {
   await Promise.all(senders.map((sender) => sender.close()))
   await breakers.settled()
-  const released = await Promise.allSettled([serving.end(), ...leases.map((lease) => lease.release())])
+  const released = await Promise.allSettled([
+    ...ending.map((part) => part.end()),
+    ...leases.map((lease) => lease.release()),
+  ])
   const failed = released.filter(({ status }) => status === 'rejected').length
   if (failed > 0) deps.logger.debug({ leases: failed }, 'leases were not released and run out by themselves')
 }

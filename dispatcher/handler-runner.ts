@@ -15,6 +15,7 @@ import type { SendEffect } from '../core/delivery/send-effect.ts'
 import type { SendRate } from '../core/delivery/send-rate.ts'
 import type { JobDelivery } from './job-delivery.ts'
 import { Pace } from '../core/pace.ts'
+import type { ReplayTakes } from './replay-takes.ts'
 import { Slots } from './slots.ts'
 
 /** Beyond the handler's timeout: waiting inside a take, reading the payload, writing the outcome. */
@@ -28,6 +29,10 @@ const TAKE_PAUSE_MS_MAX = 20
 /** Below one part in so many of free slots a take waits a moment, so that it is worth its costs. */
 const FREE_SHARE = 4
 const SLOTS_PAUSE_MS = 3
+/** How long live jobs are waited for when a replay may have some: long enough for those that are due. */
+const LIVE_LOOK_MS = 1
+/** Part of the handler's slots that its replays may have at most. */
+const REPLAYED_SHARE = 2
 /** Outcomes that may wait for the store before no more jobs are taken. */
 const PENDING_OUTCOMES_MIN = 256
 
@@ -37,7 +42,8 @@ export interface HandlerRunnerOptions {
   readonly concurrency: number
   readonly generation: string
   readonly queue: Pick<JobQueue, 'take'>
-  readonly delivery: JobDelivery
+  readonly delivery: Pick<JobDelivery, 'deliver'>
+  readonly replays: ReplayTakes
   /** This dispatcher's share of the handler's rate. */
   readonly rate: SendRate
   readonly demand?: Pick<Demand, 'note'>
@@ -69,6 +75,8 @@ export class HandlerRunner {
   readonly #options: HandlerRunnerOptions
   readonly #sends: Slots
   readonly #jobs: Slots
+  /** Of the sends, those of replays. */
+  readonly #replayed: Slots
   #concurrency: number
   #pace: Pace
   /** Ends a take that waits. */
@@ -85,6 +93,7 @@ export class HandlerRunner {
     this.#concurrency = options.concurrency
     this.#sends = new Slots(options.concurrency)
     this.#jobs = new Slots(jobsMax(options.concurrency))
+    this.#replayed = new Slots(replayedMax(options.concurrency))
     this.#pace = paceFor(options.concurrency)
   }
 
@@ -94,6 +103,7 @@ export class HandlerRunner {
     this.#concurrency = concurrency
     this.#sends.resize(concurrency)
     this.#jobs.resize(jobsMax(concurrency))
+    this.#replayed.resize(replayedMax(concurrency))
     this.#pace = paceFor(concurrency)
   }
 
@@ -116,20 +126,39 @@ export class HandlerRunner {
 
   /** One take; the sends go on behind it. Resolves with how many jobs were taken. */
   async step(signal: AbortSignal): Promise<number> {
-    const { queue, clock, handler } = this.#options
+    const { queue, clock, handler, replays } = this.#options
     if (this.#probing !== null)
       await clock.sleep(TAKE_WAIT_MS, AbortSignal.any([signal, this.#probing.signal]))
     await this.#untilFree(signal)
     if (signal.aborted || this.#probing !== null) return 0
-    using deadline = this.#deadline(AbortSignal.any([signal, this.#interrupt.signal]), TAKE_WAIT_MS)
+    const ended = AbortSignal.any([signal, this.#interrupt.signal, replays.woken])
+    using deadline = this.#deadline(ended, this.#takeWaitMs())
     this.#taking = this.#take((lease) =>
       queue.take({ handler: handler.name, ...lease, signal: deadline.signal }),
-    ).then((sends) => sends.length)
+    ).then(async (sends) => sends.length + (await this.#takeReplayed()))
     try {
       return await this.#taking
     } finally {
       this.#taking = null
     }
+  }
+
+  /** No longer than until a replay may have what live jobs leave free. */
+  #takeWaitMs(): number {
+    const replayedMs = this.#replayed.free > 0 ? this.#options.replays.waitMs() : Infinity
+    return Math.max(LIVE_LOOK_MS, Math.min(TAKE_WAIT_MS, replayedMs))
+  }
+
+  /** With slots that live jobs have just left free, so that these never wait behind a replay. */
+  async #takeReplayed(): Promise<number> {
+    const { clock, generation, replays, rate } = this.#options
+    const slots = Math.min(this.#free(), this.#replayed.free)
+    if (slots <= 0 || this.#probing !== null || replays.waitMs() > 0) return 0
+    const askedAt = clock.monotonic()
+    const jobs = await replays.take({ slots, leaseMs: this.leaseMs, generation })
+    rate.took(jobs.length, clock.monotonic())
+    for (const job of jobs) void this.#deliverReplayed(job, askedAt)
+    return jobs.length
   }
 
   /** From now on nothing is taken but probes. */
@@ -185,6 +214,13 @@ export class HandlerRunner {
     }
   }
 
+  async #deliverReplayed(job: TakenJob, askedAt: number): Promise<void> {
+    this.#replayed.take()
+    await this.#deliver(job, askedAt)
+    this.#replayed.release()
+    this.#options.replays.finished(job.handler)
+  }
+
   #deadline(signal: AbortSignal, ms: number): Disposable & { readonly signal: AbortSignal } {
     const taken = new AbortController()
     const late = new AbortController()
@@ -227,6 +263,10 @@ export class HandlerRunner {
 
 function jobsMax(concurrency: number): number {
   return concurrency + Math.max(PENDING_OUTCOMES_MIN, 4 * concurrency)
+}
+
+function replayedMax(concurrency: number): number {
+  return Math.max(1, Math.floor(concurrency / REPLAYED_SHARE))
 }
 
 function paceFor(concurrency: number): Pace {

@@ -14,6 +14,7 @@ import type { Logger } from '../core/log.ts'
 import type { AttemptOutcome, TakenJob } from '../core/ports/job-store.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
 import type { EventRecord } from '../core/record/event-record.ts'
+import { replayIdOf } from '../core/replay/replay-name.ts'
 import type { Backlog } from './backlog.ts'
 import type { EndpointHealth } from './endpoint-health.ts'
 import type { FailingHandlers } from './failing-handlers.ts'
@@ -114,6 +115,7 @@ export class JobDelivery {
       handler: handler.name,
       jobId: job.jobId,
       attempt: job.attempt,
+      replay: replayIdOf(job.handler),
       event,
       nowMs: clock.now(),
       keys,
@@ -170,14 +172,15 @@ export class JobDelivery {
   }): void {
     const { metrics, backlog, failing, logger, clock } = this.#options
     const { job, event, result, decision, recorded } = done
-    const handler = job.handler
+    const handler = this.#options.handler.name
     const late = recorded !== 'recorded'
     metrics.count('deliveries_total', { handler, result: late ? recorded : decision.next.state })
     metrics.observe('delivery_duration_seconds', { handler }, result.timings.totalMs / 1000)
     if (decision.errorClass !== null)
       metrics.count('delivery_errors_total', { handler, class: decision.errorClass })
     if (late) return
-    backlog.finished(handler)
+    // Jobs of a replay are not among those that are planned ahead for the handler.
+    if (job.handler === handler) backlog.finished(handler)
     const fields = { job_id: job.jobId, event_id: job.eventId, handler, attempt: job.attempt }
     if (decision.errorClass === null) failing.delivered(handler)
     else failing.failed(handler, decision.errorClass, { ...fields, detail: decision.errorDetail })

@@ -15,6 +15,7 @@ import { INDEX_HANDLER, type JobStore, type StepDecision } from '../core/ports/j
 import type { Metrics } from '../core/ports/metrics.ts'
 import { planBatch, type BatchPlan } from '../core/plan/plan-batch.ts'
 import type { PlanHandler } from '../core/plan/plan-handler.ts'
+import { handlerOf } from '../core/replay/replay-name.ts'
 import type { Backlog } from './backlog.ts'
 import { chooseSteps, type StepChoice } from './choose-step.ts'
 import type { HandlerLags } from './handler-lags.ts'
@@ -54,8 +55,10 @@ export interface PlannerOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: Metrics
-  readonly lags: HandlerLags
+  readonly lags: Pick<HandlerLags, 'note'>
   readonly waits: WaitList
+  /** Of a replay: the exclusive end of its range, which the index has passed. The index is left alone. */
+  readonly until?: bigint
 }
 
 export type PlannerStep = 'committed' | 'lost' | 'idle' | 'not-leased'
@@ -92,11 +95,13 @@ export class PartitionPlanner {
     if (!(await this.#options.lease.hold())) return 'not-leased'
     const positions = await this.#standing()
     const untilRoom = AbortSignal.any([signal, this.#options.backlog.room])
+    const { until } = this.#options
     const { index, catchUp } = chooseSteps({
-      index: positions.get(INDEX_HANDLER) ?? 0n,
+      index: until ?? positions.get(INDEX_HANDLER) ?? 0n,
       handlers: this.#handlerPositions(positions),
       admits: (handler) => this.#admits(handler),
     })
+    if (until !== undefined) return catchUp === null ? 'idle' : this.#take(catchUp, 0, signal)
     const choice = catchUp !== null && this.#lastKind === 'index' ? catchUp : index
     this.#lastKind = choice.kind
     const waitMs = catchUp === null ? Math.min(tailWaitMs, this.#stuck.retryMs()) : 0
@@ -233,7 +238,7 @@ export class PartitionPlanner {
         metrics.count('events_duplicate_total', { source: source.name }, counts.duplicate)
     }
     for (const { handler, state } of decision.jobs)
-      if (state === 'dead') metrics.count('dlq_total', { handler })
+      if (state === 'dead') metrics.count('dlq_total', { handler: handlerOf(handler) })
     const due = new Set(decision.jobs.flatMap(({ handler, offset }) => (served.has(handler) ? [offset] : [])))
     payloads.put(
       at,

@@ -108,7 +108,9 @@ async function recoverStep(options: RecoveryOptions, fact: StepFact, signal: Abo
   const at = { topic, topicId, partition }
   const { records, gaps } = await readWhole({ ...at, from: first, to: next }, options, signal)
   const source = sources.find(({ name }) => name === sourceName)
-  const dedup = source?.dedup ?? { windowMs: WINDOW_MS_DEFAULT, onConflict: 'deliver' as const }
+  const { windowMs, onConflict } = source?.dedup ?? { windowMs: WINDOW_MS_DEFAULT, onConflict: 'deliver' }
+  // What a repetition revived is told by the facts that came of it.
+  const dedup = { windowMs, onConflict, onResend: 'drop' } as const
   const attemptsMax = handlerOf(options, handler)?.retry.attemptsMax ?? ATTEMPTS_MAX_DEFAULT
   const plan = planTold(fact, { at, first, next, records, gaps, dedup, bodyDigest, attemptsMax })
   const claims = handler === INDEX_HANDLER ? plan.claims : []

@@ -18,6 +18,8 @@ export class Waiter {
       await clock.sleep(ms, signal === undefined ? timer.signal : AbortSignal.any([timer.signal, signal]))
       this.#timer = null
     }
+    // Who gives up has not looked: what came meanwhile counts for the next.
+    if (signal?.aborted === true) return
     this.#isWoken = false
   }
 }

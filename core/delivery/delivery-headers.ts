@@ -11,6 +11,8 @@ export interface DeliveryHead {
   readonly handler: string
   readonly jobId: string
   readonly attempt: number
+  /** Id of the replay that delivers it; null: it is live. */
+  readonly replay: string | null
   readonly event: EventRecord
   /** Wall clock, milliseconds. */
   readonly nowMs: number
@@ -34,6 +36,7 @@ export function deliveryHeaders(head: DeliveryHead): Record<string, string> {
     'x-hooktrail-event-type': boundedText(event.type),
     'x-hooktrail-handler': head.handler,
     'x-hooktrail-attempt': String(head.attempt),
+    ...(head.replay === null ? {} : { 'x-hooktrail-replay': head.replay }),
   }
   for (const [name, value] of Object.entries(head.own)) {
     const lower = name.toLowerCase()

@@ -40,6 +40,24 @@ export const apiErrors = {
     fix: 'hooktrail report names the sources; details may name the nearest',
     read,
   },
+  API_REPLAY_NOT_FOUND: {
+    what: 'there is no such replay',
+    events: 'nothing was changed',
+    fix: 'hooktrail replay list',
+    read: 'docs/replay.md',
+  },
+  API_REPLAY_REFUSED: {
+    what: 'the replay is in a state in which this cannot be done',
+    events: 'nothing was changed; it goes on, waits or is over as hooktrail replay show says',
+    fix: 'hooktrail replay show ID; what is over or cancelled stays so, and a new replay may take the rest',
+    read: 'docs/replay.md',
+  },
+  API_REPLAYS_TOO_MANY: {
+    what: 'the handler has as many open replays as it may have',
+    events: 'nothing was changed',
+    fix: 'wait until one is over, or hooktrail replay cancel ID; dry runs that are counted are open, too',
+    read: 'docs/replay.md',
+  },
   API_NO_ROUTE: {
     what: 'there is no such route',
     events: 'the request was not kept and nothing was changed',

@@ -56,6 +56,8 @@ export interface ApiStage extends AsyncDisposable {
   ask(path: string, request?: ApiRequest): Promise<ApiAnswer>
   /** Archives all that the log holds, and signs a heartbeat. */
   archiveLog(): Promise<void>
+  /** Log and archive as one, as another process reads them. */
+  reader(): UnionLog
   /** Opens a socket, for callers that come in numbers or hang up. */
   listen(): Promise<string>
   /** From now on the API cannot read it. */
@@ -87,6 +89,7 @@ export async function openApiStage(
   const log = new UnionLog(stage.log, {
     // What was read before the archive was hidden is not remembered.
     read: (request, bounds) => openRange().read(request, bounds),
+    segmentSince: (at, timestampMs) => openRange().segmentSince(at, timestampMs),
   })
   const deps = {
     ...{ config, log, store: stage.store, apiToken: TOKEN, ...common },
@@ -115,6 +118,7 @@ export async function openApiStage(
         json: () => answer.json<Record<string, unknown>>(),
       }
     },
+    reader: () => new UnionLog(stage.log, openRange()),
     listen: () => app.listen({ host: '127.0.0.1', port: 0 }),
     archiveLog: async () => {
       hasArchive = true

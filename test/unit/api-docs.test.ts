@@ -11,7 +11,10 @@ import { systemClock } from '../../adapters/system/clock.ts'
 import { apiRoutes } from '../../api/api-routes.ts'
 import { healthRoutes } from '../../api/health-routes.ts'
 import { DeferredLog } from '../../cli/composition/deferred-log.ts'
+import { ArchiveRange } from '../../core/archive/range/archive-range.ts'
+import { UnionLog } from '../../core/archive/range/union-log.ts'
 import { readConfig } from '../../core/config/read-config.ts'
+import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import { ingressRoutes } from '../../ingress/ingress-routes.ts'
 import { silentLogger } from '../support/postgres.ts'
 
@@ -31,10 +34,11 @@ async function registeredRoutes(): Promise<readonly string[]> {
   await using database = openDatabase({
     ...{ url: 'postgres://127.0.0.1:1/none', connectionsMax: 1, applicationName: 'test', ...common },
   })
+  const openSource = () => Promise.reject(new HooktrailError('ARCHIVE_READER_MISSING'))
   const deps = {
     ...{
       config: { ...read.config, generation: '0' },
-      log: new DeferredLog('postgres'),
+      log: new UnionLog(new DeferredLog('postgres'), new ArchiveRange({ openSource, clock: systemClock })),
       apiToken: 'token',
       ...common,
     },

@@ -28,7 +28,8 @@ const event: EventRecord = {
 }
 
 function headersOf(overrides: Partial<DeliveryHead> = {}): Record<string, string> {
-  const head = { handler: 'billing', jobId: `${event.id}.billing`, attempt: 2, event, nowMs: Date.now() }
+  const ids = { handler: 'billing', jobId: `${event.id}.billing`, attempt: 2, replay: null }
+  const head = { ...ids, event, nowMs: Date.now() }
   return deliveryHeaders({ ...head, keys: signingKeys([NEW, OLD]), own: {}, ...overrides })
 }
 

@@ -14,7 +14,7 @@ const TAKE = {
   text: `WITH allowed AS MATERIALIZED (
     SELECT r.name, r.per_second,
            greatest(r.paced_to, now() - greatest(${BURST_SECONDS}, 1 / r.per_second) * interval '1 second') AS paced_to
-      FROM replays r JOIN handlers h ON h.handler = r.handler AND h.status = 'active'
+      FROM replays r JOIN handlers h ON h.handler = r.handler AND h.status = 'active' AND h.breaker = 'closed'
      WHERE r.name = $1 AND r.status = 'running' AND EXISTS (SELECT FROM store WHERE store.state = 'ok')
        AND NOT EXISTS (SELECT FROM jobs AS live
                         WHERE live.handler = r.handler AND live.due <= now() AND live.state <> 'running')

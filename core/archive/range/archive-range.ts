@@ -10,6 +10,7 @@ import { within } from '../../deadline.ts'
 import { HooktrailError } from '../../error/hooktrail-error.ts'
 import type { LogBounds, ReadRequest, ReadResult, TopicPartition } from '../../ports/event-log.ts'
 import { findSegment, type ArchiveSource } from './find-segment.ts'
+import { segmentSince } from './offset-since.ts'
 import { SegmentRows } from './segment-rows.ts'
 
 /** Compressed: about eight segments of `archive.roll.bytes` as it is by default. The newest always stays. */
@@ -70,6 +71,11 @@ export class ArchiveRange implements Disposable {
       ...(await rows.read(request)),
       ...(bounds ?? { logStart: end, highWatermark: end }),
     }
+  }
+
+  /** First offset of the first archived segment with a record of that time or later; null: there is none. */
+  async segmentSince(at: TopicPartition, timestampMs: bigint): Promise<bigint | null> {
+    return segmentSince(await this.#options.openSource(), at, timestampMs)
   }
 
   /** What is under way is given up. */

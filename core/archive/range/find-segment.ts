@@ -63,7 +63,8 @@ async function beforeChain(source: ArchiveSource, at: TopicPartition): Promise<F
   return { kind: 'before-chain', next: start, reason: BEFORE_CHAIN }
 }
 
-async function readManifest(
+/** Signed, and of that place; null where there is none. */
+export async function readManifest(
   { store, keys }: ArchiveSource,
   { topic, topicId, partition }: TopicPartition,
   start: bigint,
@@ -116,12 +117,17 @@ async function lastStart(
   let last: bigint | null = null
   for await (const { key } of store.list(segmentPrefix(topic, topicId, partition), behind)) {
     if (!isManifestKey(key)) continue
-    const start = BigInt(key.slice(key.lastIndexOf('/') + 1, -'.note'.length))
+    const start = startOf(key)
     if (upTo === null) return start
     if (start > upTo) break
     last = start
   }
   return last
+}
+
+/** Of a manifest's key. */
+export function startOf(key: string): bigint {
+  return BigInt(key.slice(key.lastIndexOf('/') + 1, -'.note'.length))
 }
 
 export function altered(key: string, reason: string, cause?: unknown): HooktrailError {

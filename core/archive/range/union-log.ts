@@ -17,11 +17,16 @@ import type {
 } from '../../ports/event-log.ts'
 import type { ArchiveRange } from './archive-range.ts'
 
+/** Reads of one segment in search of a time. */
+const TIMED_RECORDS_MAX = 1_000
+const TIMED_BYTES_MAX = 8 * 1024 * 1024
+const TIMED_WAIT_MS_MAX = 20_000
+
 export class UnionLog implements EventLog {
   readonly #log: EventLog
-  readonly #archive: Pick<ArchiveRange, 'read'>
+  readonly #archive: Pick<ArchiveRange, 'read' | 'segmentSince'>
 
-  constructor(log: EventLog, archive: Pick<ArchiveRange, 'read'>) {
+  constructor(log: EventLog, archive: Pick<ArchiveRange, 'read' | 'segmentSince'>) {
     this.#log = log
     this.#archive = archive
   }
@@ -68,6 +73,34 @@ export class UnionLog implements EventLog {
 
   epochEnd(partition: TopicPartition, epoch: number): Promise<bigint | null> {
     return this.#log.epochEnd(partition, epoch)
+  }
+
+  /**
+   * As `offsetAt` over both: what was cut from the log is looked for in the archive, exactly. Resolves later than reads
+   * do, since a segment may have to be fetched.
+   * @throws what `read` throws; ARCHIVE_STORE_UNAVAILABLE also where a segment did not come in time
+   */
+  async offsetSince(partition: TopicPartition, timestampMs: bigint): Promise<bigint> {
+    const offset = await this.#log.offsetAt(partition, timestampMs)
+    const { logStart } = await this.#log.bounds(partition)
+    if (offset > logStart || logStart === 0n) return offset
+    let from = await this.#archive.segmentSince(partition, timestampMs)
+    while (from !== null && from < logStart) {
+      const bounds = {
+        recordsMax: TIMED_RECORDS_MAX,
+        bytesMax: TIMED_BYTES_MAX,
+        waitMsMax: TIMED_WAIT_MS_MAX,
+      }
+      const { records, next } = await this.read({ ...partition, from, ...bounds })
+      const found = records.find((record) => record.timestampMs >= timestampMs)
+      if (found !== undefined) return found.offset
+      if (next === from)
+        throw new HooktrailError('ARCHIVE_STORE_UNAVAILABLE', {
+          reason: `nothing came within ${TIMED_WAIT_MS_MAX} ms`,
+        })
+      from = next
+    }
+    return offset
   }
 
   truncate(partition: TopicPartition, before: bigint): Promise<void> {

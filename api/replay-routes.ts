@@ -1,0 +1,137 @@
+/** Replays below /api: asked for, looked at, paused, resumed and cancelled, each action with its audit row. */
+import type { FastifyPluginCallback } from 'fastify'
+import type { z } from 'zod'
+import type { Clock } from '../core/clock.ts'
+import type { Config } from '../core/config/config.ts'
+import { HooktrailError } from '../core/error/hooktrail-error.ts'
+import { nearestName } from '../core/nearest-name.ts'
+import type { EventLog, Topic } from '../core/ports/event-log.ts'
+import type { JobStore } from '../core/ports/job-store.ts'
+import type { NewReplay, ReplayAction, ReplayRange } from '../core/ports/replay-store.ts'
+import { createEventIds } from '../core/record/event-ids.ts'
+import { eventTopic, sourceOfTopic } from '../core/topics.ts'
+import { noticeOf } from './dead-letters.ts'
+import { unknownHandler } from './known-handler.ts'
+import * as query from './query.ts'
+import { replayBody, replayQuery } from './replay-query.ts'
+import { replayRanges, type RangeDeps } from './replay-ranges.ts'
+import { defined, found, reasonOf, requiredReason } from './request-parts.ts'
+import { replayJson } from './views.ts'
+
+export interface ReplayRouteDeps {
+  readonly config: Config
+  readonly clock: Clock
+  readonly log: RangeDeps['log'] & Pick<EventLog, 'topics'>
+  readonly store: JobStore
+}
+
+type Asked = z.output<typeof replayBody>
+
+const ACTIONS: readonly ReplayAction[] = ['pause', 'resume', 'cancel']
+
+export const replayRoutes: FastifyPluginCallback<ReplayRouteDeps> = (app, deps, registered) => {
+  const { config, store, clock } = deps
+  const nextId = createEventIds(clock)
+  const answer = async (id: string) => {
+    const replay = found(await store.getReplay(id), 'API_REPLAY_NOT_FOUND', id)
+    return { ...replayJson(replay), notice: await noticeOf(store, config, [replay.handler]) }
+  }
+  app.post('/replays', async (request) => {
+    const asked = query.parse(replayBody, request.body)
+    const replay = await newReplay(deps, asked, nextId())
+    if ((await store.createReplay(replay)) === 'too-many')
+      throw new HooktrailError('API_REPLAYS_TOO_MANY', { handler: asked.handler })
+    return answer(replay.replayId)
+  })
+  app.get('/replays', async (request) => {
+    const { items, next } = await store.listReplays(defined(query.parse(replayQuery, request.query)))
+    return { items: items.map(replayJson), next }
+  })
+  app.get('/replays/:id', ({ params }) => answer(query.parse(query.idParams, params).id))
+  for (const action of ACTIONS)
+    app.post(`/replays/:id/${action}`, async ({ params, body }) => {
+      const { id } = query.parse(query.idParams, params)
+      const reason = reasonOf(body, config)
+      const audit = { actor: 'token', action: `replay.${action}`, target: id, reason, details: {} }
+      const result = await store.changeReplay(id, action, audit)
+      if (result === 'refused') throw new HooktrailError('API_REPLAY_REFUSED', { id, action })
+      return answer(id)
+    })
+  registered()
+}
+
+/** @throws API_HANDLER_NOT_FOUND, API_SOURCE_NOT_FOUND, API_INVALID_REQUEST, and what log and archive throw */
+async function newReplay(deps: ReplayRouteDeps, asked: Asked, replayId: string): Promise<NewReplay> {
+  const { config, log } = deps
+  const { handler, filter = null, events = null, rate = null, dry_run: isDryRun } = asked
+  const source = sourceOf(config, asked)
+  const topic = await topicOf(config, log, source)
+  const ranges = await replayRanges(deps, topic, asked)
+  const details = {
+    handler,
+    source,
+    filter,
+    rate,
+    events: events?.length ?? null,
+    ranges: ranges.map(rangeText),
+  }
+  const audit = {
+    actor: 'token',
+    action: isDryRun ? 'replay.dry_run' : 'replay.create',
+    target: replayId,
+    details,
+  }
+  return {
+    ...{ replayId, handler, source, topic: topic.name, filter, isDryRun, ranges },
+    ...{ eventIds: events, perSecond: rate, asked: askedText(asked) },
+    audit: { ...audit, reason: requiredReason(asked.reason, config) },
+  }
+}
+
+/** The handler's own unless another is named. */
+function sourceOf({ handlers, sources, log }: Config, { handler, source, topic }: Asked): string {
+  const names = handlers.map(({ name }) => name)
+  const own = handlers.find(({ name }) => name === handler)
+  if (own === undefined) throw unknownHandler(handler, names)
+  const asked =
+    topic === undefined ? (source ?? own.source) : (sourceOfTopic(log.topicPrefix, topic) ?? topic)
+  if (sources.some(({ name }) => name === asked)) return asked
+  const nearest = nearestName(
+    asked,
+    sources.map(({ name }) => name),
+  )
+  throw new HooktrailError('API_SOURCE_NOT_FOUND', {
+    source: asked,
+    ...(nearest === null ? {} : { did_you_mean: nearest }),
+  })
+}
+
+async function topicOf(
+  { log: { topicPrefix } }: Config,
+  log: Pick<EventLog, 'topics'>,
+  source: string,
+): Promise<Topic> {
+  const name = eventTopic(topicPrefix, source)
+  const topic = (await log.topics()).find((each) => each.name === name)
+  if (topic === undefined) throw new HooktrailError('API_SOURCE_NOT_FOUND', { source, topic: name })
+  return topic
+}
+
+function rangeText({ topicId, partition, first, end }: ReplayRange): string {
+  return `${topicId}/${partition} ${first} to ${end - 1n}`
+}
+
+/** As it was asked, in what JSON can hold. */
+function askedText({
+  from_offset: from,
+  to_offset: to,
+  since,
+  until,
+  ...asked
+}: Asked): Record<string, unknown> {
+  const { partition, filter, rate, events } = asked
+  const time = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString())
+  const offset = (value: bigint | undefined) => value?.toString()
+  const range = { from_offset: offset(from), to_offset: offset(to), since: time(since), until: time(until) }
+  return defined({ partition, ...range, filter, rate, events })
+}

@@ -1,0 +1,158 @@
+/** `hooktrail replay`: asks for a replay, waits for the count of a dry run; and list, show, pause, resume, cancel. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { InvalidArgumentError, type Command } from 'commander'
+import { z } from 'zod'
+import { apiCommand, callApi, printFrom, printList, queryOf, type ApiFlags } from './api-options.ts'
+import type { Column } from './table.ts'
+
+const POLL_MS = 500
+const RATE = /^(\d+(?:\.\d+)?)(?:\/(s|min|h))?$/
+const PER_SECOND: Readonly<Record<string, number>> = { s: 1, min: 60, h: 3_600 }
+
+interface ReplayFlags extends ApiFlags {
+  readonly handler?: string
+  readonly source?: string
+  readonly topic?: string
+  readonly partition?: number
+  readonly fromOffset?: string
+  readonly toOffset?: string
+  readonly since?: string
+  readonly until?: string
+  readonly event?: readonly string[]
+  readonly filter?: string
+  readonly rate?: number
+  readonly dryRun?: boolean
+  readonly reason?: string
+}
+
+const COLUMNS: readonly Column[] = [
+  { title: 'ID', field: 'id' },
+  { title: 'HANDLER', field: 'handler' },
+  { title: 'STATUS', field: 'status' },
+  { title: 'OFFSETS', field: 'offsets', right: true },
+  { title: 'DONE', field: 'offsets_done', right: true },
+  { title: 'PLANNED', field: 'planned', right: true },
+  { title: 'DELIVERED', field: 'delivered', right: true },
+  { title: 'OPEN', field: 'open', right: true },
+  { title: 'DEAD', field: 'dead', right: true },
+  { title: 'REASON', field: 'reason' },
+]
+
+const count = z.number()
+const replaySchema = z.looseObject({
+  ...{ id: z.string(), status: z.string(), handler: z.string(), notice: z.string().nullish() },
+  ...{ offsets: count, offsets_done: count, planned: count, filtered: count, duplicate: count },
+  ...{ errors: count, skipped: count, lost: count },
+})
+
+export function replayCommand(): Command {
+  const command = apiCommand(
+    'replay',
+    'deliver records of the past to a handler once more',
+    'hooktrail replay --handler billing --since 2026-03-01 --until 2026-03-02 --dry-run\n  hooktrail replay --handler billing --partition 0 --from-offset 100 --to-offset 199 --reason "lost by them"\n  hooktrail replay list',
+  )
+    .enablePositionalOptions()
+    .option('--handler <name>', 'required: to whom')
+    .option('--source <name>', "of this source (default: the handler's own)")
+    .option('--topic <name>', 'the same by the name of its topic')
+    .option('--partition <p>', 'of this partition (default: all)', parseWhole)
+    .option('--from-offset <a>', 'first offset; 0 is the beginning, log and archive together')
+    .option('--to-offset <b>', 'last offset, inclusive (default: what is planned by now)')
+    .option('--since <time>', 'logged at or after; without a zone it is UTC')
+    .option('--until <time>', 'logged before')
+    .option('--event <id...>', 'these events')
+    .option('--filter <cel>', 'of those only for which this expression is true')
+    .option('--rate <n/s>', 'at most so many are sent a second, such as 100/s or 30/min', parseRate)
+    .option('--dry-run', 'only count; hooktrail replay resume ID then delivers just those')
+    .option('--reason <text>', 'kept in the audit')
+    .action(replay)
+  for (const child of [listCommand(), showCommand(), ...actionCommands()]) command.addCommand(child)
+  return command
+}
+
+async function replay(flags: ReplayFlags, command: Command): Promise<void> {
+  const { handler, source, topic, partition, since, until, event: events, filter, rate, reason } = flags
+  if (handler === undefined) command.error("required option '--handler <name>' not specified")
+  const range = { partition, from_offset: flags.fromOffset, to_offset: flags.toOffset, since, until, events }
+  const body = { handler, source, topic, ...range, filter, rate, dry_run: flags.dryRun, reason }
+  if (flags.dryRun === true) await printCount(flags, body)
+  else await printFrom(flags, '/api/replays', { method: 'POST', body })
+}
+
+async function printCount(flags: ApiFlags, body: Readonly<Record<string, unknown>>): Promise<void> {
+  const read = async (response: Response) => replaySchema.parse(await response.json())
+  let found = await read(await callApi(flags, '/api/replays', { method: 'POST', body }))
+  if (found.notice) process.stderr.write(`hooktrail: ${found.notice}\n`)
+  while (found.status === 'counting') {
+    if (process.stderr.isTTY) process.stderr.write(`\r${found.offsets_done} of ${found.offsets} counted`)
+    await delay(POLL_MS)
+    found = await read(await callApi(flags, `/api/replays/${found.id}`))
+  }
+  if (process.stderr.isTTY) process.stderr.write('\r\u001b[K')
+  console.log(flags.json === true ? JSON.stringify(found) : countText(found))
+}
+
+function countText(found: z.output<typeof replaySchema>): string {
+  const { id, status, handler, offsets, planned, filtered, duplicate, errors, skipped, lost } = found
+  const rest = Object.entries({ filtered, duplicate, errors, skipped, lost })
+    .filter(([, n]) => n > 0)
+    .map(([name, n]) => `, ${name} ${n}`)
+  return [
+    `${planned} of ${offsets} records would be delivered to ${handler}${rest.join('')}`,
+    status === 'counted' ? `deliver these: hooktrail replay resume ${id}` : `the replay ${id} is ${status}`,
+  ].join('\n')
+}
+
+function listCommand(): Command {
+  return apiCommand('list', 'replays, newest first', 'hooktrail replay list --handler billing')
+    .option('--handler <name>', 'of this handler')
+    .option('--limit <n>', 'how many, at most 1000')
+    .option('--cursor <cursor>', 'next of the page before')
+    .action(
+      async (flags: ApiFlags & Partial<Record<'handler' | 'limit' | 'cursor', string>>): Promise<void> => {
+        const { handler, limit, cursor } = flags
+        await printList(flags, `/api/replays${queryOf({ handler, limit, cursor })}`, COLUMNS)
+      },
+    )
+}
+
+function showCommand(): Command {
+  return apiCommand(
+    'show',
+    'one replay: its ranges, how far it is, what became of it',
+    'hooktrail replay show 01J…',
+  )
+    .argument('<id>', 'replay id')
+    .action(async (id: string, flags: ApiFlags) => {
+      await printFrom(flags, `/api/replays/${encodeURIComponent(id)}`)
+    })
+}
+
+const ABOUT = {
+  pause: 'nothing more of it is taken until it is resumed',
+  resume: 'go on; of a dry run: deliver what was counted',
+  cancel: 'nothing more of it is taken; what is open is discarded',
+} as const
+
+function actionCommands(): readonly Command[] {
+  return Object.entries(ABOUT).map(([action, about]) =>
+    apiCommand(action, about, `hooktrail replay ${action} 01J… --reason "…"`)
+      .argument('<id>', 'replay id')
+      .option('--reason <text>', 'kept in the audit')
+      .action(async (id: string, flags: ApiFlags & { readonly reason?: string }) => {
+        const path = `/api/replays/${encodeURIComponent(id)}/${action}`
+        await printFrom(flags, path, { method: 'POST', body: { reason: flags.reason } })
+      }),
+  )
+}
+
+function parseWhole(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('it is a whole number')
+  return Number(text)
+}
+
+function parseRate(text: string): number {
+  const [, n = '', unit = 's'] = RATE.exec(text) ?? []
+  if (n === '') throw new InvalidArgumentError('it is a number such as 100/s, 30/min or 500/h')
+  return Number(n) / (PER_SECOND[unit] ?? 1)
+}
