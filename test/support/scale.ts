@@ -31,6 +31,8 @@ export const scale = {
   outageLogFaults: size(1, 5),
   /** Events through several of each process, of which one is killed and one added on the way. */
   processEvents: size(5_000, 50_000),
+  /** Events that are replayed while the whole process group is killed. */
+  replayEvents: size(1_000, 100_000),
   /** Real payloads of each provider that go through the whole pipeline. */
   e2eEventsMax: size(120, 100_000),
 }
