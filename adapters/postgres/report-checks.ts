@@ -46,6 +46,18 @@ const positionsArePlanned = (logEnds: string): string => `
       OR $1::timestamptz = '-infinity' AND p.next_offset > p.start_offset
          AND (s.low IS DISTINCT FROM p.start_offset OR s.high IS DISTINCT FROM p.next_offset) ${LIMIT}`
 
+/** The same for replays, of which a dry run has none. */
+const REPLAYS_ARE_PLANNED = `
+  SELECT NULL AS "eventId", g.name || ' on ' || r.topic || '/' || g.partition_no AS place,
+         'it went from ' || g.first_offset || ' to ' || g.next_offset || ', and its plan steps from '
+           || coalesce(s.low::text, 'nowhere') || ' to ' || coalesce(s.high::text, 'nowhere') AS reason
+    FROM replays r JOIN replay_ranges g USING (name)
+    LEFT JOIN (SELECT handler, topic_id, partition_no, min(first_offset) AS low, max(next_offset) AS high
+                 FROM plan_steps GROUP BY 1, 2, 3) AS s
+           ON s.handler = g.name AND s.topic_id = g.topic_id AND s.partition_no = g.partition_no
+   WHERE g.next_offset > g.first_offset AND r.status IN ('running', 'paused') AND r.created_at >= $1::timestamptz
+     AND (s.low IS DISTINCT FROM g.first_offset OR s.high IS DISTINCT FROM g.next_offset) ${LIMIT}`
+
 const PLANNED_HAVE_JOBS = `
   WITH planned AS MATERIALIZED (
     SELECT s.handler, s.topic_id, s.partition_no, u AS record_offset, NULL AS event_id
@@ -107,6 +119,7 @@ export function checksOf(logEnds: string, isLogHere: boolean): readonly string[]
     STEPS_ARE_GAPLESS,
     STEPS_ADD_UP,
     positionsArePlanned(logEnds),
+    REPLAYS_ARE_PLANNED,
     PLANNED_HAVE_JOBS,
     JOBS_ARE_PLANNED,
     ONE_STATE,

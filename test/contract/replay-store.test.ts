@@ -239,3 +239,26 @@ test('a handler has so many replays and no more, and a name that is repeated mak
   })
   assert.equal(more, 'too-many')
 })
+
+test('what is over is forgotten with its retention, unless it has a dead letter, and so are old dry runs', async () => {
+  await using stage = await createJobStage()
+  await deliverLive(stage, 1)
+  await create(stage, 1)
+  await planReplay(stage, claims(1))
+  const [job] = await takeReplayed(stage)
+  assert(job)
+  await stage.store.recordOutcomes([outcome(job, { state: 'dead' })])
+  await stage.store.settleReplays()
+  await create(stage, 1, { replayId: '01J00000000000000000000002', isDryRun: true })
+  await stage.database.query(
+    "UPDATE replays SET created_at = now() - interval '8 days', ended_at = ended_at - interval '2 days', status = CASE status WHEN 'counting' THEN 'counted' ELSE status END",
+  )
+  const retention = { doneHours: 24, deadHours: 24, firstSeenMs: null }
+  const left = async () => {
+    await stage.store.maintainSlices(retention)
+    return (await stage.store.listReplays({ limit: 10 })).items.map(({ replayId }) => replayId)
+  }
+  assert.deepEqual(await left(), [ID])
+  await stage.database.query('DELETE FROM jobs_dead')
+  assert.deepEqual(await left(), [])
+})

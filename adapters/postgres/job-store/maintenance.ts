@@ -4,6 +4,7 @@ import type { Logger } from '../../../core/log.ts'
 import type { MaintenanceStore, RememberedHeartbeat, StoreIdentity } from '../../../core/ports/job-store.ts'
 import type { Database, Queryable } from '../database.ts'
 import { purgeFirstSeen } from './purge-first-seen.ts'
+import { purgeReplays } from './purge-replays.ts'
 import { maintainSlices, reportStrays } from './slices.ts'
 
 const OUTBOX_TABLES = ['attempts', 'plan_steps', 'audit'] as const
@@ -29,6 +30,7 @@ export function createMaintenanceStore(database: Database, logger: Logger): Main
     maintainSlices: async (retention) => {
       const dropped = await maintainSlices(database, retention)
       if (retention.firstSeenMs !== null) await purgeFirstSeen(database, retention.firstSeenMs)
+      await purgeReplays(database, retention.deadHours)
       await reportStrays(database, logger)
       return dropped
     },
