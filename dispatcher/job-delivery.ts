@@ -179,12 +179,13 @@ export class JobDelivery {
     if (decision.errorClass !== null)
       metrics.count('delivery_errors_total', { handler, class: decision.errorClass })
     if (late) return
-    // Jobs of a replay are not among those that are planned ahead for the handler.
-    if (job.handler === handler) backlog.finished(handler)
+    // What is planned ahead for the handler, and how soon events arrive, is told by live jobs alone.
+    const isLive = job.handler === handler
+    if (isLive) backlog.finished(handler)
     const fields = { job_id: job.jobId, event_id: job.eventId, handler, attempt: job.attempt }
     if (decision.errorClass === null) failing.delivered(handler)
     else failing.failed(handler, decision.errorClass, { ...fields, detail: decision.errorDetail })
-    if (decision.next.state === 'completed')
+    if (decision.next.state === 'completed' && isLive)
       metrics.observe('end_to_end_seconds', { handler }, Math.max(clock.now() - event.receivedAtMs, 0) / 1000)
     if (decision.next.state === 'dead') {
       metrics.count('dlq_total', { handler })

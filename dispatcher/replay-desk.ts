@@ -11,7 +11,7 @@ import type { JobStore } from '../core/ports/job-store.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
 import type { OpenReplay, RangeProgress } from '../core/ports/replay-store.ts'
 import { compileReplay } from '../core/replay/replay-handler.ts'
-import type { Lease } from './lease.ts'
+import { LEASE_RETRY_MS, type Lease } from './lease.ts'
 import { PartitionPlanner } from './partition-planner.ts'
 import type { PayloadCache } from './payload-cache.ts'
 import type { ReplayTakes } from './replay-takes.ts'
@@ -44,6 +44,8 @@ export interface ReplayDeskOptions {
 interface RangePlanner {
   readonly planner: PartitionPlanner
   readonly lease: Lease
+  /** Monotonic; while another dispatcher plans it. */
+  restsUntil: number
 }
 
 export class ReplayDesk {
@@ -72,9 +74,12 @@ export class ReplayDesk {
   async #stepAll(signal: AbortSignal): Promise<number> {
     const failures: unknown[] = []
     let committed = 0
-    for (const { planner } of this.#planners.values())
+    for (const range of this.#planners.values())
       try {
-        if ((await planner.step(signal, 0)) === 'committed') committed += 1
+        if (this.#options.clock.monotonic() < range.restsUntil) continue
+        const step = await range.planner.step(signal, 0)
+        if (step === 'committed') committed += 1
+        if (step === 'not-leased') range.restsUntil = this.#options.clock.monotonic() + LEASE_RETRY_MS
       } catch (error) {
         failures.push(error)
       }
@@ -133,7 +138,8 @@ export class ReplayDesk {
     if (handler === undefined || source === undefined) return null
     const at = { topic: replay.topic, topicId: range.topicId, partition: range.partition }
     const lease = this.#options.newLease(name)
-    return { planner: this.#planner({ replay, handler, source, at, until: range.end, lease }), lease }
+    const planner = this.#planner({ replay, handler, source, at, until: range.end, lease })
+    return { planner, lease, restsUntil: -Infinity }
   }
 
   #planner(planning: Planning): PartitionPlanner {
