@@ -39,6 +39,7 @@ export interface ApiDeps {
   readonly openArchive: () => Promise<ArchiveStore | null>
   readonly logger: Logger
   readonly apiToken: string
+  readonly digestKey: string
 }
 
 type Routes = FastifyPluginCallback<ApiDeps>

@@ -59,7 +59,10 @@ function* chunksOf(events: readonly EventView[]): Generator<readonly EventView[]
   if (chunk.length > 0) yield chunk
 }
 
-export function exportLine(event: EventView, body: Buffer | null): string {
+export function exportLine(
+  event: Pick<EventView, 'eventId' | 'source' | 'type' | 'createdAtMs' | 'uniqueKey'>,
+  body: Buffer | null,
+): string {
   const head = JSON.stringify({ id: event.eventId, source: event.source, event_type: event.type })
   const tail = JSON.stringify({ created_at: isoOf(event.createdAtMs), unique_key: event.uniqueKey })
   return `${head.slice(0, -1)},${payloadField(body)},${tail.slice(1)}\n`

@@ -63,6 +63,10 @@ const RULES: readonly (readonly [(asked: Scope) => boolean, string])[] = [
   ],
 ]
 
+function hold(asked: Scope, context: z.RefinementCtx): void {
+  for (const [isWrong, said] of RULES) if (isWrong(asked)) context.addIssue(said)
+}
+
 export const replayBody = z
   .strictObject({
     ...scope,
@@ -71,8 +75,12 @@ export const replayBody = z
     dry_run: z.boolean().default(false),
     reason,
   })
-  .superRefine((asked, context) => {
-    for (const [isWrong, said] of RULES) if (isWrong(asked)) context.addIssue(said)
-  })
+  .superRefine(hold)
+
+/** Nobody's handler: the source is to be said. */
+export const recordsBody = z
+  .strictObject(scope)
+  .superRefine(hold)
+  .refine(({ source, topic }) => (source ?? topic) !== undefined, 'name a source or a topic')
 
 export const replayQuery = z.strictObject({ handler: name.optional(), ...paging })

@@ -1,20 +1,24 @@
 /** Replays below /api: asked for, looked at, paused, resumed and cancelled, each action with its audit row. */
+import { Readable } from 'node:stream'
 import type { FastifyPluginCallback } from 'fastify'
 import type { z } from 'zod'
 import type { Clock } from '../core/clock.ts'
-import type { Config } from '../core/config/config.ts'
+import type { Config, SourceConfig } from '../core/config/config.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import { nearestName } from '../core/nearest-name.ts'
 import type { EventLog, Topic } from '../core/ports/event-log.ts'
 import type { JobStore } from '../core/ports/job-store.ts'
 import type { NewReplay, ReplayAction, ReplayRange } from '../core/ports/replay-store.ts'
 import { createEventIds } from '../core/record/event-ids.ts'
+import { createBodyDigest, createDigestKey } from '../core/record/keyed-digest.ts'
+import { chosenAlone } from '../core/replay/replay-handler.ts'
 import { eventTopic, sourceOfTopic } from '../core/topics.ts'
 import { noticeOf } from './dead-letters.ts'
 import { unknownHandler } from './known-handler.ts'
 import * as query from './query.ts'
-import { replayBody, replayQuery } from './replay-query.ts'
+import { recordsBody, replayBody, replayQuery } from './replay-query.ts'
 import { replayRanges, type RangeDeps } from './replay-ranges.ts'
+import { replayLines } from './replay-records.ts'
 import { defined, found, reasonOf, requiredReason } from './request-parts.ts'
 import { replayJson } from './views.ts'
 
@@ -23,6 +27,7 @@ export interface ReplayRouteDeps {
   readonly clock: Clock
   readonly log: RangeDeps['log'] & Pick<EventLog, 'topics'>
   readonly store: JobStore
+  readonly digestKey: string
 }
 
 type Asked = z.output<typeof replayBody>
@@ -32,6 +37,7 @@ const ACTIONS: readonly ReplayAction[] = ['pause', 'resume', 'cancel']
 export const replayRoutes: FastifyPluginCallback<ReplayRouteDeps> = (app, deps, registered) => {
   const { config, store, clock } = deps
   const nextId = createEventIds(clock)
+  const bodyDigest = createBodyDigest(createDigestKey(deps.digestKey))
   const answer = async (id: string) => {
     const replay = found(await store.getReplay(id), 'API_REPLAY_NOT_FOUND', id)
     return { ...replayJson(replay), notice: await noticeOf(store, config, [replay.handler]) }
@@ -42,6 +48,19 @@ export const replayRoutes: FastifyPluginCallback<ReplayRouteDeps> = (app, deps, 
     if ((await store.createReplay(replay)) === 'too-many')
       throw new HooktrailError('API_REPLAYS_TOO_MANY', { handler: asked.handler })
     return answer(replay.replayId)
+  })
+  app.post('/replays/records', async ({ body }, reply) => {
+    const asked = query.parse(recordsBody, body)
+    const { filter = null, events: eventIds = null } = asked
+    const source = sourceIn(
+      config,
+      asked.topic === undefined ? asked.source : sourceOfAsked(config, asked.topic),
+    )
+    const topic = await topicOf(config, deps.log, source.name)
+    const ranges = await replayRanges(deps, topic, asked)
+    const choice = chosenAlone({ filter, eventIds })
+    const lines = replayLines({ ...deps, bodyDigest, topic, source, ranges, choice })
+    return reply.type('application/x-ndjson').send(Readable.from(lines, { highWaterMark: 1 }))
   })
   app.get('/replays', async (request) => {
     const { items, next } = await store.listReplays(defined(query.parse(replayQuery, request.query)))
@@ -89,19 +108,31 @@ async function newReplay(deps: ReplayRouteDeps, asked: Asked, replayId: string):
 }
 
 /** The handler's own unless another is named. */
-function sourceOf({ handlers, sources, log }: Config, { handler, source, topic }: Asked): string {
-  const names = handlers.map(({ name }) => name)
-  const own = handlers.find(({ name }) => name === handler)
-  if (own === undefined) throw unknownHandler(handler, names)
-  const asked =
-    topic === undefined ? (source ?? own.source) : (sourceOfTopic(log.topicPrefix, topic) ?? topic)
-  if (sources.some(({ name }) => name === asked)) return asked
+function sourceOf(config: Config, { handler, source, topic }: Asked): string {
+  const own = config.handlers.find(({ name }) => name === handler)
+  if (own === undefined)
+    throw unknownHandler(
+      handler,
+      config.handlers.map(({ name }) => name),
+    )
+  const asked = topic === undefined ? (source ?? own.source) : sourceOfAsked(config, topic)
+  return sourceIn(config, asked).name
+}
+
+function sourceOfAsked({ log }: Config, topic: string): string {
+  return sourceOfTopic(log.topicPrefix, topic) ?? topic
+}
+
+/** @throws API_SOURCE_NOT_FOUND: what is replayed is decided by the settings of its source */
+function sourceIn({ sources }: Config, name = ''): SourceConfig {
+  const found = sources.find((source) => source.name === name)
+  if (found !== undefined) return found
   const nearest = nearestName(
-    asked,
-    sources.map(({ name }) => name),
+    name,
+    sources.map((source) => source.name),
   )
   throw new HooktrailError('API_SOURCE_NOT_FOUND', {
-    source: asked,
+    source: name,
     ...(nearest === null ? {} : { did_you_mean: nearest }),
   })
 }

@@ -9,6 +9,12 @@ import { errorText } from './report-error.ts'
 const EXIT_INCOMPLETE = 1
 const missingSchema = z.object({ missing: z.number() })
 
+/** Where lines go: as DataOutput. */
+export interface LineOutput {
+  readonly signal: AbortSignal
+  write(text: string): Promise<void> | undefined
+}
+
 interface ExportFlags extends ApiFlags {
   readonly since?: string
   readonly until?: string
@@ -29,19 +35,22 @@ export function exportCommand(): Command {
     .action(async (flags: ExportFlags) => {
       const { since, until, source, limit } = flags
       const response = await callApi(flags, `/api/export/events${queryOf({ since, until, source, limit })}`)
-      const chunks: AsyncIterable<Uint8Array> | null = response.body
-      if (chunks === null) return
-      const last = await printAllButLast(chunks, new DataOutput())
-      const missing = missingOf(last)
-      if (missing === null) return
-      process.stderr.write(`${errorText(new HooktrailError('API_PAYLOAD_GONE', { events: missing }))}
-`)
-      process.exitCode = EXIT_INCOMPLETE
+      await writeLines(response, new DataOutput())
     })
 }
 
+/** All lines of an export; what it says is missing is told on stderr, and by the exit code. */
+export async function writeLines(response: Response, out: LineOutput): Promise<void> {
+  const chunks: AsyncIterable<Uint8Array> | null = response.body
+  if (chunks === null) return
+  const missing = missingOf(await writeAllButLast(chunks, out))
+  if (missing === null) return
+  process.stderr.write(`${errorText(new HooktrailError('API_PAYLOAD_GONE', { events: missing }))}\n`)
+  process.exitCode = EXIT_INCOMPLETE
+}
+
 /** The last line is held back: it may say what is missing, and then it is no data. Returns it when it was not printed. */
-async function printAllButLast(chunks: AsyncIterable<Uint8Array>, out: DataOutput): Promise<string> {
+async function writeAllButLast(chunks: AsyncIterable<Uint8Array>, out: LineOutput): Promise<string> {
   const decoder = new TextDecoder()
   let held = ''
   for await (const chunk of chunks) {

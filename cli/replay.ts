@@ -1,16 +1,25 @@
 /** `hooktrail replay`: asks for a replay, waits for the count of a dry run; and list, show, pause, resume, cancel. */
+import { open } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { InvalidArgumentError, type Command } from 'commander'
 import { z } from 'zod'
+import { HooktrailError } from '../core/error/hooktrail-error.ts'
+import { DataOutput } from './archive-output.ts'
 import { apiCommand, callApi, printFrom, printList, queryOf, type ApiFlags } from './api-options.ts'
+import { writeLines } from './export-events.ts'
 import type { Column } from './table.ts'
 
+const EXIT_USAGE = 64
 const POLL_MS = 500
+/** Payloads are nobody else's business. */
+const FILE_MODE = 0o600
+const NEVER = new AbortController().signal
 const RATE = /^(\d+(?:\.\d+)?)(?:\/(s|min|h))?$/
 const PER_SECOND: Readonly<Record<string, number>> = { s: 1, min: 60, h: 3_600 }
 
 interface ReplayFlags extends ApiFlags {
   readonly handler?: string
+  readonly to?: string
   readonly source?: string
   readonly topic?: string
   readonly partition?: number
@@ -49,10 +58,11 @@ export function replayCommand(): Command {
   const command = apiCommand(
     'replay',
     'deliver records of the past to a handler once more',
-    'hooktrail replay --handler billing --since 2026-03-01 --until 2026-03-02 --dry-run\n  hooktrail replay --handler billing --partition 0 --from-offset 100 --to-offset 199 --reason "lost by them"\n  hooktrail replay list',
+    'hooktrail replay --handler billing --since 2026-03-01 --until 2026-03-02 --dry-run\n  hooktrail replay --handler billing --partition 0 --from-offset 100 --to-offset 199 --reason "lost by them"\n  hooktrail replay --to stdout --source stripe --since 2026-03-01\n  hooktrail replay list',
   )
     .enablePositionalOptions()
-    .option('--handler <name>', 'required: to whom')
+    .option('--handler <name>', 'to whom')
+    .option('--to <file>', 'or into this file, or stdout: as JSONL, in the form of export events')
     .option('--source <name>', "of this source (default: the handler's own)")
     .option('--topic <name>', 'the same by the name of its topic')
     .option('--partition <p>', 'of this partition (default: all)', parseWhole)
@@ -72,11 +82,35 @@ export function replayCommand(): Command {
 
 async function replay(flags: ReplayFlags, command: Command): Promise<void> {
   const { handler, source, topic, partition, since, until, event: events, filter, rate, reason } = flags
-  if (handler === undefined) command.error("required option '--handler <name>' not specified")
   const range = { partition, from_offset: flags.fromOffset, to_offset: flags.toOffset, since, until, events }
-  const body = { handler, source, topic, ...range, filter, rate, dry_run: flags.dryRun, reason }
+  const scope = { source, topic, ...range, filter }
+  if ((handler === undefined) === (flags.to === undefined))
+    command.error('say to whom: --handler NAME, or --to stdout or a file', { exitCode: EXIT_USAGE })
+  if (flags.to !== undefined) {
+    await writeRecords(flags, flags.to, scope)
+    return
+  }
+  const body = { handler, ...scope, rate, dry_run: flags.dryRun, reason }
   if (flags.dryRun === true) await printCount(flags, body)
   else await printFrom(flags, '/api/replays', { method: 'POST', body })
+}
+
+/** What would be delivered, instead of delivering it. A file is made, never overwritten. @throws REPLAY_FILE_UNWRITABLE */
+async function writeRecords(
+  flags: ApiFlags,
+  to: string,
+  body: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const response = await callApi(flags, '/api/replays/records', { method: 'POST', body })
+  if (to === 'stdout') {
+    await writeLines(response, new DataOutput())
+    return
+  }
+  const refuse = (error: unknown): never => {
+    throw new HooktrailError('REPLAY_FILE_UNWRITABLE', { file: to }, error)
+  }
+  await using file = await open(to, 'wx', FILE_MODE).catch(refuse)
+  await writeLines(response, { signal: NEVER, write: (text) => file.appendFile(text).catch(refuse) })
 }
 
 async function printCount(flags: ApiFlags, body: Readonly<Record<string, unknown>>): Promise<void> {

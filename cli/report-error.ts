@@ -20,6 +20,7 @@ const USAGE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'API_TOKEN_MISSING',
   'INGRESS_UNKNOWN_SOURCE',
   'SEND_FILE_UNREADABLE',
+  'REPLAY_FILE_UNWRITABLE',
 ])
 
 const CONFIG: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -37,6 +38,9 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'API_SOURCE_NOT_FOUND',
   'API_NO_ROUTE',
   'API_JOB_NOT_DEAD',
+  'API_REPLAY_NOT_FOUND',
+  'API_REPLAY_REFUSED',
+  'API_REPLAYS_TOO_MANY',
   'API_PAYLOAD_GONE',
   'API_REQUEST_REFUSED',
 ])

@@ -13,6 +13,7 @@ import type { EventLog, ReadResult, TopicPartition } from '../core/ports/event-l
 import type { JobQueue } from '../core/ports/job-queue.ts'
 import { INDEX_HANDLER, type JobStore, type StepDecision } from '../core/ports/job-store.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
+import { cutRead } from '../core/plan/cut-read.ts'
 import { planBatch, type BatchPlan } from '../core/plan/plan-batch.ts'
 import type { PlanHandler } from '../core/plan/plan-handler.ts'
 import { handlerOf } from '../core/replay/replay-name.ts'
@@ -171,7 +172,7 @@ export class PartitionPlanner {
       this.#measureLag(choice, result)
       if (result.next === choice.first && result.tier === 'archive') this.#stuck.await(choice.handlers)
       else this.#stuck.goOn(choice.handlers)
-      return endAt(result, choice.until)
+      return cutRead(result, choice.until)
     } catch (error) {
       // Who stands in the log is planned on: only these wait for the archive.
       if (choice.kind === 'index' || !isOfArchive(error)) throw error
@@ -292,17 +293,4 @@ function isOfArchive(error: unknown): error is HooktrailError {
   return (
     isHooktrailError(error) && (error.code.startsWith('ARCHIVE_') || error.code === 'LOG_OFFSET_OUT_OF_RANGE')
   )
-}
-
-/** Cuts what a read returned beyond `until`: the log counts records, and a gap may have made it go further. */
-function endAt(result: ReadResult, until: bigint | null): ReadResult {
-  if (until === null || result.next <= until) return result
-  return {
-    ...result,
-    next: until,
-    records: result.records.filter(({ offset }) => offset < until),
-    gaps: result.gaps
-      .filter(({ from }) => from < until)
-      .map((gap) => (gap.to < until ? gap : { ...gap, to: until - 1n })),
-  }
 }

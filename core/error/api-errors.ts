@@ -58,6 +58,12 @@ export const apiErrors = {
     fix: 'wait until one is over, or hooktrail replay cancel ID; dry runs that are counted are open, too',
     read: 'docs/replay.md',
   },
+  REPLAY_FILE_UNWRITABLE: {
+    what: 'the file that records shall be written to cannot be made or written; one that is there is never overwritten',
+    events: 'nothing was changed or delivered',
+    fix: 'name a new file in a folder that can be written, or --to stdout',
+    read: 'docs/replay.md',
+  },
   API_NO_ROUTE: {
     what: 'there is no such route',
     events: 'the request was not kept and nothing was changed',

@@ -249,6 +249,8 @@ export interface ReplayDeliveryStore {
    * it may not be planned now.
    */
   commitReplayStep(request: StepRequest, decide: (locked: LockedStep) => StepDecision): Promise<StepOutcome>
+  /** By offset, for reading alone: those that the index passed and somebody still remembers. */
+  rememberedVerdicts(request: StepRequest): Promise<ReadonlyMap<bigint, Verdict>>
   /**
    * Due jobs of one running replay within its rate, while its handler is active and no live job of that handler is due
    * and untaken. None after the commit of a pause or cancel.

@@ -29,8 +29,15 @@ export function compileReplay(
   return { ...compiled, name: replayName(handler.name, replay.replayId), filter }
 }
 
+/** All that was asked for, whoever wants it. @throws as compileFilter */
+export function chosenAlone(choice: Choice): PlanHandler {
+  const isChosen = compileChoice(choice)
+  const filter: Filter = { evaluate: (context) => (isChosen(context) ? MATCH : NO_MATCH) }
+  return { name: 'chosen', attemptsMax: 1, events: [], filter }
+}
+
 /** Whether an event is one of those that were asked for. @throws as compileFilter */
-export function compileChoice({
+function compileChoice({
   filter,
   eventIds,
 }: Choice): (context: Parameters<Filter['evaluate']>[0]) => boolean {

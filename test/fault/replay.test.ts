@@ -77,6 +77,19 @@ async function killInTheMiddle(context: TestContext, size: Size): Promise<void> 
   const dry = await replay(trail, '--handler', 'one', '--from-offset', '0', '--dry-run')
   assert.deepEqual([dry.status, dry.planned], ['counted', scale.replayEvents])
 
+  const lines = await trail.cli(
+    'replay',
+    '--to',
+    'stdout',
+    '--source',
+    'github',
+    '--from-offset',
+    '0',
+    '--url',
+    trail.url,
+  )
+  assert.deepEqual([lines.code, lines.stdout.split('\n').length - 1], [0, scale.replayEvents], lines.stderr)
+
   const { held, release } = holdFrom(receiver, scale.replayEvents / 4)
   await replay(trail, 'resume', dry.id)
   await held

@@ -198,3 +198,62 @@ test('a failed delivery of a replay is a dead letter of its own, and 410 disable
   assert.equal((await stage.runTo(id, 'completed')).delivered, 1)
   await stage.agrees()
 })
+
+test('records of a range come out as lines instead, without duplicates and over the seam', async () => {
+  await using stage = await openReplayStage({ handlers: [{ name: 'billing' }] })
+  const { api } = stage
+  const old = await stage.deliverLive([...bodies(3), { dedupKey: 'k' }, { dedupKey: 'k' }])
+  await api.archiveLog()
+  const [topic] = (await api.stage.log.topics()).filter(({ name }) => name.includes('.events.'))
+  assert(topic)
+  await api.stage.log.truncate({ topic: topic.name, topicId: topic.id, partition: 0 }, 5n)
+  const young = await stage.deliverLive(bodies(2))
+  const lines = async (body: Record<string, unknown>): Promise<readonly unknown[]> => {
+    const { status, text } = await api.ask('/api/replays/records', { method: 'POST', body })
+    assert.equal(status, 200, text)
+    const parsed = z.array(z.looseObject({ id: z.string() }))
+    return parsed
+      .parse(
+        text
+          .split('\n')
+          .slice(0, -1)
+          .map((line) => JSON.parse(line) as unknown),
+      )
+      .map(({ id }) => id)
+  }
+  const wanted = [...old.slice(0, 4), ...young].map(({ id }) => id)
+  assert.deepEqual(await lines({ source: 'shop', from_offset: 0 }), wanted)
+  assert.deepEqual(await lines({ topic: topic.name, from_offset: 0, filter: 'payload.n == 1' }), [
+    old[1]?.id,
+    young[1]?.id,
+  ])
+  assert.deepEqual(stage.replayed(), [])
+  const { status } = await api.ask('/api/replays/records', { method: 'POST', body: { from_offset: 0 } })
+  assert.equal(status, 400)
+})
+
+test('what is asked wrongly is refused with what may be meant', async () => {
+  await using stage = await openReplayStage({ handlers: [{ name: 'billing' }] })
+  const refusals: readonly (readonly [Record<string, unknown>, number, RegExp])[] = [
+    [{ handler: 'biling', from_offset: 0 }, 404, /did_you_mean":"billing/],
+    [{ handler: 'billing' }, 400, /from_offset, since or events/],
+    [{ handler: 'billing', from_offset: 0, source: 'shopp' }, 404, /did_you_mean":"shop/],
+    [{ handler: 'billing', from_offset: 0, since: '2026-01-01' }, 400, /either of offsets or of times/],
+    [{ handler: 'billing', from_offset: 0, filter: 'paylod.x == 1' }, 400, /payload/],
+    [{ handler: 'billing', from_offset: 0, partition: 7 }, 400, /1 partitions/],
+    [{ handler: 'billing', from_offset: -1 }, 400, /no offset/],
+    [{ handler: 'billing', events: ['01J00000000000000000000009'] }, 404, /API_NOT_FOUND/],
+    [{ handler: 'billing', events: ['x'], from_offset: 0 }, 400, /no range beside them/],
+    [{ handler: 'billing', from_offset: 0, rate: 0 }, 400, /rate/],
+  ]
+  for (const [body, status, said] of refusals) {
+    const answer = await stage.api.ask('/api/replays', { method: 'POST', body })
+    assert.equal(answer.status, status, answer.text)
+    assert.match(answer.text, said)
+  }
+  const { items } = z
+    .object({ items: z.array(z.unknown()) })
+    .parse((await stage.api.ask('/api/replays')).json())
+  assert.deepEqual(items, [])
+  assert.equal((await stage.api.ask('/api/replays/none')).status, 404)
+})

@@ -92,7 +92,7 @@ export async function openApiStage(
     segmentSince: (at, timestampMs) => openRange().segmentSince(at, timestampMs),
   })
   const deps = {
-    ...{ config, log, store: stage.store, apiToken: TOKEN, ...common },
+    ...{ config, log, store: stage.store, apiToken: TOKEN, digestKey: 'test', ...common },
     report: createReportStore(stage.database, null, clock),
     openArchive: () => Promise.resolve(hasArchive ? archive : null),
   }

@@ -40,6 +40,7 @@ async function registeredRoutes(): Promise<readonly string[]> {
       config: { ...read.config, generation: '0' },
       log: new UnionLog(new DeferredLog('postgres'), new ArchiveRange({ openSource, clock: systemClock })),
       apiToken: 'token',
+      digestKey: 'test',
       ...common,
     },
     store: createPostgresJobStore(database, common),

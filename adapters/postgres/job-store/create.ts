@@ -15,6 +15,7 @@ import { commitReplayStep, replayPositions } from './replay-plan.ts'
 import { takeReplayed } from './replay-take.ts'
 import { createReplayStore } from './replays.ts'
 import { createServingStore } from './serving.ts'
+import { rememberedVerdicts } from './verdicts.ts'
 import { stepStatements } from './write-step.ts'
 
 export interface PostgresJobStoreOptions {
@@ -41,6 +42,7 @@ export function createPostgresJobStore(
     ...createReplayStore(database),
     replayPositions: (...place) => replayPositions(database, ...place),
     commitReplayStep: (request, decide) => commitReplayStep(database, { request, decide }),
+    rememberedVerdicts: (request) => rememberedVerdicts(database, request),
     takeReplayed: (request) => takeReplayed(database, request),
     ping: async () => {
       await database.query('SELECT 1')

@@ -2,7 +2,7 @@
  * Replays that nobody needs any more: those that are over and have no dead letter left, as long after their end as dead
  * letters are kept; dry runs that nobody resumed. Their audit rows and plan steps stay where those are.
  */
-import type { Queryable } from '../pool.ts'
+import type { Queryable } from '../database.ts'
 
 const DRY_RUN_DAYS = 7
 
