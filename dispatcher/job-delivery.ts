@@ -87,7 +87,7 @@ export class JobDelivery {
     if (result.kind === 'abandoned') return null
     const decision = this.#decide(job, result)
     // Before it is written: while the store is away the endpoint is judged all the same.
-    const effect = this.#judge(job.handler, result, decision)
+    const effect = this.#judge(handler.name, result, decision)
     const recorded = await this.#options.outcomes.write(this.#outcome(job, event, { result, decision }))
     this.#note({ job, event, result, decision, recorded })
     return effect
