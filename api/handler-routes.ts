@@ -5,7 +5,7 @@ import type { JobRouteDeps } from './job-routes.ts'
 import { unknownHandler } from './known-handler.ts'
 import * as query from './query.ts'
 import { reasonOf } from './request-parts.ts'
-import { handlerJson } from './views.ts'
+import { handlerJson, signingKeysJson } from './views.ts'
 
 const STATUS_AFTER = { enable: 'active', pause: 'paused', disable: 'disabled' } as const
 
@@ -13,6 +13,7 @@ export const handlerRoutes: FastifyPluginCallback<JobRouteDeps> = (app, { config
   app.get('/handlers', async () => ({
     items: (await store.handlers()).map((row) => handlerJson(row, config)),
   }))
+  app.get('/signing-keys', () => ({ items: signingKeysJson(config) }))
   for (const [action, status] of Object.entries(STATUS_AFTER))
     app.post(`/handlers/:id/${action}`, async ({ params, body }) => {
       const { id } = query.parse(query.idParams, params)

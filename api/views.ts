@@ -1,5 +1,6 @@
 /** Events, jobs and attempts as the API shows them: field names are a promise to scripts. Pure. */
 import type { Config } from '../core/config/config.ts'
+import { publicKeysOf } from '../core/delivery/signing-key.ts'
 import type { EventRecord } from '../core/record/event-record.ts'
 import type { DeadGroup, DeadGroupBy } from '../core/ports/dead-letter-store.ts'
 import type { AttemptView, EventView, HandlerView, JobView } from '../core/ports/operator-store.ts'
@@ -115,4 +116,15 @@ export function handlerJson(view: HandlerView, { handlers }: Config) {
     unserved_since: isoOf(unservedSinceMs),
     ...{ breaker, breaker_reason: breakerReason, breaker_since: isoOf(breakerSinceMs) },
   }
+}
+
+/** Public keys of v1a signatures, in the order in which requests are signed with them; handlers without any are left out. */
+export function signingKeysJson({ handlers, delivery }: Config) {
+  return handlers.flatMap((handler) =>
+    publicKeysOf(handler, delivery).map(({ publicKey, pem }) => ({
+      handler: handler.name,
+      public_key: publicKey,
+      pem,
+    })),
+  )
 }

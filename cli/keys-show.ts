@@ -1,5 +1,6 @@
-/** `hooktrail keys show`: the archive's public key, which an auditor pins. Prints no secret. */
+/** `hooktrail keys show|signing`: public keys, of the archive for auditors, of requests for receivers. Prints no secret. */
 import { Command } from 'commander'
+import { apiCommand, printList, type ApiFlags } from './api-options.ts'
 import { archivePublicKeyPath, readPublicKeys } from '../adapters/system/key-files.ts'
 
 export function keysShowCommand(): Command {
@@ -16,4 +17,17 @@ export function keysShowCommand(): Command {
       const keys = await readPublicKeys(archivePublicKeyPath(home))
       for (const { name, vkey } of keys) console.log(json === true ? JSON.stringify({ name, vkey }) : vkey)
     })
+}
+
+export function keysSigningCommand(): Command {
+  return apiCommand(
+    'signing',
+    'public keys that receivers verify v1a signatures with',
+    'hooktrail keys signing --json',
+  ).action(async (flags: ApiFlags) => {
+    await printList(flags, '/api/signing-keys', [
+      { title: 'HANDLER', field: 'handler' },
+      { title: 'PUBLIC KEY', field: 'public_key' },
+    ])
+  })
 }

@@ -12,7 +12,7 @@ import { exportCommand } from './export-events.ts'
 import { handlersCommand } from './handlers.ts'
 import { initCommand } from './init.ts'
 import { jobsCommand } from './jobs.ts'
-import { keysShowCommand } from './keys-show.ts'
+import { keysShowCommand, keysSigningCommand } from './keys-show.ts'
 import { moveCommand } from './move.ts'
 import { replayCommand } from './replay.ts'
 import { reportCommand } from './report.ts'
@@ -55,7 +55,9 @@ for (const command of [
 ])
   program.addCommand(command)
 group('export', 'print what is stored, as JSONL').addCommand(exportCommand())
-group('keys', 'keys of the archive').addCommand(keysShowCommand())
+group('keys', 'public keys of the archive and of signatures')
+  .addCommand(keysShowCommand())
+  .addCommand(keysSigningCommand())
 group('store', 'the database')
   .addCommand(storeMigrateCommand(createLogger('warn')))
   .addCommand(storeRebuildCommand())

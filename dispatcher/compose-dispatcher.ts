@@ -4,7 +4,7 @@ import { createSender } from '../adapters/http/send.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Config, HandlerConfig, SourceConfig } from '../core/config/config.ts'
 import { SendRate } from '../core/delivery/send-rate.ts'
-import { signingKeys } from '../core/delivery/webhook-signature.ts'
+import { keysOf } from '../core/delivery/signing-key.ts'
 import type { Demand } from '../core/demand.ts'
 import type { Logger } from '../core/log.ts'
 import type { Sender } from '../core/delivery/sender.ts'
@@ -24,6 +24,7 @@ import { firstSeenMs } from './first-sights.ts'
 import { GroupOffsets } from './group-offsets.ts'
 import { HandlerLags } from './handler-lags.ts'
 import { HandlerRunner } from './handler-runner.ts'
+import { HourlyNotice } from './hourly-notice.ts'
 import { JobDelivery } from './job-delivery.ts'
 import { JobReturner } from './job-returner.ts'
 import { Lease } from './lease.ts'
@@ -40,6 +41,7 @@ import { ReplayDesk } from './replay-desk.ts'
 import { ReplayTakes } from './replay-takes.ts'
 import { Serving } from './serving.ts'
 import { shareConcurrency } from './share-concurrency.ts'
+import { Transforms } from './transforms.ts'
 import { reapRun, slicesStep } from './upkeep.ts'
 import type { WaitList } from './wait-list.ts'
 
@@ -109,6 +111,7 @@ interface Parts {
   readonly payloads: PayloadCache
   /** By handler, of those that are sent here. */
   readonly takes: ReadonlyMap<string, ReplayTakes>
+  readonly transforms: Transforms
   readonly bodyDigest: (body: Buffer) => Buffer
   readonly leases: Lease[]
   readonly senders: Sender[]
@@ -197,6 +200,7 @@ async function prepareParts(config: Config, deps: ComposeDeps): Promise<Parts> {
     failing: new FailingHandlers(deps),
     fruitless: new FruitlessHandlers({ ...deps, disableAfterMs }),
     payloads: new PayloadCache(deps.log),
+    transforms: new Transforms(deps.clock),
     bodyDigest: createBodyDigest(createDigestKey(deps.digestKey)),
     leases: [],
     senders: [],
@@ -222,6 +226,7 @@ function sourcePlanners(source: SourceConfig, parts: Parts): PartitionPlanner[] 
   const handlers = handlersOf(config, source).map(compileHandler)
   const served = new Set(parts.served.map(({ name }) => name))
   const lags = new HandlerLags(deps.metrics, config.log.retentionMs)
+  const filterErrors = new HourlyNotice(deps.clock)
   return Array.from({ length: topic.partitions }, (_, partition) => {
     const at = { topic: topic.name, topicId: topic.id, partition }
     return new PartitionPlanner({
@@ -236,29 +241,29 @@ function sourcePlanners(source: SourceConfig, parts: Parts): PartitionPlanner[] 
       lease: newLease(parts, `plan/${topic.id}/${partition}`),
       backlog,
       payloads,
+      filterErrors,
       lags,
     })
   })
 }
 
 function handlerRunners(parts: Parts, broken: (error: unknown) => void): HandlerRunner[] {
-  const { config, deps, served, backlog, failing, fruitless, endpoints, payloads, bodyDigest } = parts
+  const { config, deps, served, backlog, failing, fruitless, endpoints, payloads, transforms, bodyDigest } = parts
   const shares = shareConcurrency(served, config.worker.concurrencyMax)
   const outcomes = new OutcomeWriter(deps)
   const returner = new JobReturner(deps)
+  const transformErrors = new HourlyNotice(deps.clock)
   const { generation } = config
   return served.map((handler) => {
     const concurrency = shares.get(handler.name) ?? 1
     const rate = new SendRate(handler.ratePerSecond)
     const sender = handlerSender(handler, parts)
-    const secrets =
-      handler.signingSecrets.length > 0 ? handler.signingSecrets : config.delivery.signingSecrets
     const delivery = new JobDelivery({
       ...deps,
-      ...{ handler, generation, sender, payloads, outcomes, returner, backlog, failing, bodyDigest },
-      ...{ fruitless, endpoints, rate },
+      ...{ handler, generation, sender, payloads, transforms, transformErrors, outcomes, returner },
+      ...{ backlog, failing, fruitless, endpoints, rate, bodyDigest },
       bytesKept: config.delivery.responseBytesKept,
-      keys: signingKeys(secrets),
+      keys: keysOf(handler, config.delivery),
     })
     const replays = takesOf(parts, handler)
     return new HandlerRunner({
@@ -328,9 +333,10 @@ function handlersOf(config: Config, source: SourceConfig): readonly HandlerConfi
 }
 
 async function closeParts(
-  { senders, leases, deps }: Parts,
+  { senders, transforms, leases, deps }: Parts,
   { breakers, ending }: { readonly breakers: Breakers; readonly ending: readonly { end(): Promise<void> }[] },
 ): Promise<void> {
+  transforms.close()
   await Promise.all(senders.map((sender) => sender.close()))
   await breakers.settled()
   const released = await Promise.allSettled([

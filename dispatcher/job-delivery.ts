@@ -1,16 +1,22 @@
 /**
- * One taken job: payload, lease check, request, decision, outcome. What is sent is the event's own bytes (I2); what
- * the answer means is decided in core/delivery/decide-outcome.ts alone.
+ * One taken job: payload, body, lease check, request, decision, outcome. What is sent is the event's own bytes (I2), or
+ * what the handler's transform makes of them; what the answer means is decided in core/delivery/decide-outcome.ts alone.
  */
 import type { KeyObject } from 'node:crypto'
 import type { Clock } from '../core/clock.ts'
 import type { DeliveryConfig, HandlerConfig } from '../core/config/config.ts'
-import { decideOutcome, type Decision, type FinishedSend } from '../core/delivery/decide-outcome.ts'
-import { deliveryHeaders } from '../core/delivery/delivery-headers.ts'
+import {
+  decideOutcome,
+  transformFailed,
+  type Decision,
+  type FinishedSend,
+} from '../core/delivery/decide-outcome.ts'
+import { deliveryHeaders, type DeliveryHead } from '../core/delivery/delivery-headers.ts'
 import { effectOf, type SendEffect } from '../core/delivery/send-effect.ts'
 import type { SendRate } from '../core/delivery/send-rate.ts'
 import type { Sender } from '../core/delivery/sender.ts'
 import type { Logger } from '../core/log.ts'
+import type { AttemptTimings } from '../core/ports/attempt-timings.ts'
 import type { AttemptOutcome, TakenJob } from '../core/ports/job-store.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
 import type { EventRecord } from '../core/record/event-record.ts'
@@ -19,14 +25,24 @@ import type { Backlog } from './backlog.ts'
 import type { EndpointHealth } from './endpoint-health.ts'
 import type { FailingHandlers } from './failing-handlers.ts'
 import type { FruitlessHandlers } from './fruitless-handlers.ts'
+import type { HourlyNotice } from './hourly-notice.ts'
 import type { JobReturner } from './job-returner.ts'
 import { reasonOf } from './loop.ts'
 import type { OutcomeWriter, Recorded } from './outcome-writer.ts'
 import type { PayloadCache } from './payload-cache.ts'
+import type { Transforms } from './transforms.ts'
 import type { WaitList } from './wait-list.ts'
 
 /** A payload that cannot be read costs no attempt; the job is due again after this. */
 export const PAYLOAD_RETRY_MS = 30_000
+
+const NO_REQUEST: AttemptTimings = {
+  totalMs: 0,
+  dnsMs: null,
+  connectMs: null,
+  tlsMs: null,
+  firstByteMs: null,
+}
 
 export interface JobDeliveryOptions {
   readonly handler: HandlerConfig
@@ -35,6 +51,9 @@ export interface JobDeliveryOptions {
   readonly generation: string
   readonly sender: Sender
   readonly payloads: PayloadCache
+  readonly transforms: Pick<Transforms, 'evaluate'>
+  /** Of all handlers together. */
+  readonly transformErrors: HourlyNotice
   readonly outcomes: OutcomeWriter
   readonly returner: JobReturner
   readonly backlog: Backlog
@@ -57,6 +76,14 @@ export interface TakenAs {
   readonly sent: () => void
 }
 
+type RequestBody = Pick<DeliveryHead, 'body' | 'contentType'>
+
+interface Ended {
+  /** Null: no request was made. */
+  readonly result: FinishedSend | null
+  readonly decision: Decision
+}
+
 export class JobDelivery {
   readonly #options: JobDeliveryOptions
   /** What waits, where payloads cannot be read. */
@@ -75,7 +102,9 @@ export class JobDelivery {
       await returner.giveBack(job, { delayMs: PAYLOAD_RETRY_MS, reason: 'payload_unavailable' })
       return null
     }
-    const request = { headers: this.#headers(job, event), body: event.body }
+    const made = handler.transform === null ? ownBody(event) : await this.#transformed(job, event)
+    if (made === null) return null
+    const request = { headers: this.#headers(job, event, made), body: made.body }
     // Nothing awaits between this check and the request: past it, the lease outlives the request's timeout.
     if (clock.monotonic() + handler.timeoutMs > taken.sendBefore) {
       await returner.giveBack(job, { delayMs: 0, reason: 'lease_too_short' })
@@ -88,9 +117,43 @@ export class JobDelivery {
     const decision = this.#decide(job, result)
     // Before it is written: while the store is away the endpoint is judged all the same.
     const effect = this.#judge(handler.name, result, decision)
-    const recorded = await this.#options.outcomes.write(this.#outcome(job, event, { result, decision }))
-    this.#note({ job, event, result, decision, recorded })
+    const { outcomes, bodyDigest, metrics } = this.#options
+    const requestDigest = bodyDigest(made.body)
+    const recorded = await outcomes.write(this.#outcome(job, { result, decision, requestDigest }))
+    metrics.observe('delivery_duration_seconds', { handler: handler.name }, result.timings.totalMs / 1000)
+    this.#note({ job, event, decision, recorded })
     return effect
+  }
+
+  /** Null: there is nothing to send, and what becomes of the job is written. */
+  async #transformed(job: TakenJob, event: EventRecord): Promise<RequestBody | null> {
+    const { handler, transforms, returner } = this.#options
+    const made = await transforms.evaluate(handler.name, handler.transform ?? '', event)
+    switch (made.kind) {
+      case 'body':
+        return { body: Buffer.from(made.body), contentType: made.contentType }
+      case 'error':
+        await this.#refuse(job, event, made.detail)
+        return null
+      case 'unavailable':
+        this.#options.logger.debug({ job_id: job.jobId, reason: made.reason }, 'transform_unavailable')
+        await returner.giveBack(job, { delayMs: PAYLOAD_RETRY_MS, reason: 'transform_unavailable' })
+        return null
+      default:
+        return made satisfies never
+    }
+  }
+
+  /** Dead without a request: what the transform does to this event it does at every attempt, until it is changed. */
+  async #refuse(job: TakenJob, event: EventRecord, detail: string): Promise<void> {
+    const { outcomes, transformErrors, logger } = this.#options
+    const decision = transformFailed(detail)
+    const recorded = await outcomes.write(this.#outcome(job, { result: null, decision, requestDigest: null }))
+    this.#note({ job, event, decision, recorded })
+    const jobs = transformErrors.note(job.handler)
+    if (jobs === null) return
+    const fields = { job_id: job.jobId, event_id: job.eventId, handler: job.handler, jobs, detail }
+    logger.error(fields, 'transform_error: jobs are dead; correct the transform, then hooktrail jobs retry')
   }
 
   /** Said once for a handler, and in /health, until a payload of it is had again. */
@@ -109,7 +172,7 @@ export class JobDelivery {
     }
   }
 
-  #headers(job: TakenJob, event: EventRecord): Record<string, string> {
+  #headers(job: TakenJob, event: EventRecord, made: RequestBody): Record<string, string> {
     const { handler, clock, keys } = this.#options
     return deliveryHeaders({
       handler: handler.name,
@@ -117,6 +180,7 @@ export class JobDelivery {
       attempt: job.attempt,
       replay: replayIdOf(job.handler),
       event,
+      ...made,
       nowMs: clock.now(),
       keys,
       own: handler.headers,
@@ -146,36 +210,28 @@ export class JobDelivery {
 
   #outcome(
     job: TakenJob,
-    event: EventRecord,
-    { result, decision }: { result: FinishedSend; decision: Decision },
+    { result, decision, requestDigest }: Ended & { readonly requestDigest: Buffer | null },
   ): AttemptOutcome {
     return {
       job,
-      statusCode: result.kind === 'response' ? result.statusCode : null,
+      statusCode: result?.kind === 'response' ? result.statusCode : null,
       errorClass: decision.errorClass,
       errorDetail: decision.errorDetail,
-      timings: result.timings,
-      remoteAddress: result.remoteAddress,
-      responseBody: result.kind === 'response' ? result.body : null,
-      requestDigest: this.#options.bodyDigest(event.body),
+      timings: result?.timings ?? NO_REQUEST,
+      remoteAddress: result?.remoteAddress ?? null,
+      responseBody: result?.kind === 'response' ? result.body : null,
+      requestDigest,
       generation: this.#options.generation,
       next: decision.next,
     }
   }
 
-  #note(done: {
-    job: TakenJob
-    event: EventRecord
-    result: FinishedSend
-    decision: Decision
-    recorded: Recorded
-  }): void {
+  #note(done: { job: TakenJob; event: EventRecord; decision: Decision; recorded: Recorded }): void {
     const { metrics, backlog, failing, logger, clock } = this.#options
-    const { job, event, result, decision, recorded } = done
-    const handler = this.#options.handler.name
+    const { job, event, decision, recorded } = done
+    const handler = job.handler
     const late = recorded !== 'recorded'
     metrics.count('deliveries_total', { handler, result: late ? recorded : decision.next.state })
-    metrics.observe('delivery_duration_seconds', { handler }, result.timings.totalMs / 1000)
     if (decision.errorClass !== null)
       metrics.count('delivery_errors_total', { handler, class: decision.errorClass })
     if (late) return
@@ -195,4 +251,8 @@ export class JobDelivery {
     metrics.count('handlers_disabled_total', { handler, reason: decision.disables })
     logger.error({ ...fields, reason: decision.disables, detail: decision.errorDetail }, 'handler disabled')
   }
+}
+
+function ownBody({ body }: EventRecord): RequestBody {
+  return { body, contentType: null }
 }

@@ -39,7 +39,7 @@ export class JobReturner {
 
   async giveBack(
     job: TakenJob,
-    how: { delayMs: number; reason: 'payload_unavailable' | 'lease_too_short' },
+    how: { delayMs: number; reason: 'payload_unavailable' | 'transform_unavailable' | 'lease_too_short' },
   ): Promise<void> {
     this.#options.logger.debug({ job_id: job.jobId, ...how }, 'given back')
     await this.#batcher.push({ jobId: job.jobId, lease: job.lease, ...how })

@@ -20,6 +20,7 @@ import { handlerOf } from '../core/replay/replay-name.ts'
 import type { Backlog } from './backlog.ts'
 import { chooseSteps, type StepChoice } from './choose-step.ts'
 import type { HandlerLags } from './handler-lags.ts'
+import type { HourlyNotice } from './hourly-notice.ts'
 import { LEASE_RETRY_MS, type Lease } from './lease.ts'
 import { Pace } from '../core/pace.ts'
 import type { PayloadCache } from './payload-cache.ts'
@@ -52,6 +53,8 @@ export interface PlannerOptions {
   readonly queue: Pick<JobQueue, 'offer'>
   readonly lease: Lease
   readonly backlog: Pick<Backlog, 'admits' | 'room' | 'reserve' | 'settle' | 'planned'>
+  /** Of all partitions together. */
+  readonly filterErrors: HourlyNotice
   readonly payloads: PayloadCache
   readonly clock: Clock
   readonly logger: Logger
@@ -229,11 +232,13 @@ export class PartitionPlanner {
   }
 
   #committed(plan: BatchPlan, decision: StepDecision, next: bigint): void {
-    const { at, backlog, payloads, source, served, logger, metrics } = this.#options
+    const { at, backlog, payloads, source, served, filterErrors, logger, metrics } = this.#options
     for (const { handler, counts } of decision.steps) {
       this.#positions?.set(handler, next)
       if (counts.lost > 0) this.#noteLoss(handler, counts.lost, next)
-      if (counts.errors > 0) logger.warn(deadFields(handler, decision), 'jobs are dead at planning')
+      const errors = counts.errors === 0 ? null : filterErrors.note(handler, counts.errors)
+      if (errors !== null)
+        logger.error({ ...deadFields(handler, decision), jobs: errors }, 'jobs are dead at planning')
       backlog.planned(handler, counts.planned)
       if (handler === INDEX_HANDLER && counts.duplicate > 0)
         metrics.count('events_duplicate_total', { source: source.name }, counts.duplicate)
@@ -282,10 +287,9 @@ export class PartitionPlanner {
 
 /** One event and what its filter said stand for all of the step. */
 function deadFields(handler: string, { jobs }: StepDecision): Record<string, unknown> {
-  const dead = jobs.filter((job) => job.handler === handler && job.state === 'dead')
-  const [first] = dead
+  const first = jobs.find((job) => job.handler === handler && job.state === 'dead')
   const { errorClass, errorDetail, eventId } = first ?? {}
-  return { handler, jobs: dead.length, error: errorClass, detail: errorDetail, event_id: eventId }
+  return { handler, error: errorClass, detail: errorDetail, event_id: eventId }
 }
 
 /** The log itself is there, and does not hold the offset any more; what failed is reading it elsewhere. */

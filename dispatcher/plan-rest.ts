@@ -13,6 +13,7 @@ import { createBodyDigest, createDigestKey } from '../core/record/keyed-digest.t
 import { eventTopic, topicSpecs } from '../core/topics.ts'
 import type { DispatcherDeps } from './compose-dispatcher.ts'
 import { HandlerLags } from './handler-lags.ts'
+import { HourlyNotice } from './hourly-notice.ts'
 import { Lease } from './lease.ts'
 import { runLoop } from './loop.ts'
 import { PartitionPlanner } from './partition-planner.ts'
@@ -141,6 +142,7 @@ function createPlanner({ config, source, deps, at }: PartitionRest, lease: Lease
     backlog: OPEN_BACKLOG,
     payloads: new PayloadCache(deps.log, 0),
     lags: new HandlerLags(deps.metrics, config.log.retentionMs),
+    filterErrors: new HourlyNotice(deps.clock),
     waits: new WaitList(),
   })
 }

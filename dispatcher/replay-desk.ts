@@ -166,6 +166,7 @@ export class ReplayDesk {
         },
       },
       lags: { note: () => undefined },
+      filterErrors: new HourlyNotice(rest.clock),
     })
   }
 }

@@ -6,7 +6,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isMainThread, Worker, workerData } from 'node:worker_threads'
 import { messageOf } from '../core/error/message-of.ts'
-import { compileTransform, transformError, type Transform, type Transformed } from '../core/match/transform.ts'
+import {
+  compileTransform,
+  transformError,
+  type Transform,
+  type Transformed,
+} from '../core/match/transform.ts'
 import { transformTask, type TransformAnswer } from './transform-messages.ts'
 
 const PARENT_LOOK_MS = 1_000

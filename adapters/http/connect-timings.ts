@@ -6,6 +6,7 @@
 import { lookup as systemLookup, type LookupAddress } from 'node:dns'
 import type { Socket } from 'node:net'
 import { buildConnector } from 'undici'
+import type { TlsConfig } from '../../core/config/config.ts'
 import { isAddress, refusedAddress, type AllowPrivate } from '../../core/delivery/address-class.ts'
 
 export class AddressBlockedError extends Error {
@@ -28,10 +29,23 @@ export interface ConnectTimings {
 
 export interface ConnectorOptions {
   readonly allowPrivate: AllowPrivate
+  readonly tls: TlsConfig | null
   readonly timeoutMs: number
   readonly monotonic: () => number
+  /** Default: the system's. */
+  readonly resolve?: Resolve
   /** Called when a connection stands or has failed. */
   readonly connected: (timings: ConnectTimings) => void
+}
+
+/** Every address that a name has now, in the order in which they are to be tried. */
+export type Resolve = (
+  host: string,
+  callback: (error: NodeJS.ErrnoException | null, addresses: readonly LookupAddress[]) => void,
+) => void
+
+const systemResolve: Resolve = (host, callback) => {
+  systemLookup(host, { all: true, order: 'verbatim' }, callback)
 }
 
 type LookupCallback = (
@@ -44,8 +58,11 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
   const connect = buildConnector({
     timeout: options.timeoutMs,
     keepAlive: true,
+    ca: options.tls?.ca ?? undefined,
+    cert: options.tls?.cert ?? undefined,
+    key: options.tls?.key ?? undefined,
     lookup: (host, lookupOptions, callback) => {
-      pinnedLookup(host, options.allowPrivate, { all: lookupOptions.all === true, callback })
+      pinnedLookup(host, options, { all: lookupOptions.all === true, callback })
     },
   })
   return (target, callback) => {
@@ -98,10 +115,10 @@ function watch(socket: Socket, timings: ConnectTimings, monotonic: () => number)
 
 function pinnedLookup(
   host: string,
-  allowPrivate: AllowPrivate,
+  { allowPrivate, resolve = systemResolve }: Pick<ConnectorOptions, 'allowPrivate' | 'resolve'>,
   answer: { readonly all: boolean; readonly callback: LookupCallback },
 ): void {
-  systemLookup(host, { all: true, order: 'verbatim' }, (error, addresses) => {
+  resolve(host, (error, addresses) => {
     // With an error there are no addresses at all, whatever the types say.
     const [pinned] = error === null ? addresses : []
     if (pinned === undefined) {

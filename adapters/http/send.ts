@@ -5,9 +5,10 @@
  */
 import { Pool } from 'undici'
 import type { DeliveryRequest, Sender, SendResult } from '../../core/delivery/sender.ts'
+import type { TlsConfig } from '../../core/config/config.ts'
 import type { AllowPrivate } from '../../core/delivery/address-class.ts'
 import type { AttemptTimings } from '../../core/ports/attempt-timings.ts'
-import { createConnector, type ConnectTimings } from './connect-timings.ts'
+import { createConnector, type ConnectTimings, type Resolve } from './connect-timings.ts'
 import { Exchange } from './send-exchange.ts'
 import { classifyError } from './send-error.ts'
 
@@ -17,8 +18,12 @@ export interface SenderOptions {
   readonly timeoutMs: number
   readonly connectionsMax: number
   readonly allowPrivate: AllowPrivate
+  /** Null: the system's certificates, no client certificate. */
+  readonly tls: TlsConfig | null
   readonly bytesKept: { readonly ok: number; readonly failed: number }
   readonly monotonic: () => number
+  /** Default: the system's. */
+  readonly resolve?: Resolve
 }
 
 /** Below what most servers use, so that the idle connection is closed here first and not under a request. */
@@ -53,8 +58,10 @@ class HttpSender implements Sender {
       bodyTimeout: 0,
       connect: createConnector({
         allowPrivate: options.allowPrivate,
+        tls: options.tls,
         timeoutMs: options.timeoutMs,
         monotonic: options.monotonic,
+        ...(options.resolve === undefined ? {} : { resolve: options.resolve }),
         connected: (timings) => {
           this.#noteConnect(timings)
         },

@@ -1,7 +1,7 @@
 /** From parsed sections to the Config that processes are handed: names, units and defaults that depend on each other. */
 import type { z } from 'zod'
 import type { Config, Settings, HandlerConfig, RetryConfig, SourceConfig, VerifyConfig } from './config.ts'
-import { buildKafka, buildRedis, buildRegistry, buildS3 } from './build-services.ts'
+import { buildKafka, buildRedis, buildRegistry, buildS3, buildTls } from './build-services.ts'
 import type { handlerSchema, retrySchema, Sections, sourceSchema, verifySchema } from './schema.ts'
 
 export type RawSource = z.output<typeof sourceSchema>
@@ -52,6 +52,7 @@ export function buildBody({
     },
     delivery: {
       signingSecrets: delivery.signing_secrets,
+      signingKeys: delivery.signing_keys,
       eventTtlMs: delivery.event_ttl ?? null,
       disableAfterMs: delivery.disable_after,
       responseBytesKept: delivery.response_bytes_kept,
@@ -129,6 +130,7 @@ export function buildHandler(name: string, raw: RawHandler, delivery: Sections['
     source: raw.source,
     events: raw.events,
     filter: raw.filter ?? null,
+    transform: raw.transform ?? null,
     url: raw.url,
     method: raw.method,
     headers: raw.headers,
@@ -140,6 +142,8 @@ export function buildHandler(name: string, raw: RawHandler, delivery: Sections['
     pool: raw.pool,
     start: raw.start,
     signingSecrets: raw.signing_secrets ?? [],
+    signingKeys: raw.signing_keys ?? [],
+    tls: buildTls(raw.tls),
   }
 }
 

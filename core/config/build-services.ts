@@ -52,7 +52,7 @@ export function buildRegistry({
   return url === undefined ? null : { url, ca: ca ?? null, credentials: credentials ?? null }
 }
 
-function buildTls(tls: Sections['queue']['tls']): TlsConfig | null {
+export function buildTls(tls: Sections['queue']['tls']): TlsConfig | null {
   return tls === undefined ? null : { ca: tls.ca ?? null, cert: tls.cert ?? null, key: tls.key ?? null }
 }
 

@@ -9,6 +9,7 @@ import { isObject } from '../record/parse-header.ts'
 import type { RawHandler, RawSource } from './build-config.ts'
 import type { Report } from './config-fault.ts'
 import { checkDrivers } from './check-drivers.ts'
+import { checkClientTls } from './check-client-tls.ts'
 import { checkVerify } from './check-verify.ts'
 import { soundMembers, type Part } from './parse-section.ts'
 import { diskSchema, handlerSchema, sectionSchemas, sourceSchema } from './schema.ts'
@@ -26,6 +27,7 @@ const members = {
   source: handlerSchema.pick({ source: true }).strip(),
   signingSecrets: handlerSchema.pick({ signing_secrets: true }).strip(),
   target: handlerSchema.pick({ url: true, allow_private: true }).strip(),
+  tls: handlerSchema.pick({ url: true, tls: true }).strip(),
   database: sectionSchemas.database.pick({ url: true }).strip(),
   disk: diskSchema.pick({ alarm: true, shed: true }).strip(),
   cadence: sectionSchemas.archive.pick({ heartbeat: true, idle_heartbeat: true }).strip(),
@@ -92,6 +94,8 @@ export function checkHandler(part: Part, sources: readonly string[] | null, repo
     })
   const secrets = soundMembers(members.signingSecrets, part, handlerKeys)?.signing_secrets
   checkSigningSecrets(secrets ?? [], [...at, 'signing_secrets'], report)
+  const secured = soundMembers(members.tls, part, handlerKeys)
+  if (secured?.tls !== undefined) checkClientTls([...at, 'tls'], { ...secured.tls, url: secured.url }, report)
   const target = soundMembers(members.target, part, handlerKeys)
   const refused = target === null ? null : refusedHost(new URL(target.url).hostname, target.allow_private)
   if (refused !== null)

@@ -142,6 +142,8 @@ export interface RetryConfig {
 
 export interface DeliveryConfig {
   readonly signingSecrets: readonly string[]
+  /** Ed25519 private keys: PEM, or `whsk_` and base64. */
+  readonly signingKeys: readonly string[]
   readonly eventTtlMs: number | null
   /** A handler that has had no success for so long, and fails still, is disabled. */
   readonly disableAfterMs: number
@@ -212,6 +214,8 @@ export interface HandlerConfig {
   readonly events: readonly string[]
   /** CEL, checked when the configuration is read. */
   readonly filter: string | null
+  /** JSONata that makes the request's body; null: the bytes as they came. */
+  readonly transform: string | null
   readonly url: string
   readonly method: 'POST' | 'PUT' | 'PATCH'
   readonly headers: Readonly<Record<string, string>>
@@ -226,4 +230,8 @@ export interface HandlerConfig {
   readonly start: 'latest' | 'earliest'
   /** Overrides delivery.signing_secrets. */
   readonly signingSecrets: readonly string[]
+  /** Overrides delivery.signing_keys. */
+  readonly signingKeys: readonly string[]
+  /** Null: the system's certificates, no client certificate. */
+  readonly tls: TlsConfig | null
 }

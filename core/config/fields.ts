@@ -5,9 +5,11 @@
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
 import { isVerifierKey } from '../archive/signed-note.ts'
+import { isSigningKey } from '../delivery/signing-key.ts'
 import { compileFilter } from '../match/filter.ts'
 import { isEventPattern } from '../match/event-pattern.ts'
 import { compileSelector } from '../match/selector.ts'
+import { compileTransform } from '../match/transform.ts'
 import { parseDurationMs, parsePercent, parsePerSecond, parseSizeBytes } from '../units.ts'
 import { messageOf } from '../error/message-of.ts'
 
@@ -116,6 +118,12 @@ export function secret(charactersMin: number) {
   )
 }
 
+export const signingKey = field(
+  'secret',
+  'an Ed25519 private key: PEM, such as ${file:/path/signing.key}, or whsk_ and base64',
+  (value) => (typeof value === 'string' && isSigningKey(value) ? value : null),
+)
+
 export const listen = field('host:port', 'host:port', (value) => {
   const port = /^(?:[^\s:/]{1,253}|\[[0-9a-fA-F:.]+\]):(\d{1,5})$/.exec(scalarText(value) ?? '')?.[1]
   return port !== undefined && Number(port) <= 65_535 ? String(value) : null
@@ -142,6 +150,7 @@ export const eventPattern = field('event pattern', 'an exact event type, * or pr
 })
 
 export const filter = compiled('CEL', 'a CEL expression over payload, event and headers', compileFilter)
+export const transform = compiled('JSONata', 'a JSONata expression', compileTransform)
 export const selector = compiled('path', 'a JSON path such as $.id, or header:<name>', compileSelector)
 
 export function list<T extends z.ZodType>(item: T) {

@@ -28,8 +28,6 @@ const later: Readonly<Record<string, string>> = {
   'sources.*.archive_retention': KEPT,
   'sources.*.log_retention': 'log.retention, for all sources',
   'sources.*.renamed_from': 'keep the name',
-  'handlers.*.transform': 'the receiver gets the bytes as they came',
-  'handlers.*.tls': 'send to a proxy that adds the client certificate',
   'handlers.*.breaker': 'the built-in breaker, whose numbers are fixed',
   'handlers.*.renamed_from': 'keep the name',
   'handlers.*.retry.on': 'every answer but 2xx and 410 is retried',

@@ -33,13 +33,19 @@ export function redactConfig(config: Omit<Settings, 'redacted'>): Settings['reda
       url: withoutQuery(schemaRegistry.url),
       credentials: schemaRegistry.credentials && { ...schemaRegistry.credentials, password: PLACEHOLDER },
     },
-    delivery: { ...delivery, signingSecrets: delivery.signingSecrets.map(() => PLACEHOLDER) },
+    delivery: {
+      ...delivery,
+      signingSecrets: delivery.signingSecrets.map(() => PLACEHOLDER),
+      signingKeys: delivery.signingKeys.map(() => PLACEHOLDER),
+    },
     sources: config.sources.map((source) => ({ ...source, secrets: source.secrets.map(() => PLACEHOLDER) })),
     handlers: config.handlers.map((handler) => ({
       ...handler,
       url: withoutQuery(handler.url),
       headers: Object.fromEntries(Object.keys(handler.headers).map((name) => [name, PLACEHOLDER])),
       signingSecrets: handler.signingSecrets.map(() => PLACEHOLDER),
+      signingKeys: handler.signingKeys.map(() => PLACEHOLDER),
+      tls: withoutKey(handler.tls),
     })),
   }
 }

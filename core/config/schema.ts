@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { laterSchemes } from './later-keys.ts'
-import { kafkaKeys, redisKeys, registryKeys, s3Keys } from './service-keys.ts'
+import { kafkaKeys, redisKeys, registryKeys, s3Keys, tls } from './service-keys.ts'
 import {
   choice,
   cidr,
@@ -21,8 +21,10 @@ import {
   secret,
   section,
   selector,
+  signingKey,
   size,
   text,
+  transform,
   webUrl,
   whole,
 } from './fields.ts'
@@ -139,6 +141,7 @@ export const handlerSchema = section({
   source: text.describe('required: the source whose events it gets'),
   events: list(eventPattern).prefault([]).describe('event types; empty means all'),
   filter: filter.optional().describe('only events for which the expression is true'),
+  transform: transform.optional().describe('makes the body of the request; default: the bytes as they came'),
   url: webUrl.describe('required: where events go'),
   method: choice(['POST', 'PUT', 'PATCH']).prefault('POST').describe('method of the request'),
   headers: z
@@ -166,6 +169,8 @@ export const handlerSchema = section({
     .describe('dispatchers that serve it: `dispatcher --pool NAME`'),
   start: choice(['latest', 'earliest']).prefault('latest').describe('where a new handler begins'),
   signing_secrets: list(secret(1)).optional().describe('default: delivery.signing_secrets'),
+  signing_keys: list(signingKey).optional().describe('default: delivery.signing_keys'),
+  tls: tls.optional().describe('certificates of requests to https URLs'),
 })
 
 const host = text.refine((value) => HOST.test(value), { error: () => 'must be a host name or an address' })
@@ -265,6 +270,9 @@ export const sectionSchemas = {
     default_retry: retrySchema.prefault({}),
     timeout: timeout.prefault('15s').describe('longest request'),
     signing_secrets: list(secret(1)).prefault([]).describe('whsec_ secrets; requests are signed with each'),
+    signing_keys: list(signingKey)
+      .prefault([])
+      .describe('Ed25519 private keys; requests are signed with each'),
     event_ttl: duration(1000, 10 * YEAR_MS, 'from 1s to 10y')
       .optional()
       .describe('older events are not delivered'),

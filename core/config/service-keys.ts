@@ -13,7 +13,7 @@ const pem = text.refine((value) => value.includes('-----BEGIN '), {
   error: () => 'must be PEM, such as ${file:/path/ca.pem}',
 })
 
-const tls = section({
+export const tls = section({
   ca: pem.optional().describe("certificates that are trusted; default: the system's"),
   cert: pem.optional().describe('certificate of this client'),
   key: pem.optional().describe('its private key'),

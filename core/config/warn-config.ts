@@ -1,6 +1,7 @@
 /** What `validate` says about a configuration that works: settings whose consequences are easy to overlook. */
 import { formatDuration } from '../units.ts'
 import type { RetryConfig, Settings } from './config.ts'
+import { keysOf } from '../delivery/signing-key.ts'
 
 const HOUR_MS = 3_600_000
 const SMALL_SEGMENT_BYTES = 65_536
@@ -22,7 +23,7 @@ export function warningsOf(config: Settings): readonly string[] {
       warnings.push(
         `handlers.${handler.name} may retry for ${formatDuration(horizonMs)}, longer than log.retention ${formatDuration(log.retentionMs)}: by then its payloads are read from the archive`,
       )
-    if (handler.signingSecrets.length + delivery.signingSecrets.length === 0)
+    if (keysOf(handler, delivery).length === 0)
       warnings.push(`handlers.${handler.name} sends unsigned requests: set signing_secrets`)
   }
   if (config.schemaRegistry !== null && config.sources.every(({ schema }) => schema === null))

@@ -18,17 +18,25 @@ const PRIVATE_RANGES: ReadonlySet<string> = new Set([
   'deprecatedSiteLocal',
 ])
 
-/** Instance metadata that lies outside link-local: AWS, Alibaba, Oracle, Azure. */
-const METADATA = ['fd00:ec2::254/128', '100.100.100.200/32', '192.0.0.192/32', '168.63.129.16/32'].map(
-  (cidr) => ipaddr.parseCIDR(cidr),
-)
+/** Instance metadata that lies outside link-local: AWS, Google, Alibaba, Oracle, Azure. */
+const METADATA = [
+  'fd00:ec2::254/128',
+  'fd20:ce::254/128',
+  '100.100.100.200/32',
+  '192.0.0.192/32',
+  '168.63.129.16/32',
+].map((cidr) => ipaddr.parseCIDR(cidr))
 
 const MAPPED = [
   ipaddr.parseCIDR('::ffff:0:0/96'),
   ipaddr.parseCIDR('::/96'),
   ipaddr.parseCIDR('::ffff:0:0:0/96'),
 ]
-const NAT64 = [ipaddr.parseCIDR('64:ff9b::/96'), ipaddr.parseCIDR('64:ff9b:1::/48')]
+const NAT64 = ipaddr.parseCIDR('64:ff9b::/96')
+/** For translators of one's own (RFC 8215), and so as private as these. */
+const LOCAL_NAT64 = ipaddr.parseCIDR('64:ff9b:1::/48')
+/** All that is given out of IPv6. */
+const GLOBAL_UNICAST = ipaddr.parseCIDR('2000::/3')
 const SIX_TO_FOUR = ipaddr.parseCIDR('2002::/16')
 const TEREDO = ipaddr.parseCIDR('2001::/32')
 
@@ -54,10 +62,13 @@ export function isAddress(host: string): boolean {
 
 function rangeOf(address: Address): string {
   if (METADATA.some((cidr) => matches(address, cidr))) return 'metadata'
-  const carriers = [...MAPPED.slice(0, 1), ...NAT64, SIX_TO_FOUR]
+  if (matches(address, LOCAL_NAT64)) return 'private'
+  const carriers = [...MAPPED.slice(0, 1), NAT64, SIX_TO_FOUR]
   // What carries a public IPv4 address is as public as that address, which is judged beside it.
   if (carriers.some((cidr) => matches(address, cidr))) return 'unicast'
-  return address.range()
+  const range = address.range()
+  const isGiven = address instanceof ipaddr.IPv4 || matches(address, GLOBAL_UNICAST)
+  return range === 'unicast' && !isGiven ? 'reserved' : range
 }
 
 function isListed(address: Address, allow: AllowPrivate): boolean {
@@ -80,7 +91,12 @@ function carriedAddresses(address: Address): readonly Address[] {
   if (address instanceof ipaddr.IPv4) return []
   const bytes = address.toByteArray()
   const at = (start: number): Address => new ipaddr.IPv4(bytes.slice(start, start + 4))
-  if ([...MAPPED, ...NAT64].some((cidr) => matches(address, cidr))) {
+  if (matches(address, LOCAL_NAT64)) {
+    // Two layouts of RFC 6052: behind 96 bits, or behind 48 and around the octet that is zero.
+    const inside = new ipaddr.IPv4([...bytes.slice(6, 8), ...bytes.slice(9, 11)])
+    return [at(12), inside].filter((one) => one.toString() !== '0.0.0.0')
+  }
+  if ([...MAPPED, NAT64].some((cidr) => matches(address, cidr))) {
     // ::1 and :: are no carriers of 0.0.0.1.
     return bytes.slice(0, 12).every((byte) => byte === 0) && bytes.slice(12, 15).every((byte) => byte === 0)
       ? []

@@ -38,6 +38,11 @@ export function decideOutcome(result: FinishedSend, context: OutcomeContext): De
   }
 }
 
+/** There was no request. The same transform fails on the same event at every attempt, so there are no others. */
+export function transformFailed(detail: string): Decision {
+  return { next: { state: 'dead' }, errorClass: 'transform_error', errorDetail: detail, disables: null }
+}
+
 function decideResponse(status: number, retryAfter: string | null, context: OutcomeContext): Decision {
   if (status >= 200 && status < 300) {
     return { next: { state: 'completed' }, errorClass: null, errorDetail: null, disables: null }

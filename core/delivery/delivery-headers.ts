@@ -14,6 +14,9 @@ export interface DeliveryHead {
   /** Id of the replay that delivers it; null: it is live. */
   readonly replay: string | null
   readonly event: EventRecord
+  readonly body: Buffer
+  /** Of a body that is not the event's own; null: the event's. */
+  readonly contentType: string | null
   /** Wall clock, milliseconds. */
   readonly nowMs: number
   readonly keys: readonly KeyObject[]
@@ -38,6 +41,7 @@ export function deliveryHeaders(head: DeliveryHead): Record<string, string> {
     'x-hooktrail-attempt': String(head.attempt),
     ...(head.replay === null ? {} : { 'x-hooktrail-replay': head.replay }),
   }
+  if (head.contentType !== null) headers['content-type'] = head.contentType
   for (const [name, value] of Object.entries(head.own)) {
     const lower = name.toLowerCase()
     if (!RESERVED.has(lower)) headers[lower] = value
@@ -45,7 +49,7 @@ export function deliveryHeaders(head: DeliveryHead): Record<string, string> {
   headers['webhook-id'] = id
   headers['webhook-timestamp'] = String(timestampSeconds)
   if (head.keys.length > 0)
-    headers['webhook-signature'] = signMessage(head.keys, { id, timestampSeconds, body: event.body })
+    headers['webhook-signature'] = signMessage(head.keys, { id, timestampSeconds, body: head.body })
   return headers
 }
 

@@ -1,9 +1,9 @@
 /**
- * Standard Webhooks signatures, version v1 (https://www.standardwebhooks.com): HMAC-SHA-256 over
- * `<id>.<timestamp>.<body>`, one signature for each secret, so that a receiver may still hold the old one while a
- * secret rotates. Secrets are `whsec_` and base64; the keys are made once.
+ * Standard Webhooks signatures (https://www.standardwebhooks.com) over `<id>.<timestamp>.<body>`: v1, HMAC-SHA-256, and
+ * v1a, Ed25519; one for each key, so that a receiver may still hold the old one while it rotates. Secrets are `whsec_` and
+ * base64; the keys are made once.
  */
-import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
+import { createHmac, createSecretKey, sign, type KeyObject } from 'node:crypto'
 
 const SECRET_PREFIX = 'whsec_'
 
@@ -13,7 +13,7 @@ export interface SignedMessage {
   readonly body: Buffer
 }
 
-export function signingKeys(secrets: readonly string[]): readonly KeyObject[] {
+export function secretKeys(secrets: readonly string[]): readonly KeyObject[] {
   return secrets.map((secret) => {
     const encoded = secret.startsWith(SECRET_PREFIX) ? secret.slice(SECRET_PREFIX.length) : secret
     return createSecretKey(Buffer.from(encoded, 'base64'))
@@ -23,7 +23,11 @@ export function signingKeys(secrets: readonly string[]): readonly KeyObject[] {
 /** Value of `webhook-signature`: signatures with a space between them. */
 export function signMessage(keys: readonly KeyObject[], message: SignedMessage): string {
   const head = `${message.id}.${message.timestampSeconds}.`
-  return keys
-    .map((key) => `v1,${createHmac('sha256', key).update(head).update(message.body).digest('base64')}`)
-    .join(' ')
+  return keys.map((key) => signed(key, head, message.body)).join(' ')
+}
+
+function signed(key: KeyObject, head: string, body: Buffer): string {
+  if (key.type === 'secret')
+    return `v1,${createHmac('sha256', key).update(head).update(body).digest('base64')}`
+  return `v1a,${sign(null, Buffer.concat([Buffer.from(head), body]), key).toString('base64')}`
 }

@@ -78,9 +78,18 @@ function parsePayload(payload: string): { readonly value: unknown } | null {
 function bodyOf(result: unknown): Transformed {
   if (result === undefined) return transformError('the expression has no result for this event')
   if (typeof result === 'string') return bounded(result, 'text/plain; charset=utf-8')
-  const json: unknown = JSON.stringify(result)
-  if (typeof json !== 'string') return transformError('the result is not JSON')
-  return bounded(json, 'application/json')
+  const json = jsonOf(result)
+  return json === null ? transformError('the result is not JSON') : bounded(json, 'application/json')
+}
+
+/** Null for what JSON has no form for, such as a function. */
+function jsonOf(result: unknown): string | null {
+  try {
+    const json: unknown = JSON.stringify(result)
+    return typeof json === 'string' ? json : null
+  } catch {
+    return null
+  }
 }
 
 function bounded(body: string, contentType: string): Transformed {

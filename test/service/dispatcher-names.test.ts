@@ -10,6 +10,7 @@ test('a host that does not resolve is an outcome of class dns', async () => {
     method: 'POST',
     timeoutMs: 10_000,
     connectionsMax: 1,
+    tls: null,
     allowPrivate: false,
     bytesKept: { ok: 0, failed: 0 },
     monotonic: () => systemClock.monotonic(),

@@ -224,6 +224,7 @@ function stageConfig(options: StageOptions, url: string): Config {
     api: { listen: null, authToken: null, metricsAuthToken: null, requireReason: false },
     delivery: {
       signingSecrets: [],
+      signingKeys: [],
       eventTtlMs: null,
       disableAfterMs: 5 * 86_400_000,
       responseBytesKept: { ok: 0, failed: 1_024 },
@@ -265,4 +266,7 @@ const DEFAULT_HANDLER: Omit<HandlerConfig, 'name' | 'url'> = {
   pool: 'default',
   start: 'latest',
   signingSecrets: [],
+  signingKeys: [],
+  transform: null,
+  tls: null,
 }

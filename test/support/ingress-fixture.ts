@@ -150,7 +150,7 @@ function testConfig({ sources, inFlightBytesMax }: FixtureOptions): Config {
       publicKey: null,
     },
     api: { listen: null, authToken: null, metricsAuthToken: null, requireReason: false },
-    delivery: { signingSecrets: [], eventTtlMs: null, disableAfterMs: 0, responseBytesKept: { ok: 0, failed: 0 } },
+    delivery: { signingSecrets: [], signingKeys: [], eventTtlMs: null, disableAfterMs: 0, responseBytesKept: { ok: 0, failed: 0 } },
     schemaRegistry: null,
     worker: { retentionHours: 1, deadRetentionHours: 1, concurrencyMax: 1, drainTimeoutMs: 1 },
     sources,

@@ -117,13 +117,11 @@ test('what a later version has is refused with what to use instead, and never ta
     assert.match(tellings[0] ?? '', expected)
   }
   assert.deepEqual(
-    faultsOf(`version: 1\n${source}handlers: { h: { source: a, tls: {}, breaker: {} } }`).map(
+    faultsOf(`version: 1\n${source}handlers: { h: { source: a, retry: { on: [] } } }`).map(
       ({ path }) => path,
     ),
-    ['handlers.h', 'handlers.h.tls', 'handlers.h.breaker'].map((path) =>
-      path === 'handlers.h' ? 'handlers.h.url' : path,
-    ),
-    'tls stands for no misspelt url',
+    ['handlers.h.url', 'handlers.h.retry.on'],
+    'on stands for no misspelt key',
   )
 })
 

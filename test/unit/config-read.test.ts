@@ -93,7 +93,7 @@ test('keys and values of later versions are refused by name', () => {
     ['sources: { a: { verify: none, kind: cron } }', 'sources.a.kind'],
   ] as const)
     hasFault(`version: 1\n${text}\n`, path, /not available in this version/)
-  for (const key of ['transform', 'rate_limit', 'tls'])
+  for (const key of ['rate_limit', 'renamed_from'])
     hasFault(handler(`${key}: 1`), `handlers.h.${key}`, /not available in this version/)
 })
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Webhook } from 'standardwebhooks'
 import { deliveryHeaders, type DeliveryHead } from '../../core/delivery/delivery-headers.ts'
-import { signingKeys } from '../../core/delivery/webhook-signature.ts'
+import { secretKeys } from '../../core/delivery/webhook-signature.ts'
 import type { EventRecord } from '../../core/record/event-record.ts'
 
 const OLD = `whsec_${Buffer.alloc(24, 1).toString('base64')}`
@@ -30,7 +30,8 @@ const event: EventRecord = {
 function headersOf(overrides: Partial<DeliveryHead> = {}): Record<string, string> {
   const ids = { handler: 'billing', jobId: `${event.id}.billing`, attempt: 2, replay: null }
   const head = { ...ids, event, nowMs: Date.now() }
-  return deliveryHeaders({ ...head, keys: signingKeys([NEW, OLD]), own: {}, ...overrides })
+  const sent = { body: event.body, contentType: null }
+  return deliveryHeaders({ ...head, ...sent, keys: secretKeys([NEW, OLD]), own: {}, ...overrides })
 }
 
 test('each of two secrets verifies with the standardwebhooks package while one rotates', () => {
@@ -40,7 +41,7 @@ test('each of two secrets verifies with the standardwebhooks package while one r
 })
 
 test('the signature is the one that the standardwebhooks package makes', () => {
-  const headers = headersOf({ keys: signingKeys([OLD]) })
+  const headers = headersOf({ keys: secretKeys([OLD]) })
   const at = new Date(Number(headers['webhook-timestamp']) * 1000)
   assert.equal(headers['webhook-signature'], new Webhook(OLD).sign(`${event.id}.billing`, at, event.body))
 })
