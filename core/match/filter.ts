@@ -1,9 +1,10 @@
 /**
  * CEL filters of handlers. Parsed and planned once; evaluating never throws: an expression that fails on an event
- * (a missing field, no JSON, no boolean) is an outcome that the planner records, not a match and not silence.
+ * (a missing field, no JSON, no boolean, too many steps) is an outcome that the planner records, not a match and not silence.
  */
 import { celEnv, CelScalar, isCelError, mapType, parse, plan, type CelInput } from '@bufbuild/cel'
 import { timestampFromMs } from '@bufbuild/protobuf/wkt'
+import { beginMeter, meteredFunctions, meteredRe2, meterMacros } from './filter-meter.ts'
 import { filterFunctions, unknownNameIn } from './filter-names.ts'
 import { messageOf } from '../error/message-of.ts'
 
@@ -33,13 +34,14 @@ export interface Filter {
 const MATCH: FilterResult = { kind: 'match' }
 const NO_MATCH: FilterResult = { kind: 'no-match' }
 
-const env = celEnv({
-  variables: {
-    payload: CelScalar.DYN,
-    event: mapType(CelScalar.STRING, CelScalar.DYN),
-    headers: mapType(CelScalar.STRING, CelScalar.STRING),
-  },
-})
+const variables = {
+  payload: CelScalar.DYN,
+  event: mapType(CelScalar.STRING, CelScalar.DYN),
+  headers: mapType(CelScalar.STRING, CelScalar.STRING),
+}
+const env = celEnv({ variables, re2: meteredRe2 })
+/** For expressions with macros alone: counting costs as much as evaluating does. */
+const meteredEnv = celEnv({ variables, funcs: meteredFunctions(env.funcs), re2: meteredRe2 })
 
 /** What filters may call, for docs/config.md and the test that holds it. */
 export const filterFunctionNames = filterFunctions(env)
@@ -48,11 +50,14 @@ export const filterFunctionNames = filterFunctions(env)
 export function compileFilter(source: string): Filter {
   if (source.length > FILTER_CHARACTERS_MAX)
     throw new Error(`a filter has at most ${FILTER_CHARACTERS_MAX} characters`)
-  const evaluate = plan(env, parseFilter(source))
+  const parsed = parseFilter(source)
+  const hasMacros = meterMacros(parsed.expr)
+  const evaluate = plan(hasMacros ? meteredEnv : env, parsed)
   const needsPayload = /\bpayload\b/.test(source)
   return {
     evaluate: ({ payload, event, headers }) => {
       if (needsPayload && payload === undefined) return failed('the payload is not JSON')
+      beginMeter(payload)
       try {
         return resultOf(
           evaluate({
