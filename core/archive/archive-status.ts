@@ -1,4 +1,5 @@
 /** What an archive holds, in numbers: the newest heartbeat, the head of each partition, objects and their sizes. */
+import { wormResult } from './worm.ts'
 import type { ArchiveStore } from '../ports/archive-store.ts'
 import { parseHeartbeat } from './documents.ts'
 import { listManifests } from './list-manifests.ts'
@@ -43,7 +44,11 @@ export async function readArchiveStatus(store: ArchiveStore, nowMs: number): Pro
   const heartbeat = heartbeatKey === null ? null : await readHeartbeat(store, heartbeatKey)
   const days = Math.max((nowMs - (tally.sinceMs ?? nowMs)) / DAY_MS, 1)
   return {
-    heartbeat: heartbeat && { n: heartbeat.n, created_at: heartbeat.created_at, worm: heartbeat.worm },
+    heartbeat: heartbeat && {
+      n: heartbeat.n,
+      created_at: heartbeat.created_at,
+      worm: wormResult(heartbeat.worm),
+    },
     partitions: [...tally.partitions.values()],
     records: String(tally.records),
     data_objects: tally.objects,

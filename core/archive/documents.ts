@@ -4,10 +4,24 @@
  */
 import { z } from 'zod'
 import { HooktrailError } from '../error/hooktrail-error.ts'
-import { isObjectKey } from './keys.ts'
 import { canonicalJson } from './canonical-json.ts'
 import {
-  FORMAT_VERSION,
+  cadence,
+  count,
+  int64,
+  key,
+  lockMode,
+  parseDocument,
+  sha256,
+  signed64,
+  text,
+  time,
+  topicId,
+  topicName,
+  version,
+} from './document-fields.ts'
+import type { Hold } from './holds.ts'
+import {
   SEGMENT_FORMATS,
   type Genesis,
   type Heartbeat,
@@ -15,27 +29,19 @@ import {
   type Manifest,
 } from './manifest.ts'
 import { merkleLeaf } from './merkle.ts'
+import type { Policy } from './policy.ts'
+import { PROBE_CHECKS, PROBE_VERDICTS, WORM_RESULTS } from './worm.ts'
 
-export type ArchiveDocument = Genesis | Manifest | Heartbeat
+export type ArchiveDocument = Genesis | Manifest | Heartbeat | Policy | Hold
 
-const int64 = z.string().regex(/^(0|[1-9][0-9]{0,18})$/)
-const signed64 = z.string().regex(/^(0|-?[1-9][0-9]{0,18})$/)
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
-const topicId = z.string().regex(/^[0-9a-f]{32}$/)
-const time = z.iso.datetime({ precision: 3 })
-const count = z.int().min(0)
 const format = z.enum(SEGMENT_FORMATS)
-const text = z.string().max(1024)
-const key = z.string().refine(isObjectKey)
-const topicName = z.string().regex(/^[A-Za-z0-9._-]{1,249}$/)
-const version = z.literal(FORMAT_VERSION)
 
 const genesis = z.strictObject({
   kind: z.literal('genesis'),
   format_version: version,
   archive_id: text,
   created_at: time,
-  cadence: z.strictObject({ active_seconds: z.int().min(1), idle_seconds: z.int().min(1) }),
+  cadence,
   root_key: text,
   files: z.record(key, sha256),
   format,
@@ -80,15 +86,26 @@ const manifest = z.strictObject({
   leader_epochs: z.array(z.strictObject({ epoch: z.int(), start: int64 })),
   log_start: int64,
   high_watermark: int64,
-  retention: z
-    .strictObject({ mode: z.enum(['governance', 'compliance']), until: time, verified: z.boolean() })
-    .nullable(),
+  retention: z.strictObject({ mode: lockMode, until: time, verified: z.boolean() }).nullable(),
   encryption: z.null(),
   format: z.strictObject({ next: format }).exactOptional(),
   writer: text,
   created_at: time,
   adopted: z.boolean(),
 })
+
+const entry = z.strictObject({ n: int64, sha256 })
+
+const worm = z.union([
+  z.literal('off'),
+  z.strictObject({
+    result: z.enum(WORM_RESULTS),
+    checked_at: time.nullable(),
+    checks: z.partialRecord(z.enum(PROBE_CHECKS), z.enum(PROBE_VERDICTS)),
+    policy: entry.nullable(),
+    holds: entry.nullable(),
+  }),
+])
 
 const heartbeat = z.strictObject({
   kind: z.literal('heartbeat'),
@@ -116,7 +133,7 @@ const heartbeat = z.strictObject({
   tree_size: int64,
   tree_root: sha256,
   tree_edge: z.array(sha256).max(64),
-  worm: z.enum(['off', 'pass', 'fail', 'unproven']),
+  worm,
   clocks: z.strictObject({ own: time, log: time.nullable(), store: time.nullable() }),
   anchors: z.array(z.never()),
   writer: text,
@@ -129,12 +146,12 @@ export function encodeDocument(document: ArchiveDocument): string {
 
 /** @throws ARCHIVE_DOCUMENT_INVALID */
 export function parseGenesis(line: string): Genesis {
-  return parseWith(genesis, line)
+  return parseDocument(genesis, line)
 }
 
 /** @throws ARCHIVE_DOCUMENT_INVALID */
 export function parseManifest(line: string): Manifest {
-  const document: Manifest = parseWith(manifest, line)
+  const document: Manifest = parseDocument(manifest, line)
   const fault = manifestFault(document)
   if (fault !== null) throw new HooktrailError('ARCHIVE_DOCUMENT_INVALID', { reason: fault })
   return document
@@ -142,7 +159,7 @@ export function parseManifest(line: string): Manifest {
 
 /** @throws ARCHIVE_DOCUMENT_INVALID */
 export function parseHeartbeat(line: string): Heartbeat {
-  return parseWith(heartbeat, line)
+  return parseDocument(heartbeat, line)
 }
 
 /** What a manifest says against itself, or null. Writers assert null before they sign. */
@@ -187,23 +204,3 @@ export function comparePartitions(a: PartitionName, b: PartitionName): number {
 }
 
 type PartitionName = Pick<HeartbeatPartition, 'topic' | 'topic_id' | 'partition'>
-
-function parseWith<T>(schema: z.ZodType<T>, line: string): T {
-  const parsed = parseJson(schema, line)
-  if (`${canonicalJson(parsed)}\n` !== line) {
-    throw new HooktrailError('ARCHIVE_DOCUMENT_INVALID', { reason: 'not one line of RFC 8785 JSON' })
-  }
-  return parsed
-}
-
-function parseJson<T>(schema: z.ZodType<T>, line: string): T {
-  try {
-    return schema.parse(JSON.parse(line))
-  } catch (error) {
-    throw new HooktrailError(
-      'ARCHIVE_DOCUMENT_INVALID',
-      { reason: 'a field is missing, unknown or malformed' },
-      error,
-    )
-  }
-}

@@ -59,6 +59,19 @@ export function heartbeatKey(n: bigint): string {
   return `heartbeats/${pad(n / 10000n, 8)}/${pad(n, 12)}.note`
 }
 
+/** Signed notes that are numbered 0, 1, 2 …, each naming the one before. */
+export type NumberedNotes = 'policy' | 'holds'
+
+export function numberedKey(notes: NumberedNotes, n: bigint): string {
+  return `${notes}/${pad(n, 12)}.note`
+}
+
+/** Topic whose records the object holds or describes; null for what describes the archive as a whole. */
+export function topicOfKey(objectKey: string): string | null {
+  const [, data, segments] = TOPIC_IN_KEY.exec(objectKey) ?? []
+  return data ?? segments ?? null
+}
+
 export function keyOfManifest(
   manifest: Pick<Manifest, 'topic' | 'topic_id' | 'partition' | 'first'>,
 ): string {
@@ -68,12 +81,17 @@ export function keyOfManifest(
 const KEY_LENGTH_MAX = 1024
 const OBJECT_KEY = /^[A-Za-z0-9_][A-Za-z0-9._=+-]{0,254}(?:\/[A-Za-z0-9_][A-Za-z0-9._=+-]{0,254})*$/
 const MANIFEST_KEY = /^segments\/[A-Za-z0-9._-]+\/[0-9a-f]{8}\/p[0-9]{5}\/[0-9]{20}\.note$/
+const TOPIC_IN_KEY = /^(?:data\/topic=([^/]+)|segments\/([^/]+))\//
 const DATA_KEY =
   /^data\/topic=([A-Za-z0-9._-]+)\/dt=[0-9-]{10}\/hour=[0-9]{2}\/([0-9a-f]{8})-(p[0-9]{5})-([0-9]{20})\.([a-z.]+)$/
 
+/** What the probe of the deletion lock writes beside the archive: nothing below it is a part of one. */
+export const PROBE_PREFIX = 'probe/'
+
 /** Checked letter by letter: no key can leave the store's root, name a hidden file, or mean two things. `tmp/` is the store's. */
 export function isObjectKey(key: string): boolean {
-  return key.length <= KEY_LENGTH_MAX && OBJECT_KEY.test(key) && !key.startsWith('tmp/')
+  if (key.startsWith('tmp/') || key.startsWith(PROBE_PREFIX)) return false
+  return key.length <= KEY_LENGTH_MAX && OBJECT_KEY.test(key)
 }
 
 export function isManifestKey(key: string): boolean {

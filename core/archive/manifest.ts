@@ -5,6 +5,7 @@
  */
 
 import type { GapReason } from '../gap-reason.ts'
+import type { Worm } from './worm.ts'
 
 export const FORMAT_VERSION = 1
 
@@ -135,7 +136,8 @@ export interface Heartbeat {
   readonly tree_root: string
   /** Right edge of that tree, largest subtree first, ≤ 64 hashes: any archiver continues from it alone. */
   readonly tree_edge: readonly string[]
-  readonly worm: 'off' | 'pass' | 'fail' | 'unproven'
+  /** `off` where nothing was ever locked, held or agreed on. */
+  readonly worm: 'off' | Worm
   readonly clocks: { readonly own: string; readonly log: string | null; readonly store: string | null }
   readonly anchors: readonly never[]
   readonly writer: string

@@ -1,8 +1,24 @@
 /** From parsed sections to the Config that processes are handed: names, units and defaults that depend on each other. */
 import type { z } from 'zod'
-import type { Config, Settings, HandlerConfig, RetryConfig, SourceConfig, VerifyConfig } from './config.ts'
-import { buildKafka, buildRedis, buildRegistry, buildS3, buildTls } from './build-services.ts'
-import type { handlerSchema, retrySchema, Sections, sourceSchema, verifySchema } from './schema.ts'
+import type { Retention } from '../archive/retention.ts'
+import type {
+  ArchiveRetention,
+  Config,
+  HandlerConfig,
+  RetryConfig,
+  Settings,
+  SourceConfig,
+  VerifyConfig,
+} from './config.ts'
+import { buildCredentials, buildKafka, buildRedis, buildRegistry, buildS3, buildTls } from './build-services.ts'
+import type {
+  handlerSchema,
+  retentionSchema,
+  retrySchema,
+  Sections,
+  sourceSchema,
+  verifySchema,
+} from './schema.ts'
 
 export type RawSource = z.output<typeof sourceSchema>
 export type RawHandler = z.output<typeof handlerSchema>
@@ -73,6 +89,8 @@ function buildArchive(archive: Sections['archive']): Config['archive'] {
     directory: archive.directory ?? null,
     format: archive.format,
     worm: archive.worm,
+    retention: buildRetention(archive),
+    probeCredentials: buildCredentials(archive.probe_credentials),
     roll: { bytesMax: archive.roll.bytes, recordsMax: archive.roll.records, ageMsMax: archive.roll.age },
     heartbeatMs: archive.heartbeat,
     idleHeartbeatMs: archive.idle_heartbeat ?? Math.max(archive.heartbeat, IDLE_HEARTBEAT_MS),
@@ -97,7 +115,25 @@ export function buildSource(name: string, raw: RawSource, server: Sections['serv
     deadlineMs: raw.deadline,
     bodyBytesMax: raw.max_body ?? server.max_body,
     schema: buildSchema(raw.schema),
+    archiveRetention: raw.archive_retention === undefined ? null : retentionOf(raw.archive_retention),
   }
+}
+
+/** check-worm.ts has seen that it is there where it is needed. */
+function buildRetention({
+  worm,
+  retention,
+  retention_by_topic: own,
+}: Sections['archive']): ArchiveRetention | null {
+  if (worm === 'off' || retention === undefined) return null
+  const entries = Object.entries(own).flatMap(([topic, raw]) =>
+    raw === undefined ? [] : [[topic, retentionOf(raw)] as const],
+  )
+  return { fallback: retentionOf(retention), own: Object.fromEntries(entries) }
+}
+
+function retentionOf({ mode, period }: z.output<typeof retentionSchema>): Retention {
+  return { mode, periodMs: period }
 }
 
 function buildSchema(raw: RawSource['schema']): SourceConfig['schema'] {

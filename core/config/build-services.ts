@@ -35,13 +35,14 @@ export function buildS3({ driver, bucket = '', credentials, ...s3 }: Sections['a
     endpoint: s3.endpoint ?? null,
     ca: s3.ca ?? null,
     region: s3.region ?? S3_REGION,
-    credentials:
-      credentials === undefined
-        ? null
-        : { accessKey: credentials.access_key, secretKey: credentials.secret_key },
+    credentials: buildCredentials(credentials),
     kmsKey: s3.kms_key ?? null,
     storageClass: s3.storage_class ?? null,
   }
+}
+
+export function buildCredentials(raw: Sections['archive']['credentials']): S3Config['credentials'] {
+  return raw === undefined ? null : { accessKey: raw.access_key, secretKey: raw.secret_key }
 }
 
 export function buildRegistry({

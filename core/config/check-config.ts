@@ -11,6 +11,7 @@ import type { Report } from './config-fault.ts'
 import { checkDrivers } from './check-drivers.ts'
 import { checkClientTls } from './check-client-tls.ts'
 import { checkVerify } from './check-verify.ts'
+import { checkWorm } from './check-worm.ts'
 import { soundMembers, type Part } from './parse-section.ts'
 import { diskSchema, handlerSchema, sectionSchemas, sourceSchema } from './schema.ts'
 
@@ -148,6 +149,7 @@ export function checkSections(root: ReadonlyMap<string, unknown>, report: Report
   checkSigningSecrets(secrets?.signing_secrets ?? [], ['delivery', 'signing_secrets'], report)
   checkDigestKey(root, report)
   checkDrivers(root, report)
+  checkWorm(root, report)
   checkRegistry(root, report)
 }
 

@@ -3,6 +3,8 @@
  * Durations are milliseconds, sizes bytes. core/config/read-config.ts makes it from YAML or reports every fault.
  */
 import type { SegmentFormat } from '../archive/manifest.ts'
+import type { WormMode } from '../archive/policy.ts'
+import type { Retention } from '../archive/retention.ts'
 
 export interface Config {
   /** Names this configuration, secrets included: see core/config/generation.ts. */
@@ -111,7 +113,11 @@ export interface ArchiveConfig {
   /** Null: $HOOKTRAIL_HOME/archive. */
   readonly directory: string | null
   readonly format: SegmentFormat
-  readonly worm: 'off'
+  readonly worm: WormMode
+  /** Null where `worm` is off. */
+  readonly retention: ArchiveRetention | null
+  /** Of who may delete below probe/ and nothing else; null: the archive's own. */
+  readonly probeCredentials: S3Config['credentials']
   readonly roll: { readonly bytesMax: number; readonly recordsMax: number; readonly ageMsMax: number }
   readonly heartbeatMs: number
   /** Cadence when nothing changes. */
@@ -120,6 +126,13 @@ export interface ArchiveConfig {
   readonly signingKey: string | null
   /** Verifier key line, believed beside that of `signingKey`; null: where there is neither, $HOOKTRAIL_HOME/keys/archive.pub. */
   readonly publicKey: string | null
+}
+
+/** How long objects stay locked. */
+export interface ArchiveRetention {
+  readonly fallback: Retention
+  /** Of hooktrail's own topics, by the last part of their names. */
+  readonly own: Readonly<Partial<Record<'deliveries' | 'audit' | 'rejected', Retention>>>
 }
 
 export interface ApiConfig {
@@ -199,6 +212,8 @@ export interface SourceConfig {
   readonly bodyBytesMax: number
   /** Null: any body will do. */
   readonly schema: SourceSchemaConfig | null
+  /** Null: archive.retention. */
+  readonly archiveRetention: Retention | null
 }
 
 export interface SourceSchemaConfig {

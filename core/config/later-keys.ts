@@ -4,7 +4,6 @@
  */
 
 const PROXY = 'limit it at the proxy in front'
-const KEPT = 'the archive keeps everything'
 
 /** `*` is the name of a source or handler. */
 const later: Readonly<Record<string, string>> = {
@@ -15,8 +14,6 @@ const later: Readonly<Record<string, string>> = {
   'log.schema_registry': 'schema_registry at the root of the file',
   'archive.role_arn': 'credentials that the environment gives',
   'archive.replica': "the store's own replication",
-  'archive.retention': KEPT,
-  'archive.retention_by_topic': KEPT,
   'archive.anchors': 'archive verify --write-checkpoint FILE, kept elsewhere',
   'api.metrics_listen': 'api.listen, api.metrics_auth_token',
   'api.tokens': 'api.auth_token',
@@ -25,7 +22,6 @@ const later: Readonly<Record<string, string>> = {
   'delivery.default_retry.on': 'every answer but 2xx and 410 is retried',
   'sources.*.allowed_ips': PROXY,
   'sources.*.rate_limit': PROXY,
-  'sources.*.archive_retention': KEPT,
   'sources.*.log_retention': 'log.retention, for all sources',
   'sources.*.renamed_from': 'keep the name',
   'handlers.*.breaker': 'the built-in breaker, whose numbers are fixed',

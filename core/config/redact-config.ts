@@ -1,5 +1,5 @@
 /** The configuration for people: secrets become a placeholder that says nothing about them. */
-import type { SaslConfig, Settings, TlsConfig } from './config.ts'
+import type { S3Config, SaslConfig, Settings, TlsConfig } from './config.ts'
 
 const PLACEHOLDER = '(secret)'
 
@@ -19,13 +19,8 @@ export function redactConfig(config: Omit<Settings, 'redacted'>): Settings['reda
     archive: {
       ...archive,
       signingKey: hidden(archive.signingKey),
-      s3: archive.s3 && {
-        ...archive.s3,
-        credentials: archive.s3.credentials && {
-          accessKey: archive.s3.credentials.accessKey,
-          secretKey: PLACEHOLDER,
-        },
-      },
+      probeCredentials: withoutSecret(archive.probeCredentials),
+      s3: archive.s3 && { ...archive.s3, credentials: withoutSecret(archive.s3.credentials) },
     },
     api: { ...api, authToken: hidden(api.authToken), metricsAuthToken: hidden(api.metricsAuthToken) },
     schemaRegistry: schemaRegistry && {
@@ -48,6 +43,10 @@ export function redactConfig(config: Omit<Settings, 'redacted'>): Settings['reda
       tls: withoutKey(handler.tls),
     })),
   }
+}
+
+function withoutSecret(credentials: S3Config['credentials']): S3Config['credentials'] {
+  return credentials && { ...credentials, secretKey: PLACEHOLDER }
 }
 
 function withoutKey(tls: TlsConfig | null): TlsConfig | null {

@@ -3,6 +3,7 @@
  * and pass through the same parsers. docs/config.md is held against this file by a test.
  */
 import { z } from 'zod'
+import { WORM_MODES } from '../archive/policy.ts'
 import { laterSchemes } from './later-keys.ts'
 import { kafkaKeys, redisKeys, registryKeys, s3Keys, tls } from './service-keys.ts'
 import {
@@ -63,6 +64,16 @@ export const retrySchema = section({
     .describe('delays before the second, third … attempt; the last one repeats'),
   interval: backoffDelay.prefault('5s').describe('first delay of exponential, every delay of fixed'),
   max_interval: backoffDelay.prefault('12h').describe('longest delay of exponential'),
+})
+
+export const retentionSchema = section({
+  mode: choice(['governance', 'compliance']).describe(
+    'required: who may lift a lock: an administrator, or nobody',
+  ),
+  period: duration(1000, 100 * YEAR_MS, 'from 1s to 100y').describe('required: how long objects are locked'),
+  confirm: duration(1000, 100 * YEAR_MS, 'from 1s to 100y')
+    .optional()
+    .describe('compliance: the period once more, since nobody can shorten it afterwards'),
 })
 
 const hmacToken = text.optional()
@@ -135,6 +146,9 @@ export const sourceSchema = section({
   })
     .optional()
     .describe('what bodies must fit'),
+  archive_retention: retentionSchema
+    .optional()
+    .describe('how long its events are locked; default: archive.retention'),
 })
 
 export const handlerSchema = section({
@@ -228,13 +242,21 @@ export const sectionSchemas = {
     format: choice(['jsonl.zst', 'jsonl.gz', 'parquet'])
       .prefault('jsonl.zst')
       .describe('form of new data objects; a change begins with the second segment of each partition'),
-    worm: choice(['off'], {
-      values: ['required', 'preferred', 'governance', 'compliance', 'on'],
-      instead:
-        'off: objects are not locked yet; give the bucket a default retention (docs/sizes.md, "The bucket")',
-    })
+    worm: choice(WORM_MODES)
       .prefault('off')
-      .describe('object lock; a folder has none'),
+      .describe(
+        'object lock: required refuses to start where it does not hold, preferred says so; a folder has none',
+      ),
+    retention: retentionSchema
+      .optional()
+      .describe('s3: how long objects are locked; needed unless worm is off'),
+    retention_by_topic: section({
+      deliveries: retentionSchema.optional().describe('default: archive.retention'),
+      audit: retentionSchema.optional().describe('default: archive.retention'),
+      rejected: retentionSchema
+        .optional()
+        .describe('default: governance for 90d, or archive.retention when that is shorter'),
+    }).prefault({}),
     roll: section({
       bytes: size(4096, 2 ** 30, 'from 4KiB to 1GiB')
         .prefault('64MiB')

@@ -42,6 +42,8 @@ export const redisKeys = {
   tls: tls.optional().describe('redis: certificates for rediss://'),
 }
 
+const s3Credentials = section({ access_key: secret(1), secret_key: secret(1) })
+
 export const s3Keys = {
   bucket: text
     .refine((value) => BUCKET.test(value), { error: () => 'must be the name of a bucket' })
@@ -61,9 +63,14 @@ export const s3Keys = {
     .describe("s3: URL of the store; default: Amazon's for the region"),
   ca: pem.optional().describe("s3: certificates that are trusted; default: the system's"),
   region: text.optional().describe('s3: region; default: us-east-1'),
-  credentials: section({ access_key: secret(1), secret_key: secret(1) })
+  credentials: s3Credentials
     .optional()
     .describe('s3: default: those of the environment, of a shared file or of the machine'),
+  probe_credentials: s3Credentials
+    .optional()
+    .describe(
+      "s3: of who may delete below probe/ alone, for the probe of the lock; default: the archive's own",
+    ),
   kms_key: text.optional().describe('s3: key that the store encrypts with'),
   storage_class: text.optional().describe('s3: storage class of the objects'),
 }

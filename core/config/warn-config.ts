@@ -1,10 +1,17 @@
 /** What `validate` says about a configuration that works: settings whose consequences are easy to overlook. */
+import { retentionOf, type RetentionTerms } from '../archive/retention.ts'
+import { eventTopic } from '../topics.ts'
 import { formatDuration } from '../units.ts'
 import type { RetryConfig, Settings } from './config.ts'
 import { keysOf } from '../delivery/signing-key.ts'
+import { retentionTerms } from './retention-terms.ts'
 
 const HOUR_MS = 3_600_000
 const SMALL_SEGMENT_BYTES = 65_536
+const WORM_WARNINGS = {
+  off: 'whoever can write the archive can delete from it',
+  preferred: 'where the store does not lock, archiving goes on, and verify says so (exit 4)',
+}
 
 export function warningsOf(config: Settings): readonly string[] {
   const { api, server, log, archive, delivery } = config
@@ -14,7 +21,8 @@ export function warningsOf(config: Settings): readonly string[] {
     warnings.push(
       `the management API listens on ${admin}, not on loopback alone: set api.listen or keep it behind a firewall`,
     )
-  warnings.push(`archive.worm is ${archive.worm}: whoever can write the archive can delete from it`)
+  if (archive.worm !== 'required')
+    warnings.push(`archive.worm is ${archive.worm}: ${WORM_WARNINGS[archive.worm]}`)
   if (archive.roll.bytesMax < SMALL_SEGMENT_BYTES)
     warnings.push('archive.roll.bytes makes many small objects')
   for (const handler of config.handlers) {
@@ -35,13 +43,21 @@ export function warningsOf(config: Settings): readonly string[] {
 }
 
 /** One line for each source: how long its events can be found where. */
-export function summarizeSources({ sources, log, worker, archive }: Settings): readonly string[] {
+export function summarizeSources(settings: Settings): readonly string[] {
+  const { sources, log, worker, archive } = settings
+  const terms = retentionTerms(settings)
   const retention = formatDuration(log.retentionMs)
   const where = archiveLocation(archive, '$HOOKTRAIL_HOME/archive')
   return sources.map(
     ({ name }) =>
-      `${name}: log ${retention} → search ${formatDuration(worker.retentionHours * HOUR_MS)} → archive ${where} (not locked)`,
+      `${name}: log ${retention} → search ${formatDuration(worker.retentionHours * HOUR_MS)} → archive ${where} (${lockText(terms, eventTopic(log.topicPrefix, name))})`,
   )
+}
+
+function lockText(terms: RetentionTerms | null, topic: string): string {
+  if (terms === null) return 'not locked'
+  const { mode, periodMs } = retentionOf(terms, topic)
+  return `locked for ${formatDuration(periodMs)}, ${mode}`
 }
 
 /** As `archive verify` takes it. */

@@ -215,6 +215,8 @@ function stageConfig(options: StageOptions, url: string): Config {
       directory: null,
       format: 'jsonl.zst',
       worm: 'off',
+      retention: null,
+      probeCredentials: null,
       roll: { bytesMax: 1, recordsMax: 1, ageMsMax: 1 },
       heartbeatMs: 1,
       idleHeartbeatMs: 1,
@@ -250,6 +252,7 @@ const DEFAULT_SOURCE: SourceConfig = {
   deadlineMs: 3_000,
   bodyBytesMax: 1_000_000,
   schema: null,
+  archiveRetention: null,
 }
 
 const DEFAULT_HANDLER: Omit<HandlerConfig, 'name' | 'url'> = {

@@ -46,6 +46,7 @@ export function testSource(source: Partial<SourceConfig> & { name: string }): So
     deadlineMs: 3000,
     bodyBytesMax: 1024 * 1024,
     schema: null,
+    archiveRetention: null,
     ...source,
   }
 }
@@ -143,6 +144,8 @@ function testConfig({ sources, inFlightBytesMax }: FixtureOptions): Config {
       directory: null,
       format: 'jsonl.gz',
       worm: 'off',
+      retention: null,
+      probeCredentials: null,
       roll: { bytesMax: 1, recordsMax: 1, ageMsMax: 1 },
       heartbeatMs: 1,
       idleHeartbeatMs: 1,

@@ -152,12 +152,26 @@ test('a filter that names what does not exist is refused with its place in the e
   }
 })
 
-test('a mode of object lock says that locking is not built yet, and what to do', () => {
-  for (const mode of ['governance', 'compliance', 'required', 'on'])
-    assert.match(
-      tellingsOf(`version: 1\narchive: { worm: ${mode} }\n`).join(),
-      /archive\.worm \w+ is not available in this version; use off: .*default retention \(docs\/sizes\.md/,
-    )
+test('object lock needs a bucket, a retention, and for compliance its period twice', () => {
+  const s3 = 'driver: s3, bucket: trail'
+  for (const [archive, expected] of [
+    ['worm: required', /archive\.worm is required, and a folder has no object lock/],
+    [`${s3}, worm: preferred`, /how long objects are to be locked is not said/],
+    [
+      `${s3}, retention: { mode: governance, period: 1d }`,
+      /archive\.retention is read where archive\.worm is on/,
+    ],
+    [
+      `${s3}, worm: required, retention: { mode: compliance, period: 7y }`,
+      /its period is said twice.*confirm: 7y/,
+    ],
+    [
+      `${s3}, worm: required, retention: { mode: compliance, period: 7y, confirm: 7d }`,
+      /its period is said twice.*confirm: 7y/,
+    ],
+    [`${s3}, worm: required, retention: { mode: governance, period: 1d, confirm: 1d }`, /needs none/],
+  ] as const)
+    assert.match(tellingsOf(`version: 1\narchive: { ${archive} }\n`).join(), expected)
 })
 
 test('a variable that the environment lacks is told with the ways out', () => {

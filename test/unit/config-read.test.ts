@@ -89,7 +89,6 @@ test('keys and values of later versions are refused by name', () => {
     ['alerts: []', 'alerts'],
     ['log: { schema_registry: x }', 'log.schema_registry'],
     ['archive: { replica: x }', 'archive.replica'],
-    ['archive: { worm: required }', 'archive.worm'],
     ['sources: { a: { verify: none, kind: cron } }', 'sources.a.kind'],
   ] as const)
     hasFault(`version: 1\n${text}\n`, path, /not available in this version/)

@@ -39,6 +39,7 @@ function sourceOf({ scheme, secrets, hmac, toleranceSeconds }: Omit<Case, 'heade
     deadlineMs: 1,
     bodyBytesMax: 1,
     schema: null,
+    archiveRetention: null,
   }
 }
 
