@@ -22,6 +22,7 @@ const histogram = (buckets: readonly number[], help: string, ...labels: string[]
 })
 
 export const metricsCatalogue: Readonly<Record<string, MetricSpec>> = {
+  worm_state: gauge('Deletion lock of the archive as last probed: 1 in force, 0.5 unproven, 0 not in force'),
   events_received_total: counter('Events acknowledged by the ingress', 'source'),
   events_rejected_total: counter('Requests refused', 'source', 'reason'),
   verification_failures_total: counter('Requests with a wrong or missing signature', 'source'),

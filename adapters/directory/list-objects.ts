@@ -6,12 +6,15 @@
 import type { Stats } from 'node:fs'
 import { lstat, readdir } from 'node:fs/promises'
 import path from 'node:path'
+import { PROBE_PREFIX } from '../../core/archive/keys.ts'
 import type { ObjectHead } from '../../core/ports/archive-store.ts'
 import { TMP_FOLDER } from './object-path.ts'
 import { isMissing, storeError } from './store-error.ts'
 
 /** What stands in a name for bytes that are no UTF-8: the file cannot be asked for by it, and must not be passed over. */
 const NO_TEXT = '\ufffd'
+/** The store's own, and what a bucket of which this is a copy was probed with. */
+const NOT_ARCHIVE: ReadonlySet<string> = new Set([`${TMP_FOLDER}/`, PROBE_PREFIX])
 const NAMELESS = { size: 0, lastModifiedMs: 0, versionId: null, lock: null, notFile: 'name that is no text' }
 
 export interface ListRequest {
@@ -74,7 +77,7 @@ async function sortedNames(root: string, folder: string): Promise<readonly strin
   try {
     const entries = await readdir(path.join(root, folder), { withFileTypes: true })
     const names = entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name))
-    return names.filter((name) => folder !== '' || name !== `${TMP_FOLDER}/`).toSorted(compareBytes)
+    return names.filter((name) => folder !== '' || !NOT_ARCHIVE.has(name)).toSorted(compareBytes)
   } catch (error) {
     if (isMissing(error)) return []
     throw storeError(error, folder)

@@ -9,6 +9,7 @@ import type { Readable } from 'node:stream'
 import { PutObjectCommand, type PutObjectCommandInput } from '@aws-sdk/client-s3'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { NewObject, ObjectLock } from '../../core/ports/archive-store.ts'
+import { modeName } from './object-locks.ts'
 import { deleteMarker, keyState } from './object-versions.ts'
 import { request, type S3Context } from './request.ts'
 import { isRefusedByCondition } from './store-error.ts'
@@ -69,7 +70,7 @@ async function putOnce(
 }
 
 function inputOf({ options, folder }: S3Context, object: NewObject): PutObjectCommandInput {
-  const { key, body, sha256, contentType, lock } = object
+  const { key, body, sha256, contentType, lock, isHeld } = object
   return {
     Bucket: options.bucket,
     Key: folder + key,
@@ -79,6 +80,7 @@ function inputOf({ options, folder }: S3Context, object: NewObject): PutObjectCo
     ChecksumAlgorithm: 'SHA256',
     ChecksumSHA256: sha256.toString('base64'),
     ...(lock === undefined ? {} : lockOf(lock)),
+    ...(isHeld === true ? { ObjectLockLegalHoldStatus: 'ON' } : {}),
     ...(options.kmsKey === null ? {} : { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: options.kmsKey }),
   }
 }
@@ -86,7 +88,7 @@ function inputOf({ options, folder }: S3Context, object: NewObject): PutObjectCo
 /** Said with each object: not every store stamps the default of its bucket on a version. */
 function lockOf({ mode, untilMs }: ObjectLock): Partial<PutObjectCommandInput> {
   return {
-    ObjectLockMode: mode === 'governance' ? 'GOVERNANCE' : 'COMPLIANCE',
+    ObjectLockMode: modeName(mode),
     ObjectLockRetainUntilDate: new Date(untilMs),
   }
 }

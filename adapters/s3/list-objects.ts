@@ -4,6 +4,7 @@
  * hide their keys here.
  */
 import { ListObjectsV2Command, type _Object } from '@aws-sdk/client-s3'
+import { PROBE_PREFIX } from '../../core/archive/keys.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { ObjectHead } from '../../core/ports/archive-store.ts'
 import { request, type S3Context } from './request.ts'
@@ -21,7 +22,7 @@ export async function* listObjects(context: S3Context, list: ListRequest): Async
   for (let token: string | null | undefined; token !== null;) {
     const page: Page = await readPage(context, list, token)
     for (const head of page.heads) {
-      if (head.key === last) continue
+      if (head.key === last || head.key.startsWith(PROBE_PREFIX)) continue
       if (head.key < last) throw unusable(head.key, 'keys are not listed in byte order')
       last = head.key
       yield head

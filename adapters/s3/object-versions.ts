@@ -8,6 +8,7 @@ import {
   type DeleteMarkerEntry,
   type ListObjectVersionsCommandOutput,
 } from '@aws-sdk/client-s3'
+import { PROBE_PREFIX } from '../../core/archive/keys.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { ObjectVersion } from '../../core/ports/archive-store.ts'
 import { request, type S3Context } from './request.ts'
@@ -49,7 +50,7 @@ export async function* listVersions(context: S3Context, prefix: string): AsyncGe
         key: prefix,
         reason: 'a listing does not go on',
       })
-    yield* fresh
+    yield* fresh.filter((entry) => !entry.key.startsWith(PROBE_PREFIX))
     seen = new Set(page.entries.map(identityOf))
     from = page.next
   }

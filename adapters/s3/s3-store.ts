@@ -8,23 +8,27 @@ import { isObjectKey } from '../../core/archive/keys.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type {
   ArchiveStore,
+  LockingArchive,
   NewObject,
   ObjectHead,
   ObjectLock,
+  ObjectProtection,
   ObjectVersion,
   VersionedArchive,
 } from '../../core/ports/archive-store.ts'
 import { listObjects } from './list-objects.ts'
+import { extendLock, lockOf, readProtection, setHold } from './object-locks.ts'
 import { objectBody, readChunks, readWhole, type ObjectBody } from './object-body.ts'
 import { deleteMarker, keyState, listVersions } from './object-versions.ts'
-import { openClient, REQUEST_TIMEOUT_MS, type S3StoreOptions } from './open-client.ts'
+import { REQUEST_TIMEOUT_MS, type S3StoreOptions } from './open-client.ts'
+import { contextOf } from './open-context.ts'
 import { createObject } from './create-object.ts'
 import { request, storeName, type S3Context } from './request.ts'
 import { isMissing, isMissingBucket } from './store-error.ts'
 
 export type { S3Credentials, S3StoreOptions } from './open-client.ts'
 
-export interface S3Store extends ArchiveStore, VersionedArchive, AsyncDisposable {}
+export interface S3Store extends ArchiveStore, VersionedArchive, LockingArchive, AsyncDisposable {}
 
 export function openS3Store(options: S3StoreOptions): S3Store {
   return new BucketStore(contextOf(options))
@@ -53,11 +57,6 @@ async function whyNoArchive(context: S3Context): Promise<string | null> {
     if (error instanceof HooktrailError && isMissingBucket(error.cause)) return 'there is no such bucket'
     throw error
   }
-}
-
-function contextOf(options: S3StoreOptions): S3Context {
-  const givenUp = new AbortController()
-  return { client: openClient(options), options, folder: folderOf(options.prefix), givenUp }
 }
 
 /** Looks again when a key that was not found is listed: somebody created it in between. */
@@ -102,6 +101,20 @@ class BucketStore implements S3Store {
 
   listVersions(prefix: string): AsyncIterable<ObjectVersion> {
     return listVersions(this.#context, prefix)
+  }
+
+  protectionOf(key: string): Promise<ObjectProtection | null> {
+    return this.#lookFor(key, { key }, (signal) => readProtection(this.#context, key, signal))
+  }
+
+  extendLock(key: string, lock: ObjectLock): Promise<void> {
+    requireKey(key)
+    return extendLock(this.#context, key, lock)
+  }
+
+  setHold(key: string, isHeld: boolean): Promise<void> {
+    requireKey(key)
+    return setHold(this.#context, key, isHeld)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -152,23 +165,12 @@ function requireKey(key: string): void {
   if (!isObjectKey(key)) throw new HooktrailError('ARCHIVE_KEY_INVALID', { key })
 }
 
-function folderOf(prefix: string): string {
-  const bare = prefix.replace(/^\/+|\/+$/g, '')
-  return bare === '' ? '' : `${bare}/`
-}
-
 function headOf(key: string, found: HeadObjectCommandOutput): ObjectHead {
   return {
     key,
     size: found.ContentLength ?? 0,
     lastModifiedMs: found.LastModified?.getTime() ?? 0,
     versionId: found.VersionId ?? null,
-    lock: lockOf(found),
+    lock: lockOf(found.ObjectLockMode, found.ObjectLockRetainUntilDate),
   }
-}
-
-function lockOf({ ObjectLockMode, ObjectLockRetainUntilDate }: HeadObjectCommandOutput): ObjectLock | null {
-  if (ObjectLockMode === undefined || ObjectLockRetainUntilDate === undefined) return null
-  const mode = ObjectLockMode === 'COMPLIANCE' ? 'compliance' : 'governance'
-  return { mode, untilMs: ObjectLockRetainUntilDate.getTime() }
 }

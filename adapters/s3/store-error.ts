@@ -56,6 +56,22 @@ const TRANSIENT_ERRNOS: ReadonlySet<string | null> = new Set([
   'EAI_AGAIN',
 ])
 
+/** These say nothing of the request: it never reached the archive. */
+const CODES_OF_PLACE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'ARCHIVE_CREDENTIALS_REFUSED',
+  'ARCHIVE_CREDENTIALS_MISSING',
+  'ARCHIVE_BUCKET_MISSING',
+  'ARCHIVE_REGION_WRONG',
+])
+
+const WITHOUT_LOCK: ReadonlySet<string> = new Set([
+  'NoSuchObjectLockConfiguration',
+  'ObjectLockConfigurationNotFoundError',
+  'ObjectLockConfigurationNotFound',
+  'InvalidBucketObjectLockConfiguration',
+  'InvalidRequest',
+])
+
 const REASON_CHARACTERS_MAX = 300
 
 export interface FailedCall {
@@ -94,6 +110,24 @@ export function isMissing(error: unknown): boolean {
 
 export function isMissingBucket(error: unknown): boolean {
   return nameOf(error) === 'NoSuchBucket'
+}
+
+export function isDenied(error: unknown): boolean {
+  return statusOf(error) === 403
+}
+
+/** True where the store answered and will not do it, whoever asks again; not where it knows neither bucket nor caller. */
+export function isRefusal(error: unknown): boolean {
+  const status = statusOf(error)
+  if (status === null || isTransient(error)) return false
+  const code = CODES.get(nameOf(error))
+  if (code !== undefined && CODES_OF_PLACE.has(code)) return false
+  return (status >= 400 && status < 500) || status === 501
+}
+
+/** Of an object that is there, asked for its lock: true where it has none, the bucket knows none, or the store cannot say. */
+export function isWithoutLock(error: unknown): boolean {
+  return WITHOUT_LOCK.has(nameOf(error)) || isMissing(error) || statusOf(error) === 501
 }
 
 /** True when a conditional create met an object. */

@@ -61,6 +61,24 @@ export const archiveErrors = {
     fix: 'mount the disk of the archive, or put its folder back; archiving goes on by itself',
     read: 'docs/operations.md',
   },
+  ARCHIVE_WORM_NOT_IN_FORCE: {
+    what: 'archive.worm is required, and the store was not shown to keep what is locked',
+    events: 'nothing was written to the archive; events stay in the log, which is not cut',
+    fix: 'change what is named above and see hooktrail archive probe; worm: preferred archives without',
+    read: 'docs/stores.md',
+  },
+  ARCHIVE_WITHOUT_LOCKS: {
+    what: 'the archive is a folder, which has no object lock',
+    events: 'nothing was changed',
+    fix: 'archive.driver: s3, with a bucket that was made with Object Lock',
+    read: 'docs/stores.md',
+  },
+  ARCHIVE_LOCK_MISSING: {
+    what: 'an object that was written to the archive is not locked as it has to be',
+    events: 'its segment is not signed; events stay in the log, which is not cut until they are archived',
+    fix: 'hooktrail archive probe',
+    read: 'docs/stores.md',
+  },
   ARCHIVE_DIGEST_MISMATCH: {
     what: 'the bytes to store do not have the SHA-256 that was announced',
     events: 'the object was not created; the events stay in the log and are archived again',

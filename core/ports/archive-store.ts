@@ -7,6 +7,8 @@
  * A rejection means "unknown": the caller reads and adopts (archive §5). A created object is visible to every later
  * read and listing of any process. A key is never the folder of another key.
  */
+import type { ProbeCheck, ProbeVerdict } from '../archive/worm.ts'
+
 export interface ObjectLock {
   readonly mode: 'governance' | 'compliance'
   /** Milliseconds since the epoch. */
@@ -21,6 +23,8 @@ export interface NewObject {
   readonly sha256: Buffer
   readonly contentType: string
   readonly lock?: ObjectLock
+  /** A legal hold from the beginning. */
+  readonly isHeld?: boolean
 }
 
 export interface ObjectHead {
@@ -79,6 +83,39 @@ export interface VersionedArchive {
   listVersions(prefix: string): AsyncIterable<ObjectVersion>
 }
 
+/** What keeps an object from being deleted; `unknown` where these credentials may not ask. */
+export interface ObjectProtection {
+  readonly lock: ObjectLock | null | 'unknown'
+  readonly isHeld: boolean | 'unknown'
+}
+
+/** A store with Object Lock. What is said of a key is said of its newest version, the only one in an intact archive. */
+export interface LockingArchive {
+  /** Null when the key does not exist. */
+  protectionOf(key: string): Promise<ObjectProtection | null>
+  /** A lock that is longer or stricter; anything else is refused. @throws ARCHIVE_STORE_DENIED */
+  extendLock(key: string, lock: ObjectLock): Promise<void>
+  /** Idempotent. @throws ARCHIVE_STORE_DENIED */
+  setHold(key: string, isHeld: boolean): Promise<void>
+}
+
+/** Attacks the store with objects of its own, beside the archive. */
+export interface LockProbe {
+  /** @throws ARCHIVE_STORE_UNAVAILABLE and the like where the store does not answer: then nothing was found out */
+  run(mode: ObjectLock['mode']): Promise<ProbeReport>
+}
+
+export interface ProbeReport {
+  readonly checks: Readonly<Record<ProbeCheck, ProbeFinding>>
+}
+
+export interface ProbeFinding {
+  readonly verdict: ProbeVerdict
+  /** What the store answered, for people. */
+  readonly told: string
+}
+
 /** What reading commands and the verifier need of a store. */
 export type ReadableArchive = Pick<ArchiveStore, 'location' | 'read' | 'open' | 'list'> &
-  Partial<VersionedArchive>
+  Partial<VersionedArchive> &
+  Partial<Pick<LockingArchive, 'protectionOf'>>
