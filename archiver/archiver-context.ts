@@ -9,6 +9,7 @@ import type { ArchiveStore } from '../core/ports/archive-store.ts'
 import type { EventLog, ReplaceableLog, TopicPartition } from '../core/ports/event-log.ts'
 import type { JobStore } from '../core/ports/job-store.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
+import type { Protecting, WormDeps } from './protecting.ts'
 
 export interface ArchiverDeps {
   readonly log: EventLog
@@ -32,6 +33,8 @@ export interface ArchiverDeps {
   readonly tools?: Readonly<Record<string, string>>
   /** The log where it travels with the job store; absent where it is Kafka. */
   readonly replaceableLog?: ReplaceableLog
+  /** Absent where nothing is locked. */
+  readonly worm?: WormDeps
   /** What the job store remembers, where somebody asked it already: an archive that is missing is then not made anew. */
   readonly rememberedArchiveId?: string | null
 }
@@ -41,10 +44,12 @@ export interface ArchiverContext extends ArchiverDeps {
   /** Of data objects where no manifest says otherwise. */
   readonly genesisFormat: SegmentFormat
   readonly settings: ArchiveConfig
+  /** Absent for who only reads. */
+  readonly protection?: Protecting
 }
 
 /** The context before genesis was read. */
-export type OpeningContext = Omit<ArchiverContext, 'archiveId' | 'genesisFormat'>
+export type OpeningContext = Omit<ArchiverContext, 'archiveId' | 'genesisFormat' | 'protection'>
 
 export function partitionKey({ topic, topicId, partition }: TopicPartition): string {
   return `${topic}/${topicId}/${partition}`

@@ -1,7 +1,7 @@
 /**
  * The archiver: every topic of the log goes into the archive, one signed chain a partition, under signed heartbeats;
  * then the log may forget. Needs the log and the archive; the job store only spreads the work.
- * Bounded steps, three short loops around them; everything that is true lies in the archive, so a restart only reads.
+ * Bounded steps, short loops around them; everything that is true lies in the archive, so a restart only reads.
  */
 import { mkdir, rm } from 'node:fs/promises'
 import type { HeartbeatPartition } from '../core/archive/manifest.ts'
@@ -10,7 +10,7 @@ import { explanationOf } from '../core/error/explanation-of.ts'
 import { isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Topic } from '../core/ports/event-log.ts'
 import type { Service } from '../core/service.ts'
-import type { ArchiverContext, ArchiverDeps } from './archiver-context.ts'
+import type { ArchiverContext, ArchiverDeps, OpeningContext } from './archiver-context.ts'
 import { archiverStatus, publishStatus, type ArchiverStatus } from './archiver-status.ts'
 import { Assignment } from './assignment.ts'
 import { closeChain } from './close-chain.ts'
@@ -20,7 +20,10 @@ import { openGenesis } from './genesis.ts'
 import { HeartbeatChain } from './heartbeat-chain.ts'
 import { HeartbeatWriter } from './heartbeat-writer.ts'
 import { PartitionSet } from './partition-set.ts'
+import { ProbedLock } from './probed-lock.ts'
+import { Protection, type ProtectionOptions } from './protection.ts'
 import { replaceTravelled } from './replace-travelled.ts'
+import { Upkeep, type ProtectedContext } from './upkeep.ts'
 import { haltsPartition } from './writer-fault.ts'
 import { messageOf } from '../core/error/message-of.ts'
 
@@ -29,6 +32,7 @@ const CUT_MS_MAX = 60_000
 /** A partition that halts or fails may do so because the log was put back: that is looked at so often. */
 const TRAVELLED_MS = 30_000
 const LOOK_MS_MAX = 10 * 60_000
+const PROTECT_MS = 5_000
 /** An idle archiver looks for new records this often; a busy one gathers them this long. */
 const POLL_MS_MIN = 1_000
 const POLL_MS_MAX = 2_000
@@ -46,15 +50,23 @@ export async function startArchiver(config: ArchiverConfig, deps: ArchiverDeps):
   return (await createArchiver(config, deps)).start()
 }
 
+/** The context of everything behind genesis. */
+export function withProtection(opening: OpeningContext, options: ProtectionOptions): ProtectedContext {
+  const { archive_id: archiveId, format: genesisFormat } = options.genesis
+  const context = { ...opening, archiveId, genesisFormat }
+  return { ...context, protection: new Protection(context, options) }
+}
+
 /** Nothing runs yet: for who takes its steps himself. */
 export async function createArchiver(config: ArchiverConfig, deps: ArchiverDeps): Promise<Archiver> {
   const opening = { ...deps, settings: config.archive }
+  const probed = deps.worm === undefined ? null : new ProbedLock(opening, deps.worm)
+  // Before anything is written: what is not locked from the beginning could be exchanged until it is.
+  await probed?.begin()
   const { genesis, sha256 } = await openGenesis(opening)
-  const context: ArchiverContext = {
-    ...opening,
-    archiveId: genesis.archive_id,
-    genesisFormat: genesis.format,
-  }
+  const context = withProtection(opening, { genesis, genesisSha256: sha256, probed })
+  await context.protection.agree()
+  await new Upkeep(context).lockRoots()
   // Whatever an earlier process spooled is read again from the log.
   await rm(deps.spoolDirectory, { recursive: true, force: true })
   await mkdir(deps.spoolDirectory, { recursive: true, mode: 0o700 })
@@ -71,6 +83,7 @@ export class Archiver {
   readonly #assignment: Assignment
   readonly #partitions: PartitionSet
   readonly #deference: Deference
+  readonly #upkeep: Upkeep
   readonly #closed = new Set<string>()
   #topics: readonly Topic[] | null = null
   #topicsAt = -Infinity
@@ -80,12 +93,13 @@ export class Archiver {
   #chainFault: string | null = null
   #waitsFor: string | null = null
 
-  constructor(config: ArchiverConfig, context: ArchiverContext, genesisSha256: string) {
+  constructor(config: ArchiverConfig, context: ProtectedContext, genesisSha256: string) {
     this.#config = config
     this.#context = context
     this.#chain = new HeartbeatChain(context, genesisSha256)
     this.#heartbeats = new HeartbeatWriter(context, this.#chain)
     this.#assignment = new Assignment(context)
+    this.#upkeep = new Upkeep(context)
     this.#partitions = new PartitionSet(context, this.#chain)
     const rollAgeMs = config.archive.roll.ageMsMax
     this.#deference = new Deference({ clock: context.clock, demand: context.demand, rollAgeMs })
@@ -144,6 +158,11 @@ export class Archiver {
     return cutStep(this.#context, { topics, chain: this.#chain, retentionMs, halted })
   }
 
+  /** Once a day the lock is probed again, and what leads to the whole archive is locked on. */
+  async protectStep(): Promise<void> {
+    await this.#upkeep.step()
+  }
+
   /** Commits what is buffered and signs it. */
   async finish(): Promise<void> {
     await this.#partitions.flush()
@@ -161,6 +180,10 @@ export class Archiver {
       this.#run(signal, async () => {
         await this.heartbeatStep()
         return heartbeatTickMs
+      }),
+      this.#run(signal, async () => {
+        await this.protectStep()
+        return PROTECT_MS
       }),
       this.#run(signal, async () => {
         await this.cutStep()

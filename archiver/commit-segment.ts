@@ -39,6 +39,7 @@ export async function putData(
     body: sealed.body,
     sha256,
     contentType: codecOf(format).contentType,
+    isHeld: await isHeld(context, at, sealed),
   })
   switch (outcome) {
     case 'created':
@@ -57,10 +58,13 @@ export async function commitManifest(
   segment: Segment,
 ): Promise<ChainHead> {
   const { at, head } = request
-  const manifest = manifestOf(context, request, segment)
+  // The data lies there, whoever put it: lock and hold are shown before anything is signed about them.
+  const held = await isHeld(context, at, segment)
+  const proven = await prove(context, { at, segment, isHeld: held })
+  const manifest = manifestOf(context, request, { ...segment, ...proven })
   assert.equal(manifestFault(manifest), null, 'the manifest agrees with itself')
   const key = manifestKey(at.topic, at.topicId, at.partition, segment.first)
-  const { outcome, sha256 } = await createNote(context, key, manifest)
+  const { outcome, sha256 } = await createNote(context, key, manifest, held)
   switch (outcome) {
     case 'created':
       context.metrics.count('archive_segments_total')
@@ -70,6 +74,34 @@ export async function commitManifest(
       return newestBehind(context, at, head)
   }
   outcome satisfies never
+}
+
+/** Holds are read before each write, since one may have begun since the last. */
+async function isHeld(
+  { protection }: ArchiverContext,
+  { topic, topicId, partition }: TopicPartition,
+  { first, last }: Pick<Segment, 'first' | 'last'>,
+): Promise<boolean> {
+  const covered = { topic, topic_id: topicId, partition, first: String(first), last: String(last) }
+  return (await protection?.heldNow(covered)) ?? false
+}
+
+interface ProvenLock {
+  readonly retention: Manifest['retention']
+  readonly versionId: string | null
+}
+
+async function prove(
+  { protection, archive }: ArchiverContext,
+  { at, segment, isHeld: held }: { at: TopicPartition; segment: Segment; isHeld: boolean },
+): Promise<ProvenLock> {
+  const { data } = segment
+  const asWritten = { retention: null, versionId: data?.versionId ?? null }
+  if (protection?.isLocking !== true) return asWritten
+  if (data === null) return { ...asWritten, retention: protection.promise(at.topic) }
+  const head = await archive.head(data.key)
+  if (head === null) throw new HooktrailError('ARCHIVE_STORE_UNAVAILABLE', { key: data.key })
+  return { retention: await protection.prove(head, held), versionId: head.versionId }
 }
 
 /** A range without records: a signed statement why they are missing. */
@@ -92,7 +124,7 @@ export function gapSegment(first: bigint, last: bigint, reason: Manifest['gaps']
 function manifestOf(
   context: ArchiverContext,
   { at, head, bounds }: CommitRequest,
-  segment: Segment,
+  segment: Segment & ProvenLock,
 ): Manifest {
   assert.equal(segment.first, head.next, 'a segment begins where the chain ends')
   const { data } = segment
@@ -117,7 +149,7 @@ function manifestOf(
         ? null
         : {
             key: data.key,
-            version_id: data.versionId,
+            version_id: segment.versionId,
             size: data.size,
             sha256: data.sha256.toString('hex'),
             format: data.format,
@@ -129,7 +161,7 @@ function manifestOf(
     leader_epochs: segment.leaderEpochs.map(({ epoch, start }) => ({ epoch, start: String(start) })),
     log_start: String(bounds.logStart),
     high_watermark: String(bounds.highWatermark),
-    retention: null,
+    retention: segment.retention,
     encryption: null,
     ...nextFormat(context),
     writer: context.instance,

@@ -22,5 +22,6 @@ export async function createObject(
     const { location } = context.archive
     throw new HooktrailError('ARCHIVE_REPLACED', { location, expected: context.archiveId, found })
   }
-  return context.archive.create(object)
+  const protection = context.protection?.onCreate(object.key, object.isHeld === true)
+  return context.archive.create({ ...object, ...protection })
 }

@@ -10,6 +10,7 @@ import { encodeDocument, parseGenesis } from '../core/archive/documents.ts'
 import { FORMATS_KEY, GENESIS_KEY, README_KEY, TOOLS_PREFIX } from '../core/archive/keys.ts'
 import { FORMAT_VERSION, type Genesis } from '../core/archive/manifest.ts'
 import { README_TEXT } from '../core/archive/readme-text.ts'
+import { lockOf } from '../core/archive/retention.ts'
 import { signNote } from '../core/archive/signed-note.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import { isoTime, type OpeningContext } from './archiver-context.ts'
@@ -93,7 +94,8 @@ async function hashOf(context: OpeningContext, key: string): Promise<string> {
 
 async function create(context: OpeningContext, key: string, body: Buffer): Promise<'created' | 'exists'> {
   const sha256 = hash('sha256', body, 'buffer')
-  return context.archive.create({ key, body, sha256, contentType: TEXT_TYPE })
+  const lock = context.worm && { lock: lockOf(context.worm.terms, key, context.clock.now()) }
+  return context.archive.create({ key, body, sha256, contentType: TEXT_TYPE, ...lock })
 }
 
 function mismatch(remembered: string, found: string | null): HooktrailError {

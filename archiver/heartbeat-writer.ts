@@ -115,7 +115,8 @@ export class HeartbeatWriter {
   }
 
   async #sign(observed: readonly Observed[]): Promise<HeartbeatStep> {
-    const document = this.#documentOf(observed)
+    const worm = (await this.#context.protection?.worm()) ?? 'off'
+    const document = this.#documentOf(observed, worm)
     const { outcome, sha256 } = await createNote(this.#context, heartbeatKey(BigInt(document.n)), document)
     if (outcome === 'exists') {
       await this.#chain.catchUp()
@@ -140,7 +141,7 @@ export class HeartbeatWriter {
     })
   }
 
-  #documentOf(observed: readonly Observed[]): Heartbeat {
+  #documentOf(observed: readonly Observed[], worm: Heartbeat['worm']): Heartbeat {
     const { clock, archiveId, instance } = this.#context
     const n = this.#chain.nextN
     const isFull = n % FULL_EVERY === 0n
@@ -162,7 +163,7 @@ export class HeartbeatWriter {
       tree_size: String(tree.size),
       tree_root: tree.root().toString('hex'),
       tree_edge: tree.edge().map((node) => node.toString('hex')),
-      worm: 'off',
+      worm,
       clocks: { own: isoTime(clock.now()), log: null, store: null },
       anchors: [],
       writer: instance,

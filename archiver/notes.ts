@@ -53,6 +53,7 @@ export async function createNote(
   context: ArchiverContext,
   key: string,
   document: ArchiveDocument,
+  isHeld = false,
 ): Promise<{ readonly outcome: 'created' | 'exists'; readonly sha256: string }> {
   const body = signNote(encodeDocument(document), context.signer)
   const sha256 = hash('sha256', body, 'buffer')
@@ -61,6 +62,7 @@ export async function createNote(
     body,
     sha256,
     contentType: TEXT_TYPE,
+    isHeld,
   })
   return { outcome, sha256: sha256.toString('hex') }
 }

@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { packageVersion } from './composition/package-root.ts'
 import { archiveCatCommand } from './archive-cat.ts'
 import { archiveLsCommand } from './archive-ls.ts'
+import { archiveProbeCommand } from './archive-probe.ts'
 import { archiveStatusCommand } from './archive-status.ts'
 import { archiveVerifyCommand } from './archive-verify.ts'
 import { benchCommand } from './bench.ts'
@@ -67,6 +68,7 @@ for (const command of [
   archiveCatCommand(),
   archiveLsCommand(),
   archiveStatusCommand(),
+  archiveProbeCommand(),
 ])
   archive.addCommand(command)
 

@@ -14,7 +14,7 @@ import { parseVerifierKey, type NoteVerifier } from '../../core/archive/signed-n
 import type { S3Config } from '../../core/config/config.ts'
 import { archiveLocation } from '../../core/config/warn-config.ts'
 import { HooktrailError, isHooktrailError } from '../../core/error/hooktrail-error.ts'
-import type { ArchiveStore } from '../../core/ports/archive-store.ts'
+import type { ArchiveStore, LockingArchive } from '../../core/ports/archive-store.ts'
 import type { Context } from './context.ts'
 
 /** Which archive it is, and what opening it takes. */
@@ -22,12 +22,15 @@ export type ArchivePlace = Pick<Context, 'home' | 'clock' | 'logger'> & {
   readonly config: Pick<Context['config'], 'archive'>
 }
 
+/** A bucket locks; a folder does not. */
+export type OpenedArchive = ArchiveStore & Partial<LockingArchive>
+
 /** What has to be closed goes to `opened`. */
 export async function openArchiveStore(
   context: ArchivePlace,
   opened: AsyncDisposableStack,
   stopping: AbortSignal,
-): Promise<ArchiveStore> {
+): Promise<OpenedArchive> {
   const { s3 } = context.config.archive
   if (s3 === null) return openDirectoryStore(folderOf(context), context)
   const { openS3Store } = await import('../../adapters/s3/s3-store.ts')
@@ -39,10 +42,10 @@ export function archiveReader(
   context: ArchivePlace,
   opened: AsyncDisposableStack,
   stopping: AbortSignal,
-): () => Promise<ArchiveStore | null> {
+): () => Promise<OpenedArchive | null> {
   const { s3 } = context.config.archive
   if (s3 === null) return () => unlessAbsent(openDirectoryForReading(folderOf(context)))
-  let bucket: ArchiveStore | null = null
+  let bucket: OpenedArchive | null = null
   const options = { ...s3Options(context, s3), stopping }
   return async () => {
     const { openS3ForReading } = await import('../../adapters/s3/s3-store.ts')
@@ -105,6 +108,6 @@ export function folderOf({ config, home }: Pick<ArchivePlace, 'config' | 'home'>
   return config.archive.directory ?? join(home, 'archive')
 }
 
-function s3Options({ clock, logger }: ArchivePlace, s3: S3Config): S3StoreOptions {
+export function s3Options({ clock, logger }: ArchivePlace, s3: S3Config): S3StoreOptions {
   return { ...s3, clock, logger }
 }

@@ -15,6 +15,7 @@ import type { Context } from './context.ts'
 import { openArchiver } from './open-archiver.ts'
 import { openGuard } from './open-guard.ts'
 import { openQueue } from './open-queue.ts'
+import { openWorm } from './open-worm.ts'
 import { prepareDatabase, prepareLog, waitFor, type Awaited } from './prepare-stores.ts'
 
 export type StoreServiceName = 'dispatcher' | 'archiver'
@@ -135,7 +136,8 @@ export class StoreServices implements AsyncDisposable {
     if (!this.#options.names.includes('archiver') || this.#stopping.signal.aborted) return
     this.#archiverWaitsFor = 'the archive'
     const archive = await openArchiveStore(this.#context, this.#stack, this.#stopping.signal)
-    const given = { archive, demand, rememberedArchiveId: archiveId }
+    const worm = await openWorm(this.#context, archive, this.#stack)
+    const given = { archive, demand, rememberedArchiveId: archiveId, ...worm }
     const awaited = this.#awaited('the archive', (line) => (this.#archiverWaitsFor = line))
     const archiver = await waitFor(this.#context, awaited, (context) => openArchiver(context, given))
     this.#archiverWaitsFor = null

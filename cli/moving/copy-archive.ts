@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { contentTypeOf } from '../../core/archive/content-type.ts'
 import { GENESIS_KEY } from '../../core/archive/keys.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
-import type { ArchiveStore, ObjectHead } from '../../core/ports/archive-store.ts'
+import type { ArchiveStore, NewObject, ObjectHead } from '../../core/ports/archive-store.ts'
 
 /** Most objects are small notes, of which each costs a round trip. */
 const COPIES_AT_ONCE = 8
@@ -18,6 +18,8 @@ const GENESIS_BYTES_MAX = 1024 * 1024
 export interface ArchiveCopy {
   readonly from: Pick<ArchiveStore, 'read' | 'open' | 'list'>
   readonly to: ArchiveStore
+  /** Lock and hold of each object where it is copied to; absent: none. */
+  readonly protect?: (key: string) => Promise<Pick<NewObject, 'lock' | 'isHeld'>>
   /** Holds what is under way; emptied before and after. */
   readonly spoolDirectory: string
 }
@@ -92,10 +94,14 @@ async function* missingObjects({ from, to }: ArchiveCopy): AsyncGenerator<Object
   if (known.done !== true) throw foreign(known.value.key, to)
 }
 
-async function copyObject({ from, to, spoolDirectory }: ArchiveCopy, { key }: ObjectHead): Promise<void> {
+async function copyObject(
+  { from, to, spoolDirectory, protect }: ArchiveCopy,
+  { key }: ObjectHead,
+): Promise<void> {
   const path = join(spoolDirectory, randomUUID())
   const { size, sha256 } = await spool(from, key, path)
-  const outcome = await to.create({ key, body: { path, size }, sha256, contentType: contentTypeOf(key) })
+  const object = { key, body: { path, size }, sha256, contentType: contentTypeOf(key) }
+  const outcome = await to.create({ ...object, ...(await protect?.(key)) })
   if (outcome === 'exists' && (await to.head(key))?.size !== size) throw foreign(key, to)
   await rm(path)
 }

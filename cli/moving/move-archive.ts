@@ -4,8 +4,10 @@
  */
 import { join, resolve } from 'node:path'
 import { systemClock } from '../../adapters/system/clock.ts'
-import { archiveReader, openArchiveStore } from '../composition/archive-stores.ts'
-import { copyArchive, type CopiedObjects } from './copy-archive.ts'
+import { retentionTerms } from '../../core/config/retention-terms.ts'
+import { archiveReader, openArchiveStore, type OpenedArchive } from '../composition/archive-stores.ts'
+import { copiedLocks } from './copied-locks.ts'
+import { copyArchive, type ArchiveCopy, type CopiedObjects } from './copy-archive.ts'
 import { isSameArchive, type MoveOptions, type Sides } from './move-sides.ts'
 
 /** What is archived so far, also while the old side runs: the move itself has less to copy then. @throws MOVE_TARGET_NOT_EMPTY */
@@ -21,7 +23,11 @@ export async function copyAhead({ from, to, home, logger, say, signal }: MoveOpt
     say('nothing to copy')
     return
   }
-  const copy = { from: archive, to: await openArchiveStore(target, opened, signal) }
+  const copy = {
+    from: archive,
+    to: await openArchiveStore(target, opened, signal),
+    ...protecting(to, archive),
+  }
   sayCopied(say, await copyArchive({ ...copy, spoolDirectory: spoolOf(shared.home) }, signal))
 }
 
@@ -33,12 +39,19 @@ export async function moveArchive({
 }: Pick<Sides, 'source' | 'target'> & Pick<MoveOptions, 'say' | 'signal'>): Promise<void> {
   await using opened = new AsyncDisposableStack()
   say('copying the archive')
+  const from = await openArchiveStore(source, opened, signal)
   const copy = {
-    from: await openArchiveStore(source, opened, signal),
+    from,
+    ...protecting(target.config, from),
     to: await openArchiveStore(target, opened, signal),
     spoolDirectory: spoolOf(source.home),
   }
   sayCopied(say, await copyArchive(copy, signal))
+}
+
+function protecting(to: MoveOptions['to'], from: OpenedArchive): Pick<ArchiveCopy, 'protect'> {
+  if (to.archive.s3 === null) return {}
+  return { protect: copiedLocks({ from, terms: retentionTerms(to), nowMs: systemClock.now() }) }
 }
 
 function sayCopied(say: MoveOptions['say'], { objects, bytes }: CopiedObjects): void {

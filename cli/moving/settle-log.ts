@@ -5,6 +5,7 @@ import { archiveRest } from '../../archiver/archive-rest.ts'
 import { planRest } from '../../dispatcher/plan-rest.ts'
 import { archiveReader, openArchiveStore, openUnion } from '../composition/archive-stores.ts'
 import { archiverDeps } from '../composition/open-archiver.ts'
+import { openWorm } from '../composition/open-worm.ts'
 import { identifyStore, prepareLog } from '../composition/prepare-stores.ts'
 import type { MoveOptions, Sides } from './move-sides.ts'
 
@@ -23,5 +24,7 @@ export async function settleLog({
   say('archiving the rest of the log')
   const archive = await openArchiveStore(source, opened, signal)
   const { archiveId: rememberedArchiveId } = await identifyStore(source)
-  await archiveRest(source.config, await archiverDeps(source, { archive, rememberedArchiveId }), signal)
+  const worm = await openWorm(source, archive, opened)
+  const deps = await archiverDeps(source, { archive, rememberedArchiveId, ...worm })
+  await archiveRest(source.config, deps, signal)
 }

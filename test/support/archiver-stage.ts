@@ -15,10 +15,13 @@ import { migrate } from '../../adapters/postgres/migrate.ts'
 import type { Database } from '../../adapters/postgres/database.ts'
 import { openDatabase } from '../../adapters/postgres/pool.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
-import type { ArchiverContext, ArchiverDeps } from '../../archiver/archiver-context.ts'
+import type { ArchiverDeps } from '../../archiver/archiver-context.ts'
+import { withProtection } from '../../archiver/archiver.ts'
 import { openGenesis } from '../../archiver/genesis.ts'
 import { HeartbeatChain } from '../../archiver/heartbeat-chain.ts'
 import { HeartbeatWriter } from '../../archiver/heartbeat-writer.ts'
+import { ProbedLock } from '../../archiver/probed-lock.ts'
+import type { ProtectedContext } from '../../archiver/upkeep.ts'
 import { PartitionWriter, type WriterStep } from '../../archiver/partition-writer.ts'
 import { makeSigner, parseVerifierKey } from '../../core/archive/signed-note.ts'
 import { verifyArchive, type VerifyRequest } from '../../core/archive/verify/verify-archive.ts'
@@ -40,6 +43,8 @@ export const SETTINGS: ArchiveConfig = {
   directory: null,
   format: 'jsonl.zst',
   worm: 'off',
+  retention: null,
+  probeCredentials: null,
   roll: { bytesMax: 64 * 1024 * 1024, recordsMax: 100_000, ageMsMax: 600_000 },
   heartbeatMs: 60_000,
   idleHeartbeatMs: 900_000,
@@ -51,7 +56,7 @@ export const SETTINGS: ArchiveConfig = {
 export interface ArchiverSeat {
   readonly clock: HandClock
   readonly archive: FaultyArchive
-  readonly context: ArchiverContext
+  readonly context: ProtectedContext
   readonly chain: HeartbeatChain
   readonly heartbeats: HeartbeatWriter
   writer(at: TopicPartition): PartitionWriter
@@ -228,13 +233,11 @@ async function takeSeat(
   const deps = depsOf(instance, { ...options, clock })
   const archive = new FaultyArchive(deps.archive)
   const opening = { ...deps, archive, settings: { ...SETTINGS, ...options.settings } }
+  const probed = deps.worm === undefined ? null : new ProbedLock(opening, deps.worm)
+  await probed?.begin()
   const { genesis, sha256 } = await openGenesis(opening)
-  const context = {
-    ...opening,
-    spoolDirectory: deps.spoolDirectory,
-    archiveId: genesis.archive_id,
-    genesisFormat: genesis.format,
-  }
+  const context = withProtection(opening, { genesis, genesisSha256: sha256, probed })
+  await context.protection.agree()
   const chain = new HeartbeatChain(context, sha256)
   return {
     clock,
