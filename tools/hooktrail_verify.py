@@ -39,6 +39,10 @@ FINDINGS_MAX = 1000
 SIGNATURES_MAX = 16
 GRACE_SECONDS_MIN = 300
 CLOCK_SKEW_MS = 300_000
+# Probes of the deletion lock run once a day; one that could not for three days proves nothing any more.
+PROBE_AGE_MS_MAX = 3 * 86_400_000
+# Bounds what a name alone can make the verifier hold.
+NUMBERS_MAX = 100_000
 SAFE_INTEGER_MAX = 2**53 - 1
 ROWS_PER_BATCH = 1024
 
@@ -197,19 +201,20 @@ class Folder:
                 continue
 
     def _names(self, folder):
-        """A folder sorts as its name with a slash; `tmp/` at the root belongs to the store."""
+        """A folder sorts as its name with a slash; `tmp/` at the root is the store's, `probe/` what it was probed with."""
         try:
             with os.scandir(self.path(folder) if folder else self.root) as entries:
                 names = [entry.name + ("/" if entry.is_dir(follow_symlinks=False) else "") for entry in entries]
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted((name for name in names if folder or name != "tmp/"), key=os.fsencode)
+        return sorted((name for name in names if folder or name not in ("tmp/", "probe/")), key=os.fsencode)
 
 
 # --- Keys of objects --------------------------------------------------------------------------------------------------
 
 OBJECT_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=+-]{0,254}(?:/[A-Za-z0-9_][A-Za-z0-9._=+-]{0,254})*")
 MANIFEST_KEY = re.compile(r"segments/[A-Za-z0-9._-]+/[0-9a-f]{8}/p[0-9]{5}/[0-9]{20}\.note")
+NUMBERED_KEY = re.compile(r"(?:policy|holds)/([0-9]{12})\.note")
 HEARTBEAT_KEY = re.compile(r"heartbeats/[0-9]{8}/([0-9]{12})\.note")
 DATA_KEY = re.compile(
     r"data/topic=([A-Za-z0-9._-]+)/dt=[0-9-]{10}/hour=[0-9]{2}/([0-9a-f]{8})-(p[0-9]{5})-([0-9]{20})"
@@ -222,7 +227,7 @@ def is_object_key(value):
         isinstance(value, str)
         and len(value) <= 1024
         and OBJECT_KEY.fullmatch(value) is not None
-        and not value.startswith("tmp/")
+        and not value.startswith(("tmp/", "probe/"))
     )
 
 
@@ -236,6 +241,10 @@ def manifest_key(manifest):
 
 def heartbeat_key(n):
     return f"heartbeats/{n // 10000:08}/{n:012}.note"
+
+
+def numbered_key(notes, n):
+    return f"{notes}/{n:012}.note"
 
 
 def data_name(key):
@@ -383,6 +392,50 @@ MANIFEST_SCHEMA = {
     "writer": is_text,
     "adopted": is_boolean,
 }
+NAMED_NOTE = or_null({"n": is_int64, "sha256": is_sha256})
+PROBE_CHECKS = (
+    "versioning", "control", "lock-stated", "delete-locked", "extend", "shorten", "downgrade", "hold", "create-once",
+    "create-race", "checksum",
+)  # fmt: skip
+WORM_SCHEMA = {
+    "result": one_of("off", "pass", "fail", "unproven"),
+    "checked_at": or_null(is_time),
+    "checks": {check: or_absent(one_of("pass", "fail", "unproven")) for check in PROBE_CHECKS},
+    "policy": NAMED_NOTE,
+    "holds": NAMED_NOTE,
+}
+RETENTION = {"mode": one_of("governance", "compliance"), "period_seconds": is_positive}
+POLICY_SCHEMA = {
+    **HEAD,
+    "kind": "policy",
+    "n": is_int64,
+    "previous": is_sha256,
+    "worm": one_of("off", "preferred", "required"),
+    "cadence": {"active_seconds": is_positive, "idle_seconds": is_positive},
+    "retention": or_null({"default": RETENTION, "topics": lambda value: is_retention_table(value)}),
+    "writer": is_text,
+}
+HOLD_SCHEMA = {
+    **HEAD,
+    "kind": "hold",
+    "n": is_int64,
+    "previous": is_sha256,
+    "action": one_of("hold", "release", "applied"),
+    "hold_id": is_text,
+    "range": or_null(
+        {
+            "topic": is_topic,
+            "topic_id": or_null(is_topic_id),
+            "partition": or_null(is_count),
+            "from": is_int64,
+            "to": or_null(is_int64),
+        }
+    ),
+    "event_id": or_null(is_text),
+    "reason": or_null(is_text),
+    "applies": or_null(is_int64),
+    "writer": is_text,
+}
 HEARTBEAT_SCHEMA = {
     **HEAD,
     "kind": "heartbeat",
@@ -405,7 +458,7 @@ HEARTBEAT_SCHEMA = {
     "tree_size": is_int64,
     "tree_root": is_sha256,
     "tree_edge": [is_sha256],
-    "worm": one_of("off", "pass", "fail", "unproven"),
+    "worm": lambda value: value == "off" or fits(WORM_SCHEMA, value),
     "clocks": {"own": is_time, "log": or_null(is_time), "store": or_null(is_time)},
     "anchors": lambda value: value == [],
     "writer": is_text,
@@ -423,6 +476,10 @@ CHECKPOINT_SCHEMA = {
         }
     ],
 }
+
+
+def is_retention_table(value):
+    return isinstance(value, dict) and all(is_topic(topic) and fits(RETENTION, each) for topic, each in value.items())
 
 
 def fits(schema, value):
@@ -464,6 +521,14 @@ def parse_document(text, schema):
 
 def parse_genesis(text):
     return parse_document(text, GENESIS_SCHEMA)
+
+
+def parse_policy(text):
+    return parse_document(text, POLICY_SCHEMA)
+
+
+def parse_hold(text):
+    return parse_document(text, HOLD_SCHEMA)
 
 
 def parse_heartbeat(text):
@@ -881,12 +946,36 @@ class Verification:
         previous = self._verify_genesis()
         if previous is None:
             return
+        self.notes = {"policy": Notes(self, "policy", parse_policy, previous).read()}
+        self.notes["holds"] = Notes(self, "holds", parse_hold, previous).read()
+        self.held = held_ranges(self.notes["holds"])
         Heartbeats(self, previous).run()
         Segments(self).run()
         if self.level > 0:
             Inventory(self).run()
         self._compare_end()
         self._note_end()
+
+    def witness(self, key, worm):
+        """What a heartbeat names of the notes about what is kept must be there."""
+        for notes in ("policy", "holds") if worm != "off" else ():
+            if worm[notes] is None:
+                continue
+            n, found = int(worm[notes]["n"]), self.notes[notes]
+            name = numbered_key(notes, n)
+            if n >= len(found):
+                self.findings.altered("note-missing", name, f"it is missing; {key} names it")
+            elif found[n] is not None and found[n][1] != worm[notes]["sha256"]:
+                self.findings.altered("note-chain", name, f"it is not the one that {key} names")
+
+    def cadence(self):
+        """The policy's that the last heartbeat names, else genesis'."""
+        worm = "off" if self.last is None else self.last[0]["worm"]
+        if worm != "off" and worm["policy"] is not None:
+            n, policies = int(worm["policy"]["n"]), self.notes["policy"]
+            if n < len(policies) and policies[n] is not None:
+                return policies[n][0]["cadence"]
+        return self.genesis["cadence"]
 
     def believed(self, key, data, parse):
         """(document, SHA-256) of a signed note, or None: what is wrong with it is reported."""
@@ -964,7 +1053,7 @@ class Verification:
             self.findings.add("stale", "truncated", partition_name(head), text, found)
 
     def stale_after(self):
-        idle = self.genesis["cadence"]["idle_seconds"]
+        idle = self.cadence()["idle_seconds"]
         since = (self.genesis if self.last is None else self.last[0])["created_at"]
         return milliseconds(since) + (idle + max(idle, GRACE_SECONDS_MIN)) * 1000
 
@@ -977,8 +1066,19 @@ class Verification:
             text = f"the next heartbeat was due by {iso_time(self.stale_after())}"
             self.findings.add("stale", "stale", name, f"{text}: the archiver stopped, or the end was cut")
         worm = "off" if self.last is None else self.last[0]["worm"]
-        if worm in ("fail", "unproven"):
-            self.findings.add("worm", "worm-not-in-force", name, f"the last probe of the deletion lock says {worm}")
+        if worm == "off" or worm["result"] == "off":
+            return
+        if self.level > 0:
+            text = "a copy keeps neither locks nor holds: ask the bucket itself"
+            self.findings.add("note", "lock-not-witnessed", GENESIS, text)
+        signed_at = self.last[0]["created_at"]
+        if worm["result"] != "pass":
+            text = f"the last probe of the deletion lock says {worm['result']}"
+        elif milliseconds(signed_at) - milliseconds(worm["checked_at"] or signed_at) > PROBE_AGE_MS_MAX:
+            text = f"the deletion lock was last probed at {worm['checked_at']}"
+        else:
+            return
+        self.findings.add("worm", "worm-not-in-force", name, text)
 
     def kept_checkpoint(self):
         if self.genesis is None:
@@ -997,6 +1097,62 @@ def is_signed(data, keys):
     except Invalid:
         return False
     return True
+
+
+class Notes:
+    """A chain of notes 0, 1, 2 … about what is kept: policies, or legal holds."""
+
+    def __init__(self, verification, notes, parse, genesis_sha256):
+        self.all, self.findings, self.notes, self.parse = verification, verification.findings, notes, parse
+        self.chain, self.previous = [], genesis_sha256
+
+    def read(self):
+        """[(document, SHA-256)] by number; None for one that is missing or cannot be believed."""
+        for key in self.all.store.list(f"{self.notes}/"):
+            found = NUMBERED_KEY.fullmatch(key)
+            n = -1 if found is None else int(found.group(1))
+            if not len(self.chain) <= n < NUMBERS_MAX or numbered_key(self.notes, n) != key:
+                self.findings.altered("foreign", key, "no note has this name")
+            else:
+                self._step(n, key)
+        return self.chain
+
+    def _step(self, n, key):
+        if n > len(self.chain):
+            missing = numbered_key(self.notes, len(self.chain))
+            self.findings.altered("note-missing", missing, "it is missing, and later ones are there")
+            self.chain.extend([None] * (n - len(self.chain)))
+            self.previous = None
+        data = self.all.store.read(key)
+        note = None if data is None else self.all.believed(key, data, self.parse)
+        if note is not None and (note[0]["n"] != str(n) or self.previous not in (None, note[0]["previous"])):
+            self.findings.altered("note-chain", key, "it does not follow the one before it, or genesis")
+        self.chain.append(note)
+        self.previous = None if note is None else note[1]
+
+
+def held_ranges(holds):
+    """Ranges under a hold that was not released."""
+    held = {}
+    for note in holds:
+        if note is None:
+            continue
+        entry = note[0]
+        if entry["action"] == "hold" and entry["range"] is not None:
+            held[entry["hold_id"]] = entry["range"]
+        elif entry["action"] == "release":
+            held.pop(entry["hold_id"], None)
+    return list(held.values())
+
+
+def is_in_range(held, manifest):
+    return (
+        held["topic"] == manifest["topic"]
+        and held["topic_id"] in (None, manifest["topic_id"])
+        and held["partition"] in (None, manifest["partition"])
+        and int(held["from"]) <= int(manifest["last"])
+        and (held["to"] is None or int(held["to"]) >= int(manifest["first"]))
+    )
 
 
 class Heartbeats:
@@ -1039,6 +1195,7 @@ class Heartbeats:
         self.table.lose()
 
     def _verify(self, key, document, sha256):
+        self.all.witness(key, document["worm"])
         if heartbeat_key(int(document["n"])) != key:
             self.findings.altered("heartbeat-chain", key, f"it says that it is number {document['n']}")
         if self.previous is not None and document["previous"] != self.previous:
@@ -1125,6 +1282,9 @@ class Segments:
         if self._is_next(key, manifest):
             self._take(key, manifest, sha256)
             self._verify_content(key, manifest)
+            if self.all.level > 0 and manifest["retention"] is not None and not manifest["retention"]["verified"]:
+                text = "it was signed without a proof that its data is locked"
+                self.findings.add("worm", "worm-not-in-force", key, text)
 
     def _is_next(self, key, manifest):
         if self.end is None:
@@ -1182,7 +1342,7 @@ class Segments:
         data = manifest["data"]
         file = self.all.store.open(data["key"])
         if file is None:
-            self.findings.altered("data-missing", data["key"], "the data object is missing")
+            self._note_missing(manifest)
             return
         with file:
             digest, size = hashlib.sha256(), 0
@@ -1199,6 +1359,16 @@ class Segments:
                 os.lseek(file.fileno(), 0, os.SEEK_SET)
                 file.seek(0)
                 self._verify_rows(file, manifest)
+
+    def _note_missing(self, manifest):
+        """What has run out may be gone, unless it is held: the manifest still says what it was."""
+        key, retention = manifest["data"]["key"], manifest["retention"]
+        is_held = any(is_in_range(held, manifest) for held in self.all.held)
+        if retention is not None and milliseconds(retention["until"]) < self.all.now and not is_held:
+            text = f"the data object is gone, which was kept until {retention['until']}"
+            self.findings.add("note", "expired", key, text)
+        else:
+            self.findings.altered("data-missing", key, "the data object is missing")
 
     def _verify_rows(self, file, manifest):
         check = RowCheck(manifest)
@@ -1225,7 +1395,7 @@ class Inventory:
             self.all.objects += 1
             if key.startswith("data/"):
                 self._verify_named(key)
-            elif not (key == GENESIS or key.startswith(("heartbeats/", "segments/")) or key in self.all.genesis["files"]):
+            elif not (key == GENESIS or key.startswith(("heartbeats/", "segments/", "policy/", "holds/")) or key in self.all.genesis["files"]):
                 self.findings.altered("foreign", key, "nothing signed leads to this object")
 
     def _verify_named(self, key):

@@ -23,6 +23,8 @@ import { judge, runVerifier, type Judgement, type JudgeRequest } from '../suppor
 const ROUNDS_SHARED = 2
 const SEGMENTS_SHARED = 3
 const SEED = 20_260_101
+const UNPROVEN =
+  '"worm":{"checked_at":"2026-01-01T00:00:00.000Z","checks":{},"holds":null,"policy":null,"result":"unproven"}'
 
 let archive: SmallArchive
 
@@ -144,7 +146,7 @@ test('both verifiers say the same of declared gaps and of a lock that is not in 
     assert.equal((await judged(folder, { keys: [other.signer.vkey] })).exitCode, exitCode)
   }
   const folder = await archive.copy()
-  const unproven = (text: string): string => text.replace('"worm":"off"', '"worm":"unproven"')
+  const unproven = (text: string): string => text.replace('"worm":"off"', UNPROVEN)
   await forge(folder, archive.heartbeat(-1), unproven, archive.builder.signer)
   assert.equal((await judged(folder)).exitCode, 4)
 })

@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto'
 import { isHooktrailError } from '../../error/hooktrail-error.ts'
 import { openNote } from '../signed-note.ts'
-import type { VerifyContext } from './verify-context.ts'
+import type { Reading } from './verify-context.ts'
 
 /** A full heartbeat of many partitions is the largest note. */
 export const NOTE_BYTES_MAX = 64 * 1024 * 1024
@@ -20,7 +20,7 @@ export interface NoteRequest<T> {
 
 /** @returns null when the note is malformed, not signed by a known key, or of another archive; that is reported. */
 export function openVerified<T extends { archive_id: string }>(
-  context: VerifyContext,
+  context: Reading,
   { key, parse }: NoteRequest<T>,
   bytes: Buffer,
 ): VerifiedNote<T> | null {
@@ -34,7 +34,7 @@ export function openVerified<T extends { archive_id: string }>(
 }
 
 /** What `read` throws about the note becomes a finding; other errors pass. */
-export function attempt<T>(context: Pick<VerifyContext, 'findings'>, key: string, read: () => T): T | null {
+export function attempt<T>(context: Pick<Reading, 'findings'>, key: string, read: () => T): T | null {
   try {
     return read()
   } catch (error) {

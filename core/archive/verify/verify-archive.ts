@@ -2,15 +2,19 @@
  * Verifies a whole archive from its objects and a pinned key, without network or clock of its own, in one streaming
  * pass for each kind of object. It reads; it never repairs. What it concludes is archive.md §8, exit codes included.
  */
-import type { ReadableArchive } from '../../ports/archive-store.ts'
+import type { LockingArchive, ReadableArchive } from '../../ports/archive-store.ts'
+import { wormResult } from '../worm.ts'
 import { requireArchive } from '../require-archive.ts'
-import type { Genesis } from '../manifest.ts'
+import type { Genesis, Heartbeat } from '../manifest.ts'
 import type { NoteVerifier } from '../signed-note.ts'
 import { compareEnd, compareHeartbeat, makeCheckpoint, type Checkpoint } from './checkpoint.ts'
 import { Findings } from './finding.ts'
+import { LockCheck } from './lock-check.ts'
 import { PlainFiles } from './plain-files.ts'
-import type { VerifyContext, VerifyLevel, VerifyProgress } from './verify-context.ts'
+import type { Reading, VerifyContext, VerifyLevel, VerifyProgress } from './verify-context.ts'
 import { makeReport, staleAfterMs, type VerifyReport } from './verify-report.ts'
+import { verifyAgreements } from './verify-agreements.ts'
+import { verifyRootLocks } from './verify-locks.ts'
 import { verifyGenesis, type VerifiedGenesis } from './verify-genesis.ts'
 import { verifyHeartbeats, type Witness } from './verify-heartbeats.ts'
 import { verifyInventory } from './verify-inventory.ts'
@@ -39,7 +43,10 @@ export async function verifyArchive(asked: VerifyRequest): Promise<VerifyReport>
   await requireArchive(asked.store)
   const root = await verifyGenesis({ store: request.store, keys: request.keys, findings })
   if (root === null) return makeReport({ request, findings, counts: newCounts(), root: null, state: null })
-  const context = makeContext(request, root, findings)
+  const reading = makeReading(request, root, findings)
+  const agreements = await verifyAgreements(reading, root.sha256)
+  const locks = new LockCheck({ store: lockingOf(asked.store), findings, nowMs: request.nowMs })
+  const context: VerifyContext = { ...reading, agreements, locks }
   const checkpoint = request.checkpoint ?? null
   const witness = await verifyHeartbeats(context, {
     genesisSha256: root.sha256,
@@ -48,15 +55,20 @@ export async function verifyArchive(asked: VerifyRequest): Promise<VerifyReport>
     },
   })
   const ends = await verifySegments(withTotal(context, witness), { table: witness.table, checkpoint })
+  const last = witness.last?.document ?? null
   if (request.level > 0) {
+    locks.noteCopy(last !== null && wormResult(last.worm) !== 'off')
+    await verifyRootLocks(context, root.genesis, last)
     await verifyInventory(context, { genesis: root.genesis, ends })
     await verifyVersions(context, asked.store)
   }
   const state = { archiveId: context.archiveId, last: witness.last, ends }
   if (checkpoint !== null) compareEnd(checkpoint, state, findings)
-  noteEnd(context, { witness, genesis: root.genesis, nowMs: request.nowMs })
-  const kept = { checkpoint: makeCheckpoint(state), last: witness.last?.document ?? null }
-  return makeReport({ request, findings, counts: context.counts, root, state: kept })
+  const cadence = (last && agreements.policyOf(last)?.cadence) ?? root.genesis.cadence
+  noteEnd(context, { witness, genesis: { ...root.genesis, cadence }, nowMs: request.nowMs })
+  const kept = { checkpoint: makeCheckpoint(state), last }
+  const inForce = { ...root, genesis: { ...root.genesis, cadence } }
+  return makeReport({ request, findings, counts: context.counts, root: inForce, state: kept })
 }
 
 interface ArchiveEnd {
@@ -78,19 +90,32 @@ function noteEnd({ findings, counts }: VerifyContext, { witness, genesis, nowMs 
     const text = `the next heartbeat was due by ${new Date(dueMs).toISOString()}: the archiver stopped, or the end was cut`
     findings.add({ code: 'stale', severity: 'stale', object, text })
   }
-  if (last?.worm === 'fail' || last?.worm === 'unproven') {
-    const text = `the last probe of the deletion lock says ${last.worm}`
-    findings.add({ code: 'worm-not-in-force', severity: 'worm', object, text })
-  }
+  const worm = last === null ? null : wormFault(last)
+  if (worm !== null) findings.add({ code: 'worm-not-in-force', severity: 'worm', object, text: worm })
 }
 
-function makeContext(request: VerifyRequest, root: VerifiedGenesis, findings: Findings): VerifyContext {
+/** Probes run once a day; one that could not for three days proves nothing any more. */
+const PROBE_AGE_MS_MAX = 3 * 86_400_000
+
+function wormFault({ worm, created_at: signedAt }: Heartbeat): string | null {
+  if (worm === 'off' || worm.result === 'off') return null
+  if (worm.result !== 'pass') return `the last probe of the deletion lock says ${worm.result}`
+  const isOld = Date.parse(signedAt) - Date.parse(worm.checked_at ?? signedAt) > PROBE_AGE_MS_MAX
+  return isOld ? `the deletion lock was last probed at ${worm.checked_at ?? ''}` : null
+}
+
+function lockingOf(store: ReadableArchive): Pick<LockingArchive, 'protectionOf'> | null {
+  return store.protectionOf === undefined ? null : { protectionOf: store.protectionOf.bind(store) }
+}
+
+function makeReading(request: VerifyRequest, root: VerifiedGenesis, findings: Findings): Reading {
   return {
     store: request.store,
     keys: root.keys,
     archiveId: root.genesis.archive_id,
     level: request.level,
     findings,
+    nowMs: request.nowMs,
     counts: newCounts(),
     signal: request.signal,
     onProgress: request.onProgress ?? ignoreProgress,

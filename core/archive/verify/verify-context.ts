@@ -2,6 +2,8 @@
 import type { ReadableArchive } from '../../ports/archive-store.ts'
 import type { NoteVerifier } from '../signed-note.ts'
 import type { Findings } from './finding.ts'
+import type { LockCheck } from './lock-check.ts'
+import type { Agreements } from './agreements.ts'
 
 /** 0: chain, signatures, heartbeats · 1: and every object present with its SHA-256 · 2: and every row and root. */
 export type VerifyLevel = 0 | 1 | 2
@@ -29,7 +31,14 @@ export interface VerifyContext {
   readonly archiveId: string
   readonly level: VerifyLevel
   readonly findings: Findings
+  /** The verifier's clock. */
+  readonly nowMs: number
+  readonly agreements: Agreements
+  readonly locks: LockCheck
   readonly counts: VerifyCounts
   readonly signal: AbortSignal
   readonly onProgress: (progress: VerifyProgress) => void
 }
+
+/** Before the notes about what is kept were read. */
+export type Reading = Omit<VerifyContext, 'agreements' | 'locks'>

@@ -18,7 +18,7 @@ export async function verifyData(
   const { findings, store, level } = context
   const bytes = await store.open(data.key)
   if (bytes === null) {
-    findings.altered('data-missing', data.key, 'the data object is missing')
+    noteMissing(context, manifest, data)
     return
   }
   const digest = new ByteDigest(context)
@@ -36,6 +36,18 @@ export async function verifyData(
   }
   const wrong = fault ?? rows?.finish() ?? null
   if (wrong !== null) findings.add({ code: 'rows-altered', severity: 'altered', object: data.key, ...wrong })
+}
+
+/** What has run out may be gone: the manifest still says what it was. What is held may not. */
+function noteMissing(
+  { findings, agreements, nowMs }: VerifyContext,
+  manifest: Manifest,
+  { key }: ManifestData,
+): void {
+  const { retention } = manifest
+  if (retention !== null && Date.parse(retention.until) < nowMs && !agreements.isHeld(manifest))
+    findings.note('expired', key, `the data object is gone, which was kept until ${retention.until}`)
+  else findings.altered('data-missing', key, 'the data object is missing')
 }
 
 class ByteDigest {

@@ -11,6 +11,7 @@ import { readNoteUnverified } from '../signed-note.ts'
 import { PartitionTable } from './partition-table.ts'
 import { attempt, NOTE_BYTES_MAX, openVerified, type VerifiedNote } from './read-note.ts'
 import type { VerifyContext } from './verify-context.ts'
+import { verifyHeartbeatLock } from './verify-locks.ts'
 
 /** Clocks of two machines may differ by this much before a time is called implausible. */
 const CLOCK_SKEW_MS = 300_000
@@ -94,6 +95,8 @@ class HeartbeatPass implements Witness {
   async #verify(key: string, note: VerifiedNote<Heartbeat>): Promise<void> {
     const { findings } = this.#context
     const { document, sha256 } = note
+    this.#context.agreements.witness(this.#context.findings, key, document)
+    if (this.#context.level > 0) await verifyHeartbeatLock(this.#context, key, document)
     if (heartbeatKey(BigInt(document.n)) !== key) {
       findings.altered('heartbeat-chain', key, `it says that it is number ${document.n}`)
     }

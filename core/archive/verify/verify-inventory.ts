@@ -28,9 +28,11 @@ export async function verifyInventory(context: VerifyContext, request: Inventory
   }
 }
 
-/** Heartbeats and segments were met one by one in their own passes. */
+/** What is below these was met one by one in passes of its own. */
+const MET = ['heartbeats/', 'segments/', 'policy/', 'holds/']
+
 function isKnown(key: string, genesis: Genesis): boolean {
-  if (key === GENESIS_KEY || key.startsWith('heartbeats/') || key.startsWith('segments/')) return true
+  if (key === GENESIS_KEY || MET.some((folder) => key.startsWith(folder))) return true
   return Object.hasOwn(genesis.files, key)
 }
 

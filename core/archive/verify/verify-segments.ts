@@ -12,6 +12,7 @@ import { partitionName, type ChainEnd, type ChainHead, type PartitionTable } fro
 import { NOTE_BYTES_MAX, openVerified } from './read-note.ts'
 import type { VerifyContext } from './verify-context.ts'
 import { verifyData } from './verify-data.ts'
+import { verifySegmentLocks } from './verify-locks.ts'
 
 export interface SegmentsRequest {
   readonly table: PartitionTable
@@ -72,6 +73,7 @@ class SegmentPass {
     if (!this.#link(key, note.document)) return
     this.#take(note.document, note.sha256)
     await this.#verifyContent(key, note.document)
+    if (this.#context.level > 0) await verifySegmentLocks(this.#context, key, note.document)
   }
 
   /** @returns false when the manifest is no part of the chain */

@@ -1,0 +1,126 @@
+/**
+ * An archive under Object Lock on real stores: what the archiver locks, and that whatever somebody with all rights on the
+ * bucket does to versions, markers, locks, holds and policies is named, object by object, with the right exit code.
+ */
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { randomUUID } from 'node:crypto'
+import { after, before, test } from 'node:test'
+import { openLockProbe } from '../../adapters/s3/lock-probe.ts'
+import type { S3Store } from '../../adapters/s3/s3-store.ts'
+import type { WormDeps } from '../../archiver/protecting.ts'
+import { copiedLocks } from '../../cli/moving/copied-locks.ts'
+import { copyArchive } from '../../cli/moving/copy-archive.ts'
+import { lockOf } from '../../core/archive/retention.ts'
+import type { VerifyReport } from '../../core/archive/verify/verify-report.ts'
+import { archiveAll, openStage, partitionOf, type ArchiverStage } from '../support/archiver-stage.ts'
+import { HandClock } from '../support/hand-clock.ts'
+import { LOCK_TAMPERINGS } from '../support/lock-tamperings.ts'
+import { LockedArchive } from '../support/locked-archive.ts'
+import { openS3Stage, type S3Stage } from '../support/s3-stage.ts'
+import { startOrReason, type S3Service } from '../support/services/s3-service.ts'
+import { startSeaweedfs } from '../support/services/seaweedfs.ts'
+import { startVersitygw } from '../support/services/versitygw.ts'
+
+const DAY_MS = 86_400_000
+const TERMS: WormDeps['terms'] = {
+  fallback: { mode: 'governance', periodMs: 10 * DAY_MS },
+  topics: new Map(),
+}
+const STORES = { versitygw: startVersitygw, SeaweedFS: startSeaweedfs }
+
+for (const [name, start] of Object.entries(STORES)) {
+  const service = await startOrReason(start)
+  if (typeof service === 'string') test(`an archive under Object Lock on ${name}`, { skip: service })
+  else testLocks(name, service)
+}
+
+function testLocks(name: string, service: S3Service): void {
+  let s3: S3Stage
+  let store: S3Store
+  let stage: ArchiverStage
+  let worm: WormDeps
+  let scratch: string
+  const clock = new HandClock()
+  const opened = new AsyncDisposableStack()
+
+  before(async () => {
+    s3 = opened.use(await openS3Stage(opened.use(service)))
+    store = s3.open()
+    stage = opened.use(await openStage(store))
+    worm = { mode: 'required', terms: TERMS, store, probe: opened.use(openLockProbe(s3.optionsOf(), null)) }
+    scratch = await mkdtemp(join(tmpdir(), 'archive-locks-'))
+    opened.defer(() => rm(scratch, { recursive: true, force: true }))
+    await makeArchive()
+  })
+  after(() => opened.disposeAsync())
+
+  /** Three segments under three heartbeats. */
+  async function makeArchive(): Promise<void> {
+    const at = partitionOf(await stage.topic(`hooktrail.events.locks`))
+    const seat = await stage.seat('a', { clock, deps: { worm } })
+    for (let n = 0; n < 3; n++) {
+      await stage.append(at, 5, `event-${n}`)
+      assert.equal(await archiveAll(seat.writer(at)), 'idle')
+      assert.equal(await seat.heartbeats.step(await stage.log.topics()), 'signed')
+      clock.advance(60_000)
+    }
+  }
+
+  const judge = (of: S3Store, nowMs = clock.now()): Promise<VerifyReport> =>
+    stage.verify({ store: of, nowMs })
+
+  test(`every object is locked as its policy says, and an intact archive is exit 0 on ${name}`, async () => {
+    const report = await judge(store)
+    assert.deepEqual([report.exitCode, report.findings], [0, []])
+    let objects = 0
+    for await (const { key } of store.list('')) {
+      const found = await store.protectionOf(key)
+      const wanted = lockOf(TERMS, key, clock.now())
+      assert.ok(found !== null && found.lock !== null && found.lock !== 'unknown', key)
+      assert.equal(found.lock.mode, 'governance')
+      assert.ok(Math.abs(found.lock.untilMs - wanted.untilMs) < DAY_MS, key)
+      objects += 1
+    }
+    assert.equal(objects, 3 + 3 + 3 + 4, 'data, manifests, heartbeats; genesis, two files, a policy')
+  })
+
+  test(`what was kept long enough may be gone on ${name}: expired, and before that it is missing`, async () => {
+    const archive = await copy()
+    const [data = ''] = archive.keys('data/')
+    await archive.removeVersion(data)
+    const early = await judge(archive.store)
+    assert.equal(early.exitCode, 1)
+    assert.ok(early.findings.some(({ code, object }) => code === 'data-missing' && object === data))
+    const late = await judge(archive.store, clock.now() + 11 * DAY_MS)
+    assert.ok(late.findings.some(({ code, object }) => code === 'expired' && object === data))
+    assert.deepEqual(
+      late.findings.filter(({ severity }) => severity === 'altered'),
+      [],
+    )
+  })
+
+  for (const { how, damage, object, code } of LOCK_TAMPERINGS)
+    test(`${how} is named on ${name}`, async () => {
+      const archive = await copy()
+      await damage(archive)
+      const report = await judge(archive.store)
+      const named = object(archive)
+      assert.equal(report.exitCode, 1, JSON.stringify(report.findings, null, 1))
+      assert.ok(
+        report.findings.some((finding) => finding.code === code && finding.object === named),
+        `${code} ${named} in ${JSON.stringify(report.findings, null, 1)}`,
+      )
+    })
+
+  /** The archive once more with its locks, under a prefix of its own. */
+  async function copy(): Promise<LockedArchive> {
+    const to = s3.open({ prefix: `copies/${randomUUID()}` })
+    const protect = copiedLocks({ from: store, terms: null, nowMs: Date.now() })
+    const { signal } = new AbortController()
+    await copyArchive({ from: store, to, spoolDirectory: join(scratch, 'spool'), protect }, signal)
+    return LockedArchive.open(s3, to)
+  }
+}
