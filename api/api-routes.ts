@@ -15,6 +15,7 @@ import type { ReportStore } from '../core/ports/report-store.ts'
 import { ArchiveChains } from './archive-chains.ts'
 import { exportLines } from './export-lines.ts'
 import { handlerRoutes } from './handler-routes.ts'
+import { holdRoutes } from './hold-routes.ts'
 import { jobRoutes } from './job-routes.ts'
 import { requireSource } from './known-source.ts'
 import { createErrorHandler } from './problem.ts'
@@ -57,6 +58,7 @@ export const apiRoutes: Routes = (app, deps, registered) => {
   jobRoutes(app, deps, () => undefined)
   handlerRoutes(app, deps, () => undefined)
   replayRoutes(app, deps, () => undefined)
+  holdRoutes(app, deps, () => undefined)
   otherRoutes(app, deps, () => undefined)
   registered()
 }

@@ -7,6 +7,9 @@ import type { Logger } from '../core/log.ts'
 
 const STATUS: Partial<Record<ErrorCode, number>> = {
   API_UNAUTHORIZED: 401,
+  API_RELEASE_REFUSED: 403,
+  API_HOLD_NOT_FOUND: 404,
+  API_HOLD_WITHOUT_LOCK: 409,
   API_INVALID_REQUEST: 400,
   API_REASON_REQUIRED: 400,
   API_NOT_FOUND: 404,

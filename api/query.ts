@@ -67,6 +67,36 @@ export const windowQuery = z.strictObject({ since: time.optional(), until: time.
 export const jobDetailQuery = z.strictObject({ include_attempts: z.enum(['true', 'false']).default('false') })
 export const idParams = z.object({ id: name })
 export const reason = z.string().min(1).max(1000).optional()
+const offset = z.string().regex(/^(?:0|[1-9][0-9]{0,18})$/, 'is not an offset')
+const statedReason = z.string({ error: 'is missing' }).min(1, 'is empty').max(1000)
+
+/** One event, one source, or a topic with a range of it. */
+export const holdBody = z
+  .strictObject({
+    event_id: name.optional(),
+    source: name.optional(),
+    topic: z
+      .string()
+      .regex(/^[A-Za-z0-9._-]{1,249}$/, 'is no topic')
+      .optional(),
+    partition: z.number().int().min(0).max(1_000_000).optional(),
+    from_offset: offset.optional(),
+    to_offset: offset.optional(),
+    reason: statedReason,
+  })
+  .refine(
+    ({ event_id, source, topic }) =>
+      [event_id, source, topic].filter((part) => part !== undefined).length === 1,
+    {
+      error: 'names one of event_id, source and topic',
+    },
+  )
+  .refine(
+    ({ topic, partition, from_offset, to_offset }) =>
+      topic !== undefined || [partition, from_offset, to_offset].every((part) => part === undefined),
+    { error: 'has a range without a topic' },
+  )
+export const releaseBody = z.strictObject({ reason: statedReason, release_token: z.string().max(16_384) })
 export const reasonBody = z.object({ reason }).nullish()
 export const deadFilter = z.strictObject({
   handler: name.optional(),

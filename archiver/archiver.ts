@@ -17,6 +17,7 @@ import { closeChain } from './close-chain.ts'
 import { Deference } from './deference.ts'
 import { cutStep } from './cut-log.ts'
 import { openGenesis } from './genesis.ts'
+import { HoldKeeper } from './hold-keeper.ts'
 import { HeartbeatChain } from './heartbeat-chain.ts'
 import { HeartbeatWriter } from './heartbeat-writer.ts'
 import { PartitionSet } from './partition-set.ts'
@@ -84,6 +85,7 @@ export class Archiver {
   readonly #partitions: PartitionSet
   readonly #deference: Deference
   readonly #upkeep: Upkeep
+  readonly #holds: HoldKeeper
   readonly #closed = new Set<string>()
   #topics: readonly Topic[] | null = null
   #topicsAt = -Infinity
@@ -100,6 +102,7 @@ export class Archiver {
     this.#heartbeats = new HeartbeatWriter(context, this.#chain)
     this.#assignment = new Assignment(context)
     this.#upkeep = new Upkeep(context)
+    this.#holds = new HoldKeeper(context)
     this.#partitions = new PartitionSet(context, this.#chain)
     const rollAgeMs = config.archive.roll.ageMsMax
     this.#deference = new Deference({ clock: context.clock, demand: context.demand, rollAgeMs })
@@ -158,9 +161,10 @@ export class Archiver {
     return cutStep(this.#context, { topics, chain: this.#chain, retentionMs, halted })
   }
 
-  /** Once a day the lock is probed again, and what leads to the whole archive is locked on. */
-  async protectStep(): Promise<void> {
+  /** Once a day the lock is probed again, and what leads to the whole archive is locked on; holds are followed. @returns true when there is more to do at once */
+  async protectStep(): Promise<boolean> {
     await this.#upkeep.step()
+    return this.#holds.step()
   }
 
   /** Commits what is buffered and signs it. */
@@ -182,8 +186,7 @@ export class Archiver {
         return heartbeatTickMs
       }),
       this.#run(signal, async () => {
-        await this.protectStep()
-        return PROTECT_MS
+        return (await this.protectStep()) ? 0 : PROTECT_MS
       }),
       this.#run(signal, async () => {
         await this.cutStep()

@@ -4,6 +4,7 @@
  * tried, never its key.
  */
 import { comparePartitions, encodeDocument, manifestLeaf, parseHeartbeat } from '../core/archive/documents.ts'
+import { canonicalJson } from '../core/archive/canonical-json.ts'
 import { heartbeatKey } from '../core/archive/keys.ts'
 import { FORMAT_VERSION, type Heartbeat, type HeartbeatPartition } from '../core/archive/manifest.ts'
 import type { LogBounds, Topic, TopicPartition } from '../core/ports/event-log.ts'
@@ -48,9 +49,12 @@ export class HeartbeatWriter {
     const age = this.#age()
     if (age < heartbeatMs && !isLast) return 'not-due'
     const observed = await this.#observe(topics)
-    const isChanged = observed.some((each) => each.isChanged)
+    const worm = (await this.#context.protection?.worm()) ?? 'off'
+    const { newest } = this.#chain
+    const isChanged =
+      observed.some((each) => each.isChanged) || (newest !== null && !sameWorm(worm, newest.heartbeat.worm))
     if (!isChanged && (age < idleHeartbeatMs || isLast) && this.#chain.newest !== null) return 'not-due'
-    return this.#sign(observed)
+    return this.#sign(observed, worm)
   }
 
   /** Since the newest heartbeat: by its own date when first seen, by monotonic time from then on. */
@@ -114,8 +118,7 @@ export class HeartbeatWriter {
     return { row, manifests, isChanged: signed === null || !sameState(row, signed) }
   }
 
-  async #sign(observed: readonly Observed[]): Promise<HeartbeatStep> {
-    const worm = (await this.#context.protection?.worm()) ?? 'off'
+  async #sign(observed: readonly Observed[], worm: Heartbeat['worm']): Promise<HeartbeatStep> {
     const document = this.#documentOf(observed, worm)
     const { outcome, sha256 } = await createNote(this.#context, heartbeatKey(BigInt(document.n)), document)
     if (outcome === 'exists') {
@@ -214,6 +217,13 @@ function sameState(a: HeartbeatPartition, b: HeartbeatPartition): boolean {
   return (
     a.to === b.to && a.head === b.head && a.log_start === b.log_start && a.high_watermark === b.high_watermark
   )
+}
+
+/** When the probe ran is no news; what it found is, and which policy and holds are in force. */
+function sameWorm(a: Heartbeat['worm'], b: Heartbeat['worm']): boolean {
+  const news = (worm: Heartbeat['worm']): string =>
+    canonicalJson(worm === 'off' ? null : { result: worm.result, policy: worm.policy, holds: worm.holds })
+  return news(a) === news(b)
 }
 
 function greatest(a: bigint, b: bigint): bigint {

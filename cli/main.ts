@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { packageVersion } from './composition/package-root.ts'
 import { archiveCatCommand } from './archive-cat.ts'
 import { archiveLsCommand } from './archive-ls.ts'
+import { archiveHoldCommands } from './archive-hold.ts'
 import { archiveProbeCommand } from './archive-probe.ts'
 import { archiveStatusCommand } from './archive-status.ts'
 import { archiveVerifyCommand } from './archive-verify.ts'
@@ -69,6 +70,7 @@ for (const command of [
   archiveLsCommand(),
   archiveStatusCommand(),
   archiveProbeCommand(),
+  ...archiveHoldCommands(),
 ])
   archive.addCommand(command)
 

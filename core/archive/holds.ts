@@ -89,11 +89,15 @@ export interface ActiveHold {
 /** The holds that are in force behind the last of these entries. */
 export class HoldBook {
   readonly #active = new Map<string, ActiveHold>()
+  readonly #ranges = new Map<string, HoldRange>()
+  readonly #numbers = new Map<string, bigint>()
   /** Entries that no `applied` names yet, oldest first. */
   readonly #open = new Map<bigint, Hold>()
 
   apply(entry: Hold): void {
     const n = BigInt(entry.n)
+    if (entry.range !== null) this.#ranges.set(entry.hold_id, entry.range)
+    this.#numbers.set(`${entry.action} ${entry.hold_id}`, n)
     switch (entry.action) {
       case 'hold':
         this.#open.set(n, entry)
@@ -117,6 +121,16 @@ export class HoldBook {
 
   get active(): readonly ActiveHold[] {
     return [...this.#active.values()]
+  }
+
+  /** Also of one that was released. */
+  rangeOf(holdId: string): HoldRange | null {
+    return this.#ranges.get(holdId) ?? null
+  }
+
+  /** Null where there is no such entry. */
+  numberOf(action: 'hold' | 'release', holdId: string): bigint | null {
+    return this.#numbers.get(`${action} ${holdId}`) ?? null
   }
 
   get open(): readonly Hold[] {

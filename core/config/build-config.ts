@@ -65,6 +65,7 @@ export function buildBody({
       authToken: api.auth_token ?? null,
       metricsAuthToken: api.metrics_auth_token ?? null,
       requireReason: api.require_reason,
+      releaseToken: api.release_token ?? null,
     },
     delivery: {
       signingSecrets: delivery.signing_secrets,

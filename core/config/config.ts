@@ -142,6 +142,8 @@ export interface ApiConfig {
   readonly authToken: string | null
   readonly metricsAuthToken: string | null
   readonly requireReason: boolean
+  /** Releases legal holds, beside the API's own token; null: nobody can. */
+  readonly releaseToken: string | null
 }
 
 export interface RetryConfig {

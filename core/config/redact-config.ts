@@ -22,7 +22,12 @@ export function redactConfig(config: Omit<Settings, 'redacted'>): Settings['reda
       probeCredentials: withoutSecret(archive.probeCredentials),
       s3: archive.s3 && { ...archive.s3, credentials: withoutSecret(archive.s3.credentials) },
     },
-    api: { ...api, authToken: hidden(api.authToken), metricsAuthToken: hidden(api.metricsAuthToken) },
+    api: {
+      ...api,
+      authToken: hidden(api.authToken),
+      metricsAuthToken: hidden(api.metricsAuthToken),
+      releaseToken: hidden(api.releaseToken),
+    },
     schemaRegistry: schemaRegistry && {
       ...schemaRegistry,
       url: withoutQuery(schemaRegistry.url),

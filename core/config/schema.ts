@@ -286,6 +286,9 @@ export const sectionSchemas = {
     listen: listen.optional().describe("default: the server's own listener"),
     auth_token: secret(16).optional().describe('default: made at $HOOKTRAIL_HOME/token'),
     metrics_auth_token: secret(16).optional().describe('token for /metrics alone; absent: the API token'),
+    release_token: secret(16)
+      .optional()
+      .describe('second token, which the release of a legal hold needs; absent: none can be released'),
     require_reason: flag.prefault(false).describe('changes by hand need a reason'),
   }),
   delivery: section({

@@ -22,6 +22,24 @@ export const apiErrors = {
     fix: 'look for the id with hooktrail events list or hooktrail archive cat',
     read,
   },
+  API_HOLD_NOT_FOUND: {
+    what: 'there is no legal hold of this id',
+    events: 'nothing was changed',
+    fix: 'hooktrail archive holds',
+    read: 'docs/stores.md',
+  },
+  API_HOLD_WITHOUT_LOCK: {
+    what: 'a legal hold needs a store that locks, and archive.worm is off',
+    events: 'nothing was changed; whoever can write the archive can delete from it',
+    fix: 'archive.worm: required, in a bucket with Object Lock',
+    read: 'docs/stores.md',
+  },
+  API_RELEASE_REFUSED: {
+    what: 'a legal hold is released with a second token, which was not given, is another one, or is not configured',
+    events: 'nothing was changed; what is held stays held',
+    fix: 'set api.release_token, and give it as HOOKTRAIL_RELEASE_TOKEN',
+    read: 'docs/stores.md',
+  },
   API_JOB_NOT_FOUND: {
     what: 'there is no such job',
     events: 'nothing was changed; what is past its retention in the store is still in the archive',

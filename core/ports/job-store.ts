@@ -10,6 +10,7 @@
 import type { TopicId } from './event-log.ts'
 import type { AttemptTimings } from './attempt-timings.ts'
 import type { BreakerStore, ProbeRequest } from './breaker-store.ts'
+import type { HoldStore } from './hold-store.ts'
 import type { LeaseStore, ServingStore } from './lease-store.ts'
 import type { OperatorStore } from './operator-store.ts'
 import type { PumpStore } from './pump-store.ts'
@@ -335,6 +336,7 @@ export interface JobStore
     RecoveryStore,
     ReplayDeliveryStore,
     ReplayStore,
+    HoldStore,
     OperatorStore {
   /** Resolves when the store answers; rejects with STORE_UNAVAILABLE. */
   ping(): Promise<void>

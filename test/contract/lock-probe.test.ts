@@ -1,8 +1,12 @@
 /** The probe of the deletion lock on real stores: what each of them does, and what a credential's missing rights look like. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { CreateBucketCommand } from '@aws-sdk/client-s3'
+import { CreateBucketCommand, PutBucketPolicyCommand } from '@aws-sdk/client-s3'
 import { openLockProbe } from '../../adapters/s3/lock-probe.ts'
+import type { ArchiverDeps } from '../../archiver/archiver-context.ts'
+import type { WormDeps } from '../../archiver/protecting.ts'
+import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
+import { openStage } from '../support/archiver-stage.ts'
 import { PROBE_CHECKS, resultOf } from '../../core/archive/worm.ts'
 import type { ProbeReport } from '../../core/ports/archive-store.ts'
 import { openS3Stage, type S3Stage } from '../support/s3-stage.ts'
@@ -10,6 +14,7 @@ import { s3Client, startOrReason, type S3Service } from '../support/services/s3-
 import { startSeaweedfs } from '../support/services/seaweedfs.ts'
 import { startVersitygw } from '../support/services/versitygw.ts'
 
+const TERMS: WormDeps['terms'] = { fallback: { mode: 'governance', periodMs: 86_400_000 }, topics: new Map() }
 const STORES = { versitygw: startVersitygw, SeaweedFS: startSeaweedfs }
 
 for (const [name, start] of Object.entries(STORES)) {
@@ -45,6 +50,65 @@ function testProbe(name: string, service: S3Service): void {
     assert.equal(resultOf(verdictsOf(report)), 'fail')
   })
 }
+
+/** Of a user of versitygw: everything that an archiver needs, and no delete. */
+const WRITER_ACTIONS = [
+  ...['PutObject', 'GetObject', 'GetObjectVersion', 'ListBucket', 'ListBucketVersions'],
+  ...['PutObjectRetention', 'GetObjectRetention', 'PutObjectLegalHold', 'GetObjectLegalHold'],
+]
+
+test('credentials without the right to delete prove nothing, and required refuses to start with what is missing', async (t) => {
+  const service = await startOrReason(startVersitygw)
+  if (typeof service === 'string') {
+    t.skip(service)
+    return
+  }
+  await using stage = await openS3Stage(service)
+  const { bucket, client } = stage
+  const statement = {
+    ...{ Effect: 'Allow', Principal: { AWS: [service.reader.accessKey] } },
+    Action: WRITER_ACTIONS.map((action) => `s3:${action}`),
+    Resource: [`arn:aws:s3:::${bucket}`, `arn:aws:s3:::${bucket}/*`],
+  }
+  const Policy = JSON.stringify({ Version: '2012-10-17', Statement: [statement] })
+  await client.send(new PutBucketPolicyCommand({ Bucket: bucket, Policy }))
+  const options = { ...stage.optionsOf(), credentials: service.reader }
+  await using probe = openLockProbe(options, null)
+  const report = await probe.run('governance')
+  const unproven = PROBE_CHECKS.filter((check) => report.checks[check].verdict !== 'pass')
+  assert.deepEqual(unproven, ['control', 'delete-locked', 'hold'], JSON.stringify(report, null, 1))
+  assert.equal(resultOf(verdictsOf(report)), 'unproven')
+
+  await using archive = await openStage(stage.open({ prefix: options.prefix, credentials: service.reader }))
+  const worm = (mode: WormDeps['mode']): Partial<ArchiverDeps> => ({
+    worm: { mode, terms: TERMS, store: stage.open({ prefix: options.prefix }), probe },
+  })
+  await assert.rejects(archive.seat('a', { deps: worm('required') }), (error) => {
+    assert.ok(isHooktrailError(error, 'ARCHIVE_WORM_NOT_IN_FORCE'))
+    assert.match(String(error.details['control']), /^unproven: AccessDenied/)
+    assert.match(String(error.details['to_do']), /allow s3:DeleteObjectVersion on <bucket>\/<prefix>\/probe/)
+    return true
+  })
+  assert.equal((await Array.fromAsync(archive.store.list(''))).length, 0, 'nothing was written')
+
+  const seat = await archive.seat('a', { deps: worm('preferred') })
+  assert.equal(await seat.heartbeats.step([]), 'signed')
+  const judged = await archive.verify()
+  assert.equal(judged.exitCode, 4, JSON.stringify(judged.findings))
+  await service[Symbol.asyncDispose]()
+})
+
+test('separate credentials that may delete below probe/ prove the lock for an archiver that may not', async (t) => {
+  const service = await startOrReason(startVersitygw)
+  if (typeof service === 'string') {
+    t.skip(service)
+    return
+  }
+  await using stage = await openS3Stage(service)
+  await using probe = openLockProbe({ ...stage.optionsOf(), credentials: service.reader }, service)
+  assert.equal(resultOf(verdictsOf(await probe.run('governance'))), 'pass')
+  await service[Symbol.asyncDispose]()
+})
 
 async function run(
   stage: S3Stage,

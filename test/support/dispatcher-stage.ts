@@ -223,7 +223,7 @@ function stageConfig(options: StageOptions, url: string): Config {
       signingKey: null,
       publicKey: null,
     },
-    api: { listen: null, authToken: null, metricsAuthToken: null, requireReason: false },
+    api: { listen: null, authToken: null, metricsAuthToken: null, requireReason: false, releaseToken: null },
     delivery: {
       signingSecrets: [],
       signingKeys: [],

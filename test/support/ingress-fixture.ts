@@ -152,7 +152,7 @@ function testConfig({ sources, inFlightBytesMax }: FixtureOptions): Config {
       signingKey: null,
       publicKey: null,
     },
-    api: { listen: null, authToken: null, metricsAuthToken: null, requireReason: false },
+    api: { listen: null, authToken: null, metricsAuthToken: null, requireReason: false, releaseToken: null },
     delivery: { signingSecrets: [], signingKeys: [], eventTtlMs: null, disableAfterMs: 0, responseBytesKept: { ok: 0, failed: 0 } },
     schemaRegistry: null,
     worker: { retentionHours: 1, deadRetentionHours: 1, concurrencyMax: 1, drainTimeoutMs: 1 },

@@ -4,6 +4,7 @@ import type { JobStore } from '../../../core/ports/job-store.ts'
 import type { Database } from '../database.ts'
 import { createBreakerStore } from './breakers.ts'
 import { createDeliveryStore } from './delivery.ts'
+import { createHoldStore } from './holds.ts'
 import { createLeaseStore } from './lease.ts'
 import { createMaintenanceStore } from './maintenance.ts'
 import { createOperatorStore } from './operator.ts'
@@ -44,6 +45,7 @@ export function createPostgresJobStore(
     commitReplayStep: (request, decide) => commitReplayStep(database, { request, decide }),
     rememberedVerdicts: (request) => rememberedVerdicts(database, request),
     takeReplayed: (request) => takeReplayed(database, request),
+    ...createHoldStore(database),
     ping: async () => {
       await database.query('SELECT 1')
     },
