@@ -2,6 +2,7 @@
 import { Command } from 'commander'
 import { packageVersion } from './composition/package-root.ts'
 import { archiveCatCommand } from './archive-cat.ts'
+import { archiveInitCommand } from './archive-init.ts'
 import { archiveLsCommand } from './archive-ls.ts'
 import { archiveHoldCommands } from './archive-hold.ts'
 import { archiveProbeCommand } from './archive-probe.ts'
@@ -63,12 +64,13 @@ group('keys', 'public keys of the archive and of signatures')
 group('store', 'the database')
   .addCommand(storeMigrateCommand(createLogger('warn')))
   .addCommand(storeRebuildCommand())
-const archive = group('archive', 'the archive: needs only its folder')
+const archive = group('archive', 'the archive: most need only its folder or bucket')
 for (const command of [
   archiveVerifyCommand(),
   archiveCatCommand(),
   archiveLsCommand(),
   archiveStatusCommand(),
+  archiveInitCommand(),
   archiveProbeCommand(),
   ...archiveHoldCommands(),
 ])

@@ -3,6 +3,7 @@
  * the environment, under the names that every S3 tool reads. The client of S3 is loaded only for a bucket.
  */
 import { openDirectoryForReading } from '../adapters/directory/directory-store.ts'
+import type { S3StoreOptions } from '../adapters/s3/s3-store.ts'
 import { systemClock } from '../adapters/system/clock.ts'
 import { createLogger } from '../adapters/system/logger.ts'
 import { requireArchive } from '../core/archive/require-archive.ts'
@@ -30,16 +31,30 @@ export function openLocation(location: string, opened: AsyncDisposableStack): Pr
   return location.startsWith(S3_SCHEME) ? openBucket(location, opened) : openDirectoryForReading(location)
 }
 
-async function openBucket(location: string, opened: AsyncDisposableStack): Promise<ArchiveStore> {
+/** @throws ARCHIVE_NOT_FOUND */
+export function parseLocation(location: string): { readonly bucket: string; readonly prefix: string } {
   const [, bucket, prefix] = LOCATION.exec(location) ?? []
   if (bucket === undefined || prefix === undefined)
     throw new HooktrailError('ARCHIVE_NOT_FOUND', { location, reason: 'it is not s3://bucket/prefix' })
+  return { bucket, prefix }
+}
+
+/** Credentials are looked for by the SDK, in the same environment. */
+export function storeOfEnvironment(): Omit<S3StoreOptions, 'bucket' | 'prefix' | 'clock' | 'logger'> {
   const { env } = process
-  const { openS3ForReading } = await import('../adapters/s3/s3-store.ts')
-  const opening = openS3ForReading({
-    ...{ bucket, prefix, kmsKey: null, storageClass: null, ca: null, credentials: null },
+  return {
+    ...{ kmsKey: null, storageClass: null, ca: null, credentials: null },
     endpoint: endpointIn(env)?.url ?? null,
     region: env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'] ?? S3_REGION,
+  }
+}
+
+async function openBucket(location: string, opened: AsyncDisposableStack): Promise<ArchiveStore> {
+  const place = parseLocation(location)
+  const { openS3ForReading } = await import('../adapters/s3/s3-store.ts')
+  const opening = openS3ForReading({
+    ...storeOfEnvironment(),
+    ...place,
     clock: systemClock,
     logger: createLogger(),
   })

@@ -130,6 +130,11 @@ export function isWithoutLock(error: unknown): boolean {
   return WITHOUT_LOCK.has(nameOf(error)) || isMissing(error) || statusOf(error) === 501
 }
 
+/** Of a bucket that is to be made: true where it is there, and ours. */
+export function isTaken(error: unknown): boolean {
+  return nameOf(error) === 'BucketAlreadyOwnedByYou'
+}
+
 /** True when a conditional create met an object. */
 export function isRefusedByCondition(error: unknown): boolean {
   return statusOf(error) === 412

@@ -73,6 +73,12 @@ export const archiveErrors = {
     fix: 'archive.driver: s3, with a bucket that was made with Object Lock',
     read: 'docs/stores.md',
   },
+  ARCHIVE_BUCKET_UNLOCKED: {
+    what: 'the bucket is there and has no Object Lock, which is chosen when a bucket is made',
+    events: 'nothing was changed',
+    fix: 'name a bucket that is not there yet; hooktrail move copies an archive into it',
+    read: 'docs/stores.md',
+  },
   ARCHIVE_LOCK_MISSING: {
     what: 'an object that was written to the archive is not locked as it has to be',
     events: 'its segment is not signed; events stay in the log, which is not cut until they are archived',
