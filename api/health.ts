@@ -29,6 +29,8 @@ export interface ArchiveHealth {
     readonly n: string
     readonly createdAt: string
     readonly ageSeconds: number
+    /** What it says of the deletion lock. */
+    readonly worm: string
   } | null
   readonly halted: readonly { readonly topic: string; readonly partition: number; readonly reason: string }[]
   readonly chainFault: string | null
@@ -166,9 +168,9 @@ export class Health {
     const store = await openArchive()
     const newest = store === null ? null : await this.#heartbeats.read(store)
     if (store === null || newest === null) return null
-    const { n, archiveId, createdAt } = newest
+    const { n, archiveId, createdAt, worm } = newest
     const ageSeconds = Math.max(0, clock.now() - Date.parse(createdAt)) / 1000
-    const lastHeartbeat = { n, createdAt, ageSeconds }
+    const lastHeartbeat = { n, createdAt, ageSeconds, worm }
     return {
       archiveId,
       location: store.location,
@@ -202,6 +204,7 @@ function archiveJson(archive: ArchiveHealth, margin: number | null) {
             n: lastHeartbeat.n,
             created_at: lastHeartbeat.createdAt,
             age_seconds: lastHeartbeat.ageSeconds,
+            worm: lastHeartbeat.worm,
           },
   }
 }

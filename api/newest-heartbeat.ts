@@ -5,6 +5,7 @@
 import { parseHeartbeat } from '../core/archive/documents.ts'
 import { heartbeatKey } from '../core/archive/keys.ts'
 import { readNoteUnverified } from '../core/archive/signed-note.ts'
+import { wormResult } from '../core/archive/worm.ts'
 import type { ArchiveStore } from '../core/ports/archive-store.ts'
 
 const HEARTBEAT_BYTES_MAX = 64 * 1024 * 1024
@@ -13,6 +14,7 @@ export interface FoundHeartbeat {
   readonly n: string
   readonly archiveId: string
   readonly createdAt: string
+  readonly worm: string
 }
 
 export class NewestHeartbeat {
@@ -25,9 +27,9 @@ export class NewestHeartbeat {
     if (n === this.#n) return this.#found
     const bytes = await store.read(heartbeatKey(n), HEARTBEAT_BYTES_MAX)
     if (bytes === null) return this.#found
-    const { archive_id, created_at } = parseHeartbeat(readNoteUnverified(bytes))
+    const { archive_id, created_at, worm } = parseHeartbeat(readNoteUnverified(bytes))
     this.#n = n
-    this.#found = { n: String(n), archiveId: archive_id, createdAt: created_at }
+    this.#found = { n: String(n), archiveId: archive_id, createdAt: created_at, worm: wormResult(worm) }
     return this.#found
   }
 

@@ -1,4 +1,5 @@
 /** What /health and the metrics say about the archiver: how far behind, the last heartbeat, what is halted and why. */
+import { wormResult } from '../core/archive/worm.ts'
 import type { Topic } from '../core/ports/event-log.ts'
 import type { ArchiverContext } from './archiver-context.ts'
 import type { StoredHeartbeat } from './heartbeat-chain.ts'
@@ -32,6 +33,8 @@ export interface ArchiverStatus {
     readonly n: string
     readonly createdAt: string
     readonly ageSeconds: number
+    /** What it says of the deletion lock. */
+    readonly worm: string
   } | null
   readonly halted: readonly HaltedPartition[]
   /** Why no heartbeat can be signed: the chain in the store contradicts itself. */
@@ -64,6 +67,7 @@ export function archiverStatus(context: ArchiverContext, source: StatusSource): 
             n: heartbeat.n,
             createdAt: heartbeat.created_at,
             ageSeconds: secondsBetween(Date.parse(heartbeat.created_at), now),
+            worm: wormResult(heartbeat.worm),
           },
     halted: source.writers.flatMap(({ at, haltedBy }) =>
       haltedBy === null ? [] : [{ topic: at.topic, partition: at.partition, reason: haltedBy }],

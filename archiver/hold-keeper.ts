@@ -121,7 +121,7 @@ export class HoldKeeper {
     }
   }
 
-  /** Held as long as any hold names it. */
+  /** Held as long as a hold names it, this one or another. */
   async #follow({ key, manifest }: ListedManifest, store: LockingArchive): Promise<void> {
     const isHeld = this.#context.protection.isHeld(manifest)
     const keys = manifest.data === null ? [key] : [manifest.data.key, key]
