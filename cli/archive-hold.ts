@@ -1,5 +1,5 @@
 /** `hooktrail archive hold|holds|release`: legal holds, asked of the API; an archiver signs them and holds the objects. */
-import { Command } from 'commander'
+import type { Command } from 'commander'
 import { apiCommand, printFrom, printList, type ApiFlags } from './api-options.ts'
 import type { Column } from './table.ts'
 
