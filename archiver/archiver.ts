@@ -24,6 +24,7 @@ import { PartitionSet } from './partition-set.ts'
 import { ProbedLock } from './probed-lock.ts'
 import { Protection, type ProtectionOptions } from './protection.ts'
 import { replaceTravelled } from './replace-travelled.ts'
+import { TileWriter } from './tile-writer.ts'
 import { Upkeep, type ProtectedContext } from './upkeep.ts'
 import { haltsPartition } from './writer-fault.ts'
 import { messageOf } from '../core/error/message-of.ts'
@@ -86,6 +87,7 @@ export class Archiver {
   readonly #deference: Deference
   readonly #upkeep: Upkeep
   readonly #holds: HoldKeeper
+  readonly #tiles: TileWriter
   readonly #closed = new Set<string>()
   #topics: readonly Topic[] | null = null
   #topicsAt = -Infinity
@@ -100,6 +102,7 @@ export class Archiver {
     this.#context = context
     this.#chain = new HeartbeatChain(context, genesisSha256)
     this.#heartbeats = new HeartbeatWriter(context, this.#chain)
+    this.#tiles = new TileWriter(context, this.#chain)
     this.#assignment = new Assignment(context)
     this.#upkeep = new Upkeep(context)
     this.#holds = new HoldKeeper(context)
@@ -167,6 +170,12 @@ export class Archiver {
     return this.#holds.step()
   }
 
+  /** What is made of heartbeats after they are signed: late is no loss. */
+  async derivedStep(): Promise<void> {
+    if (this.#chain.newest === null) return
+    await this.#tiles.step()
+  }
+
   /** Commits what is buffered and signs it. */
   async finish(): Promise<void> {
     await this.#partitions.flush()
@@ -187,6 +196,10 @@ export class Archiver {
       }),
       this.#run(signal, async () => {
         return (await this.protectStep()) ? 0 : PROTECT_MS
+      }),
+      this.#run(signal, async () => {
+        await this.derivedStep()
+        return heartbeatTickMs
       }),
       this.#run(signal, async () => {
         await this.cutStep()

@@ -158,10 +158,14 @@ export function partitionRoot(rows: Iterable<HeartbeatPartition>): string {
   return merkleRoot(leaves).toString('hex')
 }
 
-/** Numbers have no holes: double until one is absent, then halve the distance. */
 async function findNewest(context: ArchiverContext): Promise<bigint | null> {
-  const exists = async (n: bigint): Promise<boolean> => (await context.archive.head(heartbeatKey(n))) !== null
-  if (!(await exists(0n))) return null
+  const absent = await firstAbsent(async (n) => (await context.archive.head(heartbeatKey(n))) !== null)
+  return absent === 0n ? null : absent - 1n
+}
+
+/** Numbers have no holes: double until one is absent, then halve the distance. */
+export async function firstAbsent(exists: (n: bigint) => Promise<boolean>): Promise<bigint> {
+  if (!(await exists(0n))) return 0n
   let low = 0n
   let high = 1n
   while (await exists(high)) {
@@ -173,7 +177,7 @@ async function findNewest(context: ArchiverContext): Promise<bigint | null> {
     if (await exists(middle)) low = middle
     else high = middle
   }
-  return low
+  return high
 }
 
 function treeOf({ n, heartbeat }: StoredHeartbeat): MerkleStack {

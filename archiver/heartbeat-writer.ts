@@ -9,6 +9,7 @@ import { heartbeatKey } from '../core/archive/keys.ts'
 import { FORMAT_VERSION, type Heartbeat, type HeartbeatPartition } from '../core/archive/manifest.ts'
 import type { LogBounds, Topic, TopicPartition } from '../core/ports/event-log.ts'
 import type { RememberedHeartbeat } from '../core/ports/job-store.ts'
+import { signCheckpoint } from '../core/archive/tree/tree-checkpoint.ts'
 import { isHooktrailError } from '../core/error/hooktrail-error.ts'
 import { isoTime, partitionKey, type ArchiverContext } from './archiver-context.ts'
 import { FULL_EVERY, partitionRoot, type HeartbeatChain } from './heartbeat-chain.ts'
@@ -152,6 +153,7 @@ export class HeartbeatWriter {
     const manifests = ordered.flatMap((each) => each.manifests)
     const tree = this.#chain.tree()
     for (const { sha256 } of manifests) tree.push(manifestLeaf(sha256))
+    const [size, root] = [tree.size, tree.root().toString('hex')]
     return {
       kind: 'heartbeat',
       format_version: FORMAT_VERSION,
@@ -163,9 +165,10 @@ export class HeartbeatWriter {
       full: isFull,
       partition_root: partitionRoot(ordered.map(({ row }) => row)),
       manifests: manifests.map(({ key, sha256 }) => ({ key, sha256 })),
-      tree_size: String(tree.size),
-      tree_root: tree.root().toString('hex'),
+      tree_size: String(size),
+      tree_root: root,
       tree_edge: tree.edge().map((node) => node.toString('hex')),
+      checkpoint: signCheckpoint({ archiveId, size, root }, this.#context.signer),
       worm,
       clocks: { own: isoTime(clock.now()), log: null, store: null },
       anchors: [],

@@ -45,6 +45,8 @@ PROBE_AGE_MS_MAX = 3 * 86_400_000
 NUMBERS_MAX = 100_000
 SAFE_INTEGER_MAX = 2**53 - 1
 ROWS_PER_BATCH = 1024
+CHECKPOINT_LENGTH_MAX = 4096
+TILE_WIDTH = 256
 
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 GENESIS = "genesis.note"
@@ -245,6 +247,25 @@ def heartbeat_key(n):
 
 def numbered_key(notes, n):
     return f"{notes}/{n:012}.note"
+
+
+TILE_KEY = re.compile(r"tlog/tile/([0-7])/((?:x[0-9]{3}/)*)([0-9]{3})")
+
+
+def tile_key(level, index):
+    digits = str(index)
+    digits = digits.rjust(-(-len(digits) // 3) * 3, "0")
+    groups = [digits[at : at + 3] for at in range(0, len(digits), 3)]
+    return "/".join([f"tlog/tile/{level}", *(f"x{group}" for group in groups[:-1]), groups[-1]])
+
+
+def tile_place(key):
+    """(level, index), or None when no full tile has this name."""
+    found = TILE_KEY.fullmatch(key)
+    if found is None or not is_object_key(key):
+        return None
+    place = int(found.group(1)), int(re.sub("[x/]", "", found.group(2)) + found.group(3))
+    return place if tile_key(*place) == key else None
 
 
 def data_name(key):
@@ -458,6 +479,7 @@ HEARTBEAT_SCHEMA = {
     "tree_size": is_int64,
     "tree_root": is_sha256,
     "tree_edge": [is_sha256],
+    "checkpoint": or_absent(lambda value: isinstance(value, str) and len(value) <= CHECKPOINT_LENGTH_MAX),
     "worm": lambda value: value == "off" or fits(WORM_SCHEMA, value),
     "clocks": {"own": is_time, "log": or_null(is_time), "store": or_null(is_time)},
     "anchors": lambda value: value == [],
@@ -639,6 +661,13 @@ def parse_signature(line):
     return found.group(1), data[:4], data[4:]
 
 
+def encode_note(text):
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise Invalid("not UTF-8") from error
+
+
 def note_text(data):
     """Without any check of signatures."""
     return split_note(data)[0]
@@ -668,6 +697,12 @@ def merkle_node(left, right):
     return hashlib.sha256(b"\1" + left + right).digest()
 
 
+def checkpoint_text(heartbeat):
+    """The C2SP checkpoint of a heartbeat's tree."""
+    root = base64.b64encode(bytes.fromhex(heartbeat["tree_root"])).decode()
+    return f"hooktrail/{heartbeat['archive_id']}\n{heartbeat['tree_size']}\n{root}\n"
+
+
 class Tree:
     """Size and right edge: enough to append and to give the root."""
 
@@ -689,6 +724,42 @@ class Tree:
         for left in reversed(self.edge[:-1]):
             root = merkle_node(left, root)
         return root
+
+
+class Tiles:
+    """The full tiles of a tree, made while its leaves pass by, against those in the store."""
+
+    def __init__(self, store, findings):
+        self.store, self.findings = store, findings
+        self.hashes, self.next, self.absent = [[] for _ in range(8)], [0] * 8, {}
+
+    def push(self, node):
+        for level, hashes in enumerate(self.hashes):
+            hashes.append(node)
+            if len(hashes) < TILE_WIDTH:
+                return
+            self._compare(tile_key(level, self.next[level]), level, b"".join(hashes))
+            tree = Tree()
+            for leaf in hashes:
+                tree.push(leaf)
+            node = tree.root()
+            self.next[level] += 1
+            hashes.clear()
+
+    def end(self):
+        for key in self.absent.values():
+            self.findings.add("note", "tile-waiting", key, "the tree covers it, it is not written yet")
+
+    def _compare(self, key, level, due):
+        found = self.store.read(key)
+        if found is None:
+            self.absent.setdefault(level, key)
+            return
+        if level in self.absent:
+            text = "it is missing, and later ones are there"
+            self.findings.altered("tile-missing", self.absent.pop(level), text)
+        if found != due:
+            self.findings.altered("tile-altered", key, "it is not the tile of the tree")
 
 
 # --- Rows -------------------------------------------------------------------------------------------------------------
@@ -1161,10 +1232,13 @@ class Heartbeats:
     def __init__(self, verification, genesis_sha256):
         self.all, self.findings, self.table = verification, verification.findings, verification.table
         self.next, self.tree, self.previous = 0, Tree(), genesis_sha256
+        self.tiles = Tiles(verification.store, verification.findings)
 
     def run(self):
         for key in self.all.store.list("heartbeats/"):
             self._step(key)
+        if self.tiles is not None:
+            self.tiles.end()
 
     def _step(self, key):
         found = HEARTBEAT_KEY.fullmatch(key)
@@ -1191,7 +1265,7 @@ class Heartbeats:
         self._compare_checkpoint(*note)
 
     def _break(self):
-        self.previous = self.tree = None
+        self.previous = self.tree = self.tiles = None
         self.table.lose()
 
     def _verify(self, key, document, sha256):
@@ -1203,6 +1277,7 @@ class Heartbeats:
         for named in document["manifests"]:
             self._follow(key, named)
         self._compare_tree(key, document)
+        self._compare_tree_note(key, document)
         fault = self.table.apply(document)
         if fault is not None:
             self.findings.altered("partition-table", key, fault)
@@ -1211,7 +1286,10 @@ class Heartbeats:
     def _follow(self, key, named):
         """One manifest that the heartbeat names. Its signature is checked with its segment."""
         if self.tree is not None:
-            self.tree.push(merkle_leaf(bytes.fromhex(named["sha256"])))
+            leaf = merkle_leaf(bytes.fromhex(named["sha256"]))
+            self.tree.push(leaf)
+            if self.tiles is not None:
+                self.tiles.push(leaf)
         data = self.all.store.read(named["key"])
         if data is None:
             self.findings.altered("manifest-missing", named["key"], f"it is missing; {key} names it")
@@ -1240,6 +1318,14 @@ class Heartbeats:
             self.tree = Tree(size, map(bytes.fromhex, edge))
         if self.tree is None or self.tree.root().hex() != document["tree_root"]:
             self.findings.altered("heartbeat-tree", key, "the edge of its tree does not give its root")
+
+    def _compare_tree_note(self, key, document):
+        note = document.get("checkpoint")
+        if note is None:
+            return
+        text = self.all.attempt(key, lambda: open_note(encode_note(note), self.all.keys))
+        if text is not None and text != checkpoint_text(document):
+            self.findings.altered("heartbeat-tree", key, "its checkpoint is not of its tree")
 
     def _compare_checkpoint(self, document, sha256):
         kept = (self.all.checkpoint or {}).get("heartbeat")
@@ -1395,8 +1481,23 @@ class Inventory:
             self.all.objects += 1
             if key.startswith("data/"):
                 self._verify_named(key)
-            elif not (key == GENESIS or key.startswith(("heartbeats/", "segments/", "policy/", "holds/")) or key in self.all.genesis["files"]):
+            elif not (
+                key == GENESIS
+                or key.startswith(("heartbeats/", "segments/", "policy/", "holds/"))
+                or key in self.all.genesis["files"]
+                or self._is_of_tree(key)
+            ):
                 self.findings.altered("foreign", key, "nothing signed leads to this object")
+
+    def _is_of_tree(self, key):
+        """A full tile, compared while its leaves passed by, or of a tree that is signed meanwhile."""
+        tile = tile_place(key)
+        if tile is None or self.all.last is None:
+            return False
+        last = self.all.last[0]
+        if tile[1] < int(last["tree_size"]) // TILE_WIDTH ** (tile[0] + 1):
+            return True
+        return self.all.store.head(heartbeat_key(int(last["n"]) + 1)) is not None
 
     def _verify_named(self, key):
         name = data_name(key)

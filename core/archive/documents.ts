@@ -35,6 +35,8 @@ import { PROBE_CHECKS, PROBE_VERDICTS, WORM_RESULTS } from './worm.ts'
 export type ArchiveDocument = Genesis | Manifest | Heartbeat | Policy | Hold
 
 const format = z.enum(SEGMENT_FORMATS)
+/** A C2SP checkpoint with its signatures. */
+const CHECKPOINT_LENGTH_MAX = 4096
 
 const genesis = z.strictObject({
   kind: z.literal('genesis'),
@@ -133,6 +135,7 @@ const heartbeat = z.strictObject({
   tree_size: int64,
   tree_root: sha256,
   tree_edge: z.array(sha256).max(64),
+  checkpoint: z.string().max(CHECKPOINT_LENGTH_MAX).exactOptional(),
   worm,
   clocks: z.strictObject({ own: time, log: time.nullable(), store: time.nullable() }),
   anchors: z.array(z.never()),

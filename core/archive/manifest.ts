@@ -137,6 +137,8 @@ export interface Heartbeat {
   /** Right edge of that tree, largest subtree first, ≤ 64 hashes: any archiver continues from it alone. */
   readonly tree_edge: readonly string[]
   /** `off` where nothing was ever locked, held or agreed on. */
+  /** That tree as a signed C2SP checkpoint; heartbeats of earlier versions have none. */
+  readonly checkpoint?: string
   readonly worm: 'off' | Worm
   readonly clocks: { readonly own: string; readonly log: string | null; readonly store: string | null }
   readonly anchors: readonly never[]

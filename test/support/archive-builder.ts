@@ -25,6 +25,8 @@ import { merkleRoot, MerkleStack } from '../../core/archive/merkle.ts'
 import { README_TEXT } from '../../core/archive/readme-text.ts'
 import { encodeRow } from '../../core/archive/row.ts'
 import { makeSigner, parseVerifierKey, signNote, type NoteSigner } from '../../core/archive/signed-note.ts'
+import { tileKey, TileStack, type Tile } from '../../core/archive/tree/tile.ts'
+import { signCheckpoint } from '../../core/archive/tree/tree-checkpoint.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Logger } from '../../core/log.ts'
 import type { ArchiveStore } from '../../core/ports/archive-store.ts'
@@ -51,6 +53,8 @@ export interface ArchiveBuilderOptions {
   /** Of another builder, for a second history under its key. */
   readonly signer?: NoteSigner
   readonly format?: SegmentFormat
+  /** Tiles and checkpoints; false: as earlier versions wrote archives. */
+  readonly hasTree?: boolean
 }
 
 interface ChainState {
@@ -65,16 +69,19 @@ export class ArchiveBuilder {
   nowMs = ARCHIVE_START_MS
   readonly #format: SegmentFormat
   readonly #chains: ChainState[]
+  readonly #hasTree: boolean
   readonly #tree = new MerkleStack()
+  readonly #tiles = new TileStack()
   readonly #rows = new Map<ChainState, HeartbeatPartition>()
   #unlisted: { key: string; sha256: string }[] = []
   #previous = ''
   #n = 0n
 
-  private constructor(store: ArchiveStore, signer: NoteSigner, format: SegmentFormat) {
+  private constructor(store: ArchiveStore, options: Required<ArchiveBuilderOptions>) {
     this.store = store
-    this.signer = signer
-    this.#format = format
+    this.signer = options.signer
+    this.#format = options.format
+    this.#hasTree = options.hasTree
     this.#chains = [0, 1].map((partition) => ({
       at: { topic: 'hooktrail.events.demo', topicId: TOPIC_ID, partition },
       next: 0n,
@@ -83,9 +90,9 @@ export class ArchiveBuilder {
   }
 
   static async create(folder: string, options: ArchiveBuilderOptions = {}): Promise<ArchiveBuilder> {
-    const { signer = newSigner(), format = 'jsonl.zst' } = options
+    const { signer = newSigner(), format = 'jsonl.zst', hasTree = true } = options
     const store = await openDirectoryStore(folder, { clock: fixedClock, logger: silentLogger })
-    const builder = new ArchiveBuilder(store, signer, format)
+    const builder = new ArchiveBuilder(store, { signer, format, hasTree })
     await builder.#writeGenesis()
     return builder
   }
@@ -137,7 +144,7 @@ export class ArchiveBuilder {
     this.nowMs += HEARTBEAT_EVERY_MS
     const full = this.#n % 3n === 0n
     const ordered = this.#chains.map((chain) => this.#rowOf(chain))
-    for (const { sha256 } of this.#unlisted) this.#tree.push(manifestLeaf(sha256))
+    const tiles = this.#unlisted.flatMap(({ sha256 }) => this.#append(manifestLeaf(sha256)))
     const heartbeat: Heartbeat = {
       kind: 'heartbeat',
       format_version: 1,
@@ -152,6 +159,7 @@ export class ArchiveBuilder {
       tree_size: String(this.#tree.size),
       tree_root: this.#tree.root().toString('hex'),
       tree_edge: this.#tree.edge().map((node) => node.toString('hex')),
+      ...this.#checkpoint(),
       worm: 'off',
       clocks: { own: this.#iso(), log: null, store: null },
       anchors: [],
@@ -161,7 +169,19 @@ export class ArchiveBuilder {
     this.#previous = await this.#sign(key, encodeDocument(heartbeat))
     this.#unlisted = []
     this.#n += 1n
+    if (this.#hasTree) for (const tile of tiles) await this.put(tileKey(tile), tile.bytes)
     return key
+  }
+
+  #append(leaf: Buffer): readonly Tile[] {
+    this.#tree.push(leaf)
+    return this.#tiles.push(leaf)
+  }
+
+  #checkpoint(): Pick<Heartbeat, 'checkpoint'> {
+    if (!this.#hasTree) return {}
+    const [archiveId, size, root] = ['test-archive', this.#tree.size, this.#tree.root().toString('hex')]
+    return { checkpoint: signCheckpoint({ archiveId, size, root }, this.signer) }
   }
 
   async put(key: string, body: Buffer): Promise<void> {

@@ -59,7 +59,7 @@ export async function verifyArchive(asked: VerifyRequest): Promise<VerifyReport>
   if (request.level > 0) {
     locks.noteCopy(last !== null && wormResult(last.worm) !== 'off')
     await verifyRootLocks(context, root.genesis, last)
-    await verifyInventory(context, { genesis: root.genesis, ends })
+    await verifyInventory(context, { genesis: root.genesis, ends, last: witness.last?.document ?? null })
     await verifyVersions(context, asked.store)
   }
   const state = { archiveId: context.archiveId, last: witness.last, ends }

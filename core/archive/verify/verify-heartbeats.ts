@@ -7,9 +7,11 @@ import { manifestLeaf, parseHeartbeat, parseManifest } from '../documents.ts'
 import { heartbeatKey, keyOfManifest } from '../keys.ts'
 import type { Heartbeat } from '../manifest.ts'
 import { edgeLength, MerkleStack } from '../merkle.ts'
-import { readNoteUnverified } from '../signed-note.ts'
+import { openNote, readNoteUnverified } from '../signed-note.ts'
+import { checkpointText, treeOfHeartbeat } from '../tree/tree-checkpoint.ts'
 import { PartitionTable } from './partition-table.ts'
 import { attempt, NOTE_BYTES_MAX, openVerified, type VerifiedNote } from './read-note.ts'
+import { TileCheck } from './tile-check.ts'
 import type { VerifyContext } from './verify-context.ts'
 import { verifyHeartbeatLock } from './verify-locks.ts'
 
@@ -35,6 +37,7 @@ export async function verifyHeartbeats(context: VerifyContext, request: WitnessR
     context.signal.throwIfAborted()
     await pass.step(key, lastModifiedMs)
   }
+  pass.end()
   return pass
 }
 
@@ -47,10 +50,13 @@ class HeartbeatPass implements Witness {
   #next = 0n
   /** Null after a break: then the next heartbeat's own edge is where the tree goes on. */
   #tree: MerkleStack | null = new MerkleStack()
+  /** Null after a break: then tiles are not compared any more. */
+  #tiles: TileCheck | null
   #previous: string | null
 
   constructor(context: VerifyContext, request: WitnessRequest) {
     this.#context = context
+    this.#tiles = new TileCheck(context)
     this.#request = request
     this.#previous = request.genesisSha256
   }
@@ -78,6 +84,10 @@ class HeartbeatPass implements Witness {
     this.#request.onHeartbeat(note)
   }
 
+  end(): void {
+    this.#tiles?.end()
+  }
+
   #missing(until: bigint): void {
     const { findings } = this.#context
     const more = until - this.#next - 1n
@@ -89,6 +99,7 @@ class HeartbeatPass implements Witness {
   #break(): void {
     this.#previous = null
     this.#tree = null
+    this.#tiles = null
     this.table.lose()
   }
 
@@ -109,6 +120,7 @@ class HeartbeatPass implements Witness {
     }
     for (const named of document.manifests) await this.#follow(key, named)
     this.#compareTree(key, document)
+    this.#compareCheckpoint(key, document)
     const fault = this.table.apply(document)
     if (fault !== null) findings.altered('partition-table', key, fault)
     this.#previous = sha256
@@ -118,7 +130,7 @@ class HeartbeatPass implements Witness {
   /** One manifest that the heartbeat names. Its signature is checked with its segment. */
   async #follow(key: string, named: Heartbeat['manifests'][number]): Promise<void> {
     const { findings, store } = this.#context
-    this.#tree?.push(manifestLeaf(named.sha256))
+    await this.#append(named.sha256)
     const bytes = await store.read(named.key, NOTE_BYTES_MAX)
     if (bytes === null) {
       findings.altered('manifest-missing', named.key, `it is missing; ${key} names it`)
@@ -136,6 +148,23 @@ class HeartbeatPass implements Witness {
         ? this.table.advance(manifest, named.sha256)
         : 'it lies under another key'
     if (fault !== null) findings.altered('manifest-chain', named.key, fault)
+  }
+
+  async #append(sha256: string): Promise<void> {
+    if (this.#tree === null) return
+    const leaf = manifestLeaf(sha256)
+    this.#tree.push(leaf)
+    await this.#tiles?.push(leaf)
+  }
+
+  /** The tree as a note of its own, which authorities stamp and auditors keep. */
+  #compareCheckpoint(key: string, document: Heartbeat): void {
+    const { checkpoint } = document
+    if (checkpoint === undefined) return
+    const due = checkpointText(treeOfHeartbeat(document))
+    const said = attempt(this.#context, key, () => openNote(Buffer.from(checkpoint), this.#context.keys))
+    if (said !== null && said.text !== due)
+      this.#context.findings.altered('heartbeat-tree', key, 'its checkpoint is not of its tree')
   }
 
   #compareTree(key: string, document: Heartbeat): void {

@@ -4,9 +4,10 @@
  * that is what a crash between the two leaves.
  */
 import { parseManifest } from '../documents.ts'
-import { dataKeyParts, GENESIS_KEY, segmentPrefix, type DataKeyName } from '../keys.ts'
-import type { Genesis, Manifest } from '../manifest.ts'
+import { dataKeyParts, GENESIS_KEY, heartbeatKey, segmentPrefix, type DataKeyName } from '../keys.ts'
+import type { Genesis, Heartbeat, Manifest } from '../manifest.ts'
 import { readNoteUnverified } from '../signed-note.ts'
+import { fullTiles, tilePlace } from '../tree/tile.ts'
 import { attempt, NOTE_BYTES_MAX } from './read-note.ts'
 import type { ChainEnd } from './partition-table.ts'
 import type { VerifyContext } from './verify-context.ts'
@@ -14,6 +15,7 @@ import type { VerifyContext } from './verify-context.ts'
 export interface InventoryRequest {
   readonly genesis: Genesis
   readonly ends: ReadonlyMap<string, ChainEnd>
+  readonly last: Heartbeat | null
 }
 
 export async function verifyInventory(context: VerifyContext, request: InventoryRequest): Promise<void> {
@@ -22,7 +24,7 @@ export async function verifyInventory(context: VerifyContext, request: Inventory
     context.signal.throwIfAborted()
     context.counts.objects += 1
     if (key.startsWith('data/')) await verifyNamed(context, key, waiting)
-    else if (!isKnown(key, request.genesis)) {
+    else if (!isKnown(key, request.genesis) && !(await isOfTree(context, key, request.last))) {
       context.findings.altered('foreign', key, 'nothing signed leads to this object')
     }
   }
@@ -34,6 +36,14 @@ const MET = ['heartbeats/', 'segments/', 'policy/', 'holds/']
 function isKnown(key: string, genesis: Genesis): boolean {
   if (key === GENESIS_KEY || MET.some((folder) => key.startsWith(folder))) return true
   return Object.hasOwn(genesis.files, key)
+}
+
+/** A full tile of the tree, which was compared while its leaves passed by, or of one that is signed meanwhile. */
+async function isOfTree(context: VerifyContext, key: string, last: Heartbeat | null): Promise<boolean> {
+  const tile = tilePlace(key)
+  if (tile === null || last === null) return false
+  if (tile.index < fullTiles(BigInt(last.tree_size), tile.level)) return true
+  return (await context.store.read(heartbeatKey(BigInt(last.n) + 1n), NOTE_BYTES_MAX)) !== null
 }
 
 async function verifyNamed(context: VerifyContext, key: string, waiting: WaitingData): Promise<void> {

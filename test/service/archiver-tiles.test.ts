@@ -1,0 +1,91 @@
+/**
+ * Tiles of the tree in a store: an archiver adds what is missing, whoever wrote the rest, and both verifiers find every
+ * tile that is changed, taken away or invented.
+ */
+import assert from 'node:assert/strict'
+import { hash } from 'node:crypto'
+import { readdir, readFile, rm } from 'node:fs/promises'
+import path from 'node:path'
+import { test } from 'node:test'
+import type { ArchiverContext } from '../../archiver/archiver-context.ts'
+import { HeartbeatChain } from '../../archiver/heartbeat-chain.ts'
+import { TileWriter } from '../../archiver/tile-writer.ts'
+import { GENESIS_KEY } from '../../core/archive/keys.ts'
+import { ArchiveBuilder, silentLogger } from '../support/archive-builder.ts'
+import { openStage } from '../support/archiver-stage.ts'
+import { orSkip } from '../support/services/local-process.ts'
+import { pythonOrReason } from '../support/services/python.ts'
+import { change, flipped, put, remove } from '../support/tampering.ts'
+import { judge } from '../support/two-verifiers.ts'
+
+/** Two tiles of 256 manifests, and some behind them. */
+const SEGMENTS = 520
+const TILES = ['tlog/tile/0/000', 'tlog/tile/0/001']
+
+async function buildArchive(folder: string): Promise<ArchiveBuilder> {
+  const builder = await ArchiveBuilder.create(folder)
+  for (let at = 0; at < SEGMENTS; at++) {
+    await builder.addSegment(at % 2, 1)
+    if (at % 100 === 99) await builder.addHeartbeat()
+  }
+  await builder.addHeartbeat()
+  return builder
+}
+
+function contextOf(builder: ArchiveBuilder, context: ArchiverContext): ArchiverContext {
+  return {
+    ...context,
+    archive: builder.store,
+    verifiers: builder.keys,
+    archiveId: 'test-archive',
+    logger: silentLogger,
+  }
+}
+
+test('archivers make the tiles of any archive, each the same bytes; verifiers find what is wrong with one', async (t) => {
+  await using stage = await openStage()
+  const seat = await stage.seat('a')
+  const folder = path.join(stage.folder, 'built')
+  const builder = await buildArchive(folder)
+  const context = contextOf(builder, seat.context)
+  const genesis = hash('sha256', await readFile(path.join(folder, GENESIS_KEY)), 'hex')
+  const before = await Promise.all(TILES.map((key) => readFile(path.join(folder, key))))
+
+  const writer = async (): Promise<TileWriter> => {
+    const chain = new HeartbeatChain(context, genesis)
+    await chain.catchUp()
+    return new TileWriter(context, chain)
+  }
+  await rm(path.join(folder, 'tlog'), { recursive: true })
+  const first = await writer()
+  assert.equal(await first.step(), 2)
+  assert.equal(await first.step(), 0)
+  await remove(folder, TILES.slice(1))
+  assert.equal(await (await writer()).step(), 1, 'goes on behind the last one that is there')
+  assert.equal(await (await writer()).step(), 0)
+  assert.deepEqual(await Promise.all(TILES.map((key) => readFile(path.join(folder, key)))), before)
+  assert.deepEqual(await readdir(path.join(folder, 'tlog/tile/0')), ['000', '001'])
+
+  const python = await orSkip(t, pythonOrReason())
+  if (python === null) return
+  const judged = (level: 0 | 1 = 0) =>
+    judge({ python, folder, keys: [builder.signer.vkey], nowMs: builder.nowMs, level })
+  assert.deepEqual((await judged()).findings, [])
+  for (const [index, tile] of before.entries()) {
+    const key = TILES[index] ?? ''
+    await change(folder, key, (bytes) => flipped(bytes, 0.3))
+    assert.deepEqual((await judged()).findings, [`altered ${key}`])
+    await change(folder, key, () => tile)
+  }
+  for (const key of ['tlog/tile/0/002', 'tlog/tile/1/000', 'tlog/tile/0/000.p/1', 'tlog/checkpoint']) {
+    await put(folder, key, 'x')
+    assert.deepEqual((await judged(1)).findings, [`altered ${key}`])
+    await rm(path.join(folder, key), { recursive: true })
+    if (key.includes('.p/')) await rm(path.join(folder, path.dirname(key)), { recursive: true })
+  }
+  await remove(folder, TILES.slice(1))
+  assert.deepEqual((await judged()).findings, [`note ${TILES[1] ?? ''}`])
+  await remove(folder, TILES.slice(0, 1))
+  await put(folder, TILES[1] ?? '', before[1] ?? '')
+  assert.deepEqual((await judged()).findings, [`altered ${TILES[0] ?? ''}`])
+})
