@@ -7,6 +7,7 @@ import { manifestLeaf, parseHeartbeat, partitionLeaf, comparePartitions } from '
 import { heartbeatKey } from '../core/archive/keys.ts'
 import type { Heartbeat, HeartbeatPartition } from '../core/archive/manifest.ts'
 import { merkleRoot, MerkleStack } from '../core/archive/merkle.ts'
+import { firstAbsent } from '../core/archive/tree/heartbeat-search.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import type { TopicPartition } from '../core/ports/event-log.ts'
 import { partitionKey, type ArchiverContext } from './archiver-context.ts'
@@ -161,23 +162,6 @@ export function partitionRoot(rows: Iterable<HeartbeatPartition>): string {
 async function findNewest(context: ArchiverContext): Promise<bigint | null> {
   const absent = await firstAbsent(async (n) => (await context.archive.head(heartbeatKey(n))) !== null)
   return absent === 0n ? null : absent - 1n
-}
-
-/** Numbers have no holes: double until one is absent, then halve the distance. */
-export async function firstAbsent(exists: (n: bigint) => Promise<boolean>): Promise<bigint> {
-  if (!(await exists(0n))) return 0n
-  let low = 0n
-  let high = 1n
-  while (await exists(high)) {
-    low = high
-    high *= 2n
-  }
-  while (high - low > 1n) {
-    const middle = (low + high) / 2n
-    if (await exists(middle)) low = middle
-    else high = middle
-  }
-  return high
 }
 
 function treeOf({ n, heartbeat }: StoredHeartbeat): MerkleStack {

@@ -14,9 +14,11 @@ import {
   type Tile,
   type TilePlace,
 } from '../core/archive/tree/tile.ts'
+import { firstAbsent, firstHeartbeat } from '../core/archive/tree/heartbeat-search.ts'
+import type { Heartbeat } from '../core/archive/manifest.ts'
 import type { ArchiverContext } from './archiver-context.ts'
 import { createObject } from './create-object.ts'
-import { firstAbsent, readHeartbeat, type HeartbeatChain } from './heartbeat-chain.ts'
+import { readHeartbeat, type HeartbeatChain } from './heartbeat-chain.ts'
 
 const TILE_BYTES = TILE_WIDTH * 32
 const WIDTH = BigInt(TILE_WIDTH)
@@ -102,23 +104,18 @@ export class TileWriter {
       async (index) => (await this.#context.archive.head(tileKey({ level: 0, index }))) !== null,
     )
     const leaf = done * WIDTH
-    let [low, high] = [0n, newestN]
-    while (low < high) {
-      const middle = (low + high) / 2n
-      if ((await this.#sizeAt(middle)) > leaf) high = middle
-      else low = middle + 1n
+    const read = async (n: bigint): Promise<Heartbeat | null> =>
+      (await readHeartbeat(this.#context, n))?.heartbeat ?? null
+    const first = await firstHeartbeat(read, newestN + 1n, ({ tree_size }) => BigInt(tree_size) > leaf)
+    const heartbeat = await read(first)
+    if (heartbeat !== null) {
+      const before = BigInt(heartbeat.tree_size) - BigInt(heartbeat.manifests.length)
+      this.#leaves = heartbeat.manifests
+        .slice(Number(leaf - before))
+        .map(({ sha256 }) => manifestLeaf(sha256))
     }
-    const before = low === 0n ? 0n : await this.#sizeAt(low - 1n)
-    const stored = await readHeartbeat(this.#context, low)
-    const named = stored?.heartbeat.manifests ?? []
-    this.#leaves = named.slice(Number(leaf - before)).map(({ sha256 }) => manifestLeaf(sha256))
-    this.#nextHeartbeat = low + 1n
+    this.#nextHeartbeat = first + 1n
     this.#done = done
     return done
-  }
-
-  async #sizeAt(n: bigint): Promise<bigint> {
-    const stored = await readHeartbeat(this.#context, n)
-    return stored === null ? 0n : BigInt(stored.heartbeat.tree_size)
   }
 }

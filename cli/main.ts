@@ -6,6 +6,7 @@ import { archiveInitCommand } from './archive-init.ts'
 import { archiveLsCommand } from './archive-ls.ts'
 import { archiveHoldCommands } from './archive-hold.ts'
 import { archiveProbeCommand } from './archive-probe.ts'
+import { archiveProveCommand } from './archive-prove.ts'
 import { archiveStatusCommand } from './archive-status.ts'
 import { archiveVerifyCommand } from './archive-verify.ts'
 import { benchCommand } from './bench.ts'
@@ -67,6 +68,7 @@ group('store', 'the database')
 const archive = group('archive', 'the archive: most need only its folder or bucket')
 for (const command of [
   archiveVerifyCommand(),
+  archiveProveCommand(),
   archiveCatCommand(),
   archiveLsCommand(),
   archiveStatusCommand(),

@@ -172,6 +172,18 @@ export const archiveErrors = {
     fix: 'give a file that --write-checkpoint wrote, in a folder outside the archive that you may write',
     read,
   },
+  ARCHIVE_EVENT_UNPROVEN: {
+    what: 'this event cannot be proven from the archive',
+    events: 'nothing was changed; what is not archived and signed yet is in the log',
+    fix: 'hooktrail archive find, or wait for the next heartbeat',
+    read: 'docs/auditor.md',
+  },
+  ARCHIVE_PROOF_INVALID: {
+    what: 'the proof is none: what it holds does not lead to a signature',
+    events: 'nothing was changed',
+    fix: 'ask for the proof again; hooktrail archive prove makes one from the archive',
+    read: 'docs/auditor.md',
+  },
   ARCHIVE_TOPIC_UNKNOWN: {
     what: 'the archive holds nothing of this topic',
     events: 'nothing was changed; what is not archived yet is in the log',

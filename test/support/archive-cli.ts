@@ -2,6 +2,7 @@
 import { Command } from 'commander'
 import { archiveCatCommand } from '../../cli/archive-cat.ts'
 import { archiveLsCommand } from '../../cli/archive-ls.ts'
+import { archiveProveCommand } from '../../cli/archive-prove.ts'
 import { archiveStatusCommand } from '../../cli/archive-status.ts'
 import { archiveVerifyCommand } from '../../cli/archive-verify.ts'
 import { keysShowCommand } from '../../cli/keys-show.ts'
@@ -11,6 +12,7 @@ const program = new Command('archive')
 for (const command of [
   archiveCatCommand,
   archiveLsCommand,
+  archiveProveCommand,
   archiveStatusCommand,
   archiveVerifyCommand,
   keysShowCommand,
