@@ -5,6 +5,7 @@ import type { Clock } from '../core/clock.ts'
 import type { ArchiveConfig } from '../core/config/config.ts'
 import type { Demand } from '../core/demand.ts'
 import type { Logger } from '../core/log.ts'
+import type { AnchorTarget } from '../core/ports/anchor-target.ts'
 import type { ArchiveStore } from '../core/ports/archive-store.ts'
 import type { EventLog, ReplaceableLog, TopicPartition } from '../core/ports/event-log.ts'
 import type { JobStore } from '../core/ports/job-store.ts'
@@ -19,6 +20,8 @@ export interface ArchiverDeps {
   readonly signer: NoteSigner
   /** Keys whose notes are believed; the signer's own key is among them. */
   readonly verifiers: readonly NoteVerifier[]
+  /** Third parties that see checkpoints; absent: none. */
+  readonly anchors?: readonly AnchorTarget[]
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: Metrics

@@ -10,6 +10,7 @@ import { explanationOf } from '../core/error/explanation-of.ts'
 import { isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Topic } from '../core/ports/event-log.ts'
 import type { Service } from '../core/service.ts'
+import { AnchorWriter } from './anchor-writer.ts'
 import type { ArchiverContext, ArchiverDeps, OpeningContext } from './archiver-context.ts'
 import { archiverStatus, publishStatus, type ArchiverStatus } from './archiver-status.ts'
 import { Assignment } from './assignment.ts'
@@ -88,6 +89,7 @@ export class Archiver {
   readonly #upkeep: Upkeep
   readonly #holds: HoldKeeper
   readonly #tiles: TileWriter
+  readonly #anchors: AnchorWriter
   readonly #closed = new Set<string>()
   #topics: readonly Topic[] | null = null
   #topicsAt = -Infinity
@@ -101,7 +103,8 @@ export class Archiver {
     this.#config = config
     this.#context = context
     this.#chain = new HeartbeatChain(context, genesisSha256)
-    this.#heartbeats = new HeartbeatWriter(context, this.#chain)
+    this.#anchors = new AnchorWriter(context, this.#chain)
+    this.#heartbeats = new HeartbeatWriter(context, this.#chain, this.#anchors)
     this.#tiles = new TileWriter(context, this.#chain)
     this.#assignment = new Assignment(context)
     this.#upkeep = new Upkeep(context)
@@ -171,9 +174,10 @@ export class Archiver {
   }
 
   /** What is made of heartbeats after they are signed: late is no loss. */
-  async derivedStep(): Promise<void> {
+  async derivedStep(signal: AbortSignal): Promise<void> {
     if (this.#chain.newest === null) return
     await this.#tiles.step()
+    await this.#anchors.step(signal)
   }
 
   /** Commits what is buffered and signs it. */
@@ -198,7 +202,7 @@ export class Archiver {
         return (await this.protectStep()) ? 0 : PROTECT_MS
       }),
       this.#run(signal, async () => {
-        await this.derivedStep()
+        await this.derivedStep(signal)
         return heartbeatTickMs
       }),
       this.#run(signal, async () => {

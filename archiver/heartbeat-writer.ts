@@ -6,7 +6,12 @@
 import { comparePartitions, encodeDocument, manifestLeaf, parseHeartbeat } from '../core/archive/documents.ts'
 import { canonicalJson } from '../core/archive/canonical-json.ts'
 import { heartbeatKey } from '../core/archive/keys.ts'
-import { FORMAT_VERSION, type Heartbeat, type HeartbeatPartition } from '../core/archive/manifest.ts'
+import {
+  FORMAT_VERSION,
+  type Heartbeat,
+  type HeartbeatPartition,
+  type NamedObject,
+} from '../core/archive/manifest.ts'
 import type { LogBounds, Topic, TopicPartition } from '../core/ports/event-log.ts'
 import type { RememberedHeartbeat } from '../core/ports/job-store.ts'
 import { signCheckpoint } from '../core/archive/tree/tree-checkpoint.ts'
@@ -28,16 +33,24 @@ interface Observed {
   readonly isChanged: boolean
 }
 
+/** Anchors that were made since the newest heartbeat. */
+export interface AnchorSource {
+  readonly made: readonly NamedObject[]
+  named(named: readonly NamedObject[]): void
+}
+
 export class HeartbeatWriter {
   readonly #context: ArchiverContext
   readonly #chain: HeartbeatChain
+  readonly #anchors: AnchorSource | null
   /** Monotonic time at which the newest heartbeat was written, as far as its own clock can be believed. */
   #newestAt: number | null = null
   #newestN: bigint | null = null
 
-  constructor(context: ArchiverContext, chain: HeartbeatChain) {
+  constructor(context: ArchiverContext, chain: HeartbeatChain, anchors: AnchorSource | null = null) {
     this.#context = context
     this.#chain = chain
+    this.#anchors = anchors
   }
 
   /**
@@ -131,6 +144,7 @@ export class HeartbeatWriter {
     this.#chain.apply({ n, sha256, heartbeat: parseHeartbeat(encodeDocument(document)) })
     this.#newestN = n
     this.#newestAt = this.#context.clock.monotonic()
+    this.#anchors?.named(document.anchors)
     await this.#remember({ n, sha256 })
     return 'signed'
   }
@@ -171,7 +185,7 @@ export class HeartbeatWriter {
       checkpoint: signCheckpoint({ archiveId, size, root }, this.#context.signer),
       worm,
       clocks: { own: isoTime(clock.now()), log: null, store: null },
-      anchors: [],
+      anchors: this.#anchors?.made ?? [],
       writer: instance,
     }
   }

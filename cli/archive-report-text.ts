@@ -15,11 +15,26 @@ export function reportText(report: VerifyReport): string {
       `counts as stale after ${report.staleAfter} (signed cadence and ${String(report.graceSeconds)} s of grace)`,
     )
   }
-  if (last !== null) lines.push('not anchored by a third party: you trust the holder of the key')
+  if (last !== null) lines.push(...anchorLines(report))
   lines.push(...report.findings.map(findingText))
   if (report.findingsDropped > 0) lines.push(`and ${String(report.findingsDropped)} more findings`)
   return lines.join('\n')
 }
+
+/** After the newest anchor the key holder could have written anything. */
+function anchorLines({ anchors }: VerifyReport): readonly string[] {
+  if (anchors.length === 0) return ['not anchored by a third party: you trust the holder of the key']
+  return anchors.map(
+    ({ heartbeat, at, by, grade }) =>
+      `anchored up to heartbeat ${heartbeat} at ${at} by ${by} (${GRADES[grade]}); after that you trust the holder of the key`,
+  )
+}
+
+const GRADES = {
+  vouched: 'its certificate is vouched for by the one given',
+  stamped: 'no certificate of the authority was given: anybody could have made it',
+  pushed: 'a receipt of the archiver: ask there',
+} as const
 
 function findingText({ severity, code, object, offset, text }: Finding): string {
   const where = offset === undefined ? object : `${object} at offset ${offset}`

@@ -2,13 +2,17 @@
  * `hooktrail archive verify`: judges a folder with a public key, offline. The verdict and findings go to stdout, all
  * talk to stderr; the exit code is the verdict's (archive formats, "Exit codes").
  */
+import type { X509Certificate } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { systemClock } from '../adapters/system/clock.ts'
 import { readPublicKeys } from '../adapters/system/key-files.ts'
-import { parseCheckpoint, type Checkpoint } from '../core/archive/verify/checkpoint.ts'
+import { parseCertificates } from '../core/archive/anchor/timestamp.ts'
+import type { NoteVerifier } from '../core/archive/signed-note.ts'
+import { openCheckpoint } from '../core/archive/tree/tree-checkpoint.ts'
+import { parseCheckpoint } from '../core/archive/verify/checkpoint.ts'
 import type { VerifyLevel } from '../core/archive/verify/verify-context.ts'
-import { verifyArchive } from '../core/archive/verify/verify-archive.ts'
+import { verifyArchive, type VerifyRequest } from '../core/archive/verify/verify-archive.ts'
 import type { VerifyReport } from '../core/archive/verify/verify-report.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import { reportText } from './archive-report-text.ts'
@@ -19,6 +23,7 @@ interface VerifyOptions {
   readonly key?: string
   readonly checkpoint?: string
   readonly writeCheckpoint?: string
+  readonly anchorCa?: string
   readonly now?: number
   readonly level: '0' | '1' | '2'
   readonly json?: boolean
@@ -31,6 +36,7 @@ export function archiveVerifyCommand(): Command {
     .option('--key <file>', 'public key that you were given (archive.pub)')
     .option('--checkpoint <file>', 'checkpoint of an earlier verification: proves that nothing was cut since')
     .option('--write-checkpoint <file>', 'keep a checkpoint of what was found; store it outside the archive')
+    .option('--anchor-ca <file>', 'certificates (PEM) of time-stamp authorities, or of who vouches for them')
     .option('--now <time>', 'time of judgement, ISO 8601 (default: now)', parseTime)
     .addOption(
       new Option('--level <level>', '0 chain, 1 and objects, 2 and rows')
@@ -64,25 +70,43 @@ async function keepCheckpoint(file: string, { checkpoint, exitCode }: VerifyRepo
   }
 }
 
-async function readCheckpoint(file: string): Promise<Checkpoint> {
+/** What `--write-checkpoint` wrote, or a C2SP checkpoint, which anchors are made of. @throws ARCHIVE_CHECKPOINT_INVALID */
+async function readCheckpoint(
+  file: string,
+  keys: readonly NoteVerifier[] | null,
+): Promise<Pick<VerifyRequest, 'checkpoint' | 'keptTree'>> {
   try {
-    return parseCheckpoint(await readFile(file, 'utf8'))
+    const text = await readFile(file, 'utf8')
+    if (text.trimStart().startsWith('{')) return { checkpoint: parseCheckpoint(text) }
+    return { keptTree: openCheckpoint(text, keys ?? []) }
   } catch (error) {
     throw new HooktrailError('ARCHIVE_CHECKPOINT_INVALID', { file }, error)
   }
+}
+
+/** @throws ARCHIVE_ANCHOR_INVALID */
+async function readCertificates(file: string): Promise<readonly X509Certificate[]> {
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    throw new HooktrailError('ARCHIVE_ANCHOR_INVALID', { file }, error)
+  })
+  const certificates = parseCertificates(text)
+  if (certificates.length === 0)
+    throw new HooktrailError('ARCHIVE_ANCHOR_INVALID', { file, reason: 'no certificate in it' })
+  return certificates
 }
 
 async function verify(location: string, options: VerifyOptions): Promise<VerifyReport> {
   await using opened = new AsyncDisposableStack()
   const store = await openLocation(location, opened)
   const keys = options.key === undefined ? null : await readPublicKeys(options.key)
-  const checkpoint = options.checkpoint === undefined ? null : await readCheckpoint(options.checkpoint)
+  const kept = options.checkpoint === undefined ? {} : await readCheckpoint(options.checkpoint, keys)
   const progress = progressLine(systemClock, process.stderr)
   const report = await verifyArchive({
     store,
     keys,
     nowMs: options.now ?? systemClock.now(),
-    checkpoint,
+    ...kept,
+    authorities: options.anchorCa === undefined ? [] : await readCertificates(options.anchorCa),
     level: levelOf(options.level),
     onProgress: progress.show,
     signal: new AbortController().signal,

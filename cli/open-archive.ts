@@ -61,7 +61,8 @@ async function openBucket(location: string, opened: AsyncDisposableStack): Promi
   return opened.use(await opening.catch((error: unknown) => failAt(location, error)))
 }
 
-function endpointIn(env: NodeJS.ProcessEnv): { readonly name: string; readonly url: string } | null {
+/** The endpoint of the environment, under the names that every S3 tool reads. */
+export function endpointIn(env: NodeJS.ProcessEnv): { readonly name: string; readonly url: string } | null {
   for (const name of ENDPOINT_NAMES) {
     const url = env[name]
     if (url !== undefined) return { name, url }

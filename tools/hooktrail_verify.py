@@ -482,7 +482,7 @@ HEARTBEAT_SCHEMA = {
     "checkpoint": or_absent(lambda value: isinstance(value, str) and len(value) <= CHECKPOINT_LENGTH_MAX),
     "worm": lambda value: value == "off" or fits(WORM_SCHEMA, value),
     "clocks": {"own": is_time, "log": or_null(is_time), "store": or_null(is_time)},
-    "anchors": lambda value: value == [],
+    "anchors": [{"key": is_object_key, "sha256": is_sha256}],
     "writer": is_text,
 }
 CHECKPOINT_SCHEMA = {
@@ -661,6 +661,16 @@ def parse_signature(line):
     return found.group(1), data[:4], data[4:]
 
 
+CHECKPOINT_TEXT = re.compile(r"hooktrail/([^\n]+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n")
+
+
+def open_checkpoint(note, keys):
+    found = CHECKPOINT_TEXT.fullmatch(open_note(encode_note(note), keys))
+    if found is None:
+        raise Invalid("not a checkpoint")
+    return found.group(1), int(found.group(2)), decode_base64(found.group(3)).hex()
+
+
 def encode_note(text):
     try:
         return text.encode("utf-8")
@@ -760,6 +770,252 @@ class Tiles:
             self.findings.altered("tile-missing", self.absent.pop(level), text)
         if found != due:
             self.findings.altered("tile-altered", key, "it is not the tile of the tree")
+
+
+# --- Anchors ----------------------------------------------------------------------------------------------------------
+
+ANCHOR_KEY = re.compile(r"anchors/([0-9]{12})/(rfc3161-[0-9a-f]{16}\.tsr|push-[0-9a-f]{16}\.note)")
+RECEIPT_SCHEMA = {
+    "kind": "receipt",
+    "format_version": 1,
+    "archive_id": is_text,
+    "heartbeat": is_int64,
+    "checkpoint_sha256": is_sha256,
+    "target": is_text,
+    "pushed_at": is_time,
+}
+DIGESTS = {
+    bytes.fromhex("608648016503040201"): "sha256",
+    bytes.fromhex("608648016503040202"): "sha384",
+    bytes.fromhex("608648016503040203"): "sha512",
+}
+SIGNED_DATA = bytes.fromhex("2a864886f70d010702")
+TST_INFO = bytes.fromhex("2a864886f70d0109100104")
+MESSAGE_DIGEST = bytes.fromhex("2a864886f70d010904")
+INTEGER, OCTETS, OID, SEQUENCE, SET, TIME_TAG, CONTEXT_0 = 2, 4, 6, 0x30, 0x31, 0x18, 0xA0
+
+
+class Element:
+    """One element of DER (X.690): tag, content, and all its bytes."""
+
+    def __init__(self, data):
+        if len(data) < 2 or data[0] & 0x1F == 0x1F:
+            raise Invalid("it is no time-stamp token")
+        start, length = 2, data[1]
+        if length >= 0x80:
+            count = length & 0x7F
+            start, length = 2 + count, int.from_bytes(data[2 : 2 + count], "big")
+            if not 1 <= count <= 4 or len(data) < start:
+                raise Invalid("it is no time-stamp token")
+        if start + length > len(data):
+            raise Invalid("it is no time-stamp token")
+        self.tag, self.content, self.whole = data[0], data[start : start + length], data[: start + length]
+
+    def children(self):
+        rest, found = self.content, []
+        while rest:
+            found.append(Element(rest))
+            rest = rest[len(found[-1].whole) :]
+        return found
+
+    def child(self, at, tag):
+        return element_at(self.children(), at, tag)
+
+
+def element_at(elements, at, tag):
+    if at >= len(elements) or elements[at].tag != tag:
+        raise Invalid("it is no time-stamp token")
+    return elements[at]
+
+
+def read_timestamp(response, message, authorities):
+    """As parse_timestamp; whatever a stranger's bytes make a library raise means that they are no token."""
+    try:
+        return parse_timestamp(response, message, authorities)
+    except (Invalid, ImportError):
+        raise
+    except Exception as error:
+        raise Invalid(f"it cannot be read: {error}") from error
+
+
+def parse_timestamp(response, message, authorities):
+    """(time in ms, who, whether a given certificate vouches for him) of an RFC 3161 response over a message."""
+    whole = Element(response)
+    parts = whole.children()
+    if len(whole.whole) != len(response) or len(parts) < 2 or parts[1].tag != SEQUENCE:
+        raise Invalid("the authority granted no token")
+    if int.from_bytes(parts[0].child(0, INTEGER).content, "big") > 1:
+        raise Invalid("the authority refused")
+    if parts[1].child(0, OID).content != SIGNED_DATA:
+        raise Invalid("it is no time-stamp token")
+    signed = parts[1].child(1, CONTEXT_0).child(0, SEQUENCE).children()
+    encapsulated = element_at(signed, 2, SEQUENCE)
+    if encapsulated.child(0, OID).content != TST_INFO:
+        raise Invalid("it is no time-stamp token")
+    content = encapsulated.child(1, CONTEXT_0).child(0, OCTETS).content
+    time = stamped_time(Element(content), message)
+    certificate = signing_certificate(signed, content)
+    trusted = is_vouched(certificate, time, authorities)
+    if authorities and not trusted:
+        raise Invalid("it is signed by nobody whom the given certificate vouches for")
+    return time, certificate.subject.rfc4514_string(), trusted
+
+
+def digest_of(algorithm, data):
+    name = DIGESTS.get(algorithm.child(0, OID).content)
+    if name is None:
+        raise Invalid("an unknown digest")
+    return hashlib.new(name, data).digest()
+
+
+def stamped_time(info, message):
+    imprint = info.child(2, SEQUENCE)
+    if imprint.child(1, OCTETS).content != digest_of(imprint.child(0, SEQUENCE), message):
+        raise Invalid("its imprint is not that of the checkpoint")
+    text = info.child(4, TIME_TAG).content.decode("latin-1")
+    if re.fullmatch(r"[0-9]{14}(\.[0-9]+)?Z", text) is None:
+        raise Invalid("its time is none")
+    try:
+        then = datetime.datetime.strptime(text[:14], "%Y%m%d%H%M%S").replace(tzinfo=datetime.timezone.utc)
+    except ValueError as error:
+        raise Invalid("its time is none") from error
+    return (then - EPOCH) // datetime.timedelta(milliseconds=1)
+
+
+def signing_certificate(signed, content):
+    """CMS (RFC 5652): the signed attributes hold the digest of the content, and are what is signed."""
+    from cryptography import x509
+
+    fields = element_at(signed, len(signed) - 1, SET).child(0, SEQUENCE).children()
+    algorithm = element_at(fields, 2, SEQUENCE)
+    attributes, signature = element_at(fields, 3, CONTEXT_0), element_at(fields, 5, OCTETS).content
+    said = next((each for each in attributes.children() if each.child(0, OID).content == MESSAGE_DIGEST), None)
+    if said is None or said.child(1, SET).child(0, OCTETS).content != digest_of(algorithm, content):
+        raise Invalid("what it signs is not its content")
+    message = bytes([SET]) + attributes.whole[1:]
+    held = next((part for part in signed if part.tag == CONTEXT_0), None)
+    name = DIGESTS[algorithm.child(0, OID).content]
+    for each in [] if held is None else held.children():
+        try:
+            certificate = x509.load_der_x509_certificate(each.whole)
+        except ValueError as error:
+            raise Invalid("a certificate cannot be read") from error
+        if may_stamp(certificate) and is_signed_by(certificate.public_key(), signature, message, name):
+            return certificate
+    raise Invalid("its signature fits no certificate in it")
+
+
+def may_stamp(certificate):
+    from cryptography import x509
+
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+    return x509.oid.ExtendedKeyUsageOID.TIME_STAMPING in usage
+
+
+def is_signed_by(public, signature, message, name):
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+
+    digest = getattr(hashes, name.upper())()
+    try:
+        if isinstance(public, rsa.RSAPublicKey):
+            public.verify(signature, message, padding.PKCS1v15(), digest)
+        elif isinstance(public, ec.EllipticCurvePublicKey):
+            public.verify(signature, message, ec.ECDSA(digest))
+        else:
+            return False
+    except InvalidSignature:
+        return False
+    return True
+
+
+def is_valid_at(certificate, time):
+    def instant(name):
+        # Before cryptography 42 these had no zone.
+        found = getattr(certificate, f"{name}_utc", None) or getattr(certificate, name)
+        return found if found.tzinfo is not None else found.replace(tzinfo=datetime.timezone.utc)
+
+    then = EPOCH + datetime.timedelta(milliseconds=time)
+    return instant("not_valid_before") <= then <= instant("not_valid_after")
+
+
+def is_vouched(certificate, time, authorities):
+    """By one of those that were given, or by being one of them; both valid at that time."""
+    from cryptography import x509
+
+    if not is_valid_at(certificate, time):
+        return False
+    for authority in authorities:
+        if authority == certificate:
+            return True
+        try:
+            basic = authority.extensions.get_extension_for_class(x509.BasicConstraints).value
+        except x509.ExtensionNotFound:
+            continue
+        name = getattr(certificate.signature_hash_algorithm, "name", "")
+        if (
+            basic.ca
+            and is_valid_at(authority, time)
+            and certificate.issuer == authority.subject
+            and name in DIGESTS.values()
+            and is_signed_by(authority.public_key(), certificate.signature, certificate.tbs_certificate_bytes, name)
+        ):
+            return True
+    return False
+
+
+def open_receipt(data, checkpoint, keys):
+    receipt = parse_document(open_note(data, keys), RECEIPT_SCHEMA)
+    if receipt["checkpoint_sha256"] != hashlib.sha256(checkpoint).hexdigest():
+        raise Invalid("the receipt is of another checkpoint")
+    return receipt
+
+
+class Anchors:
+    """What third parties said about checkpoints: each belongs to the checkpoint of its heartbeat or is forged."""
+
+    def __init__(self, verification):
+        self.all, self.findings, self.newest = verification, verification.findings, {}
+
+    def run(self):
+        for key in self.all.store.list("anchors/"):
+            report = self._verify(key)
+            if report is not None:
+                self.newest[report["by"]] = report
+        return list(self.newest.values())
+
+    def _verify(self, key):
+        found = ANCHOR_KEY.fullmatch(key)
+        if found is None:
+            self.findings.altered("foreign", key, "no anchor has this name")
+            return None
+        n = int(found.group(1))
+        anchor, note = self.all.store.read(key), self.all.store.read(heartbeat_key(n))
+        if anchor is None:
+            return None
+        try:
+            heartbeat = {} if note is None else parse_heartbeat(open_note(note, self.all.keys))
+            if "checkpoint" not in heartbeat:
+                self.findings.altered("foreign", key, "its heartbeat is missing or has no checkpoint")
+                return None
+            return self._report(key, n, anchor, heartbeat["checkpoint"].encode())
+        except Invalid as error:
+            self.findings.altered("anchor-forged", key, f"it is no anchor of this heartbeat: {error}")
+            return None
+
+    def _report(self, key, n, anchor, checkpoint):
+        if key.endswith(".tsr"):
+            time, by, trusted = read_timestamp(anchor, checkpoint, self.all.authorities)
+            grade = "vouched" if trusted else "stamped"
+            return {"heartbeat": str(n), "at": iso_time(time), "by": by, "grade": grade}
+        receipt = open_receipt(anchor, checkpoint, self.all.keys)
+        if receipt["archive_id"] != self.all.genesis["archive_id"] or receipt["heartbeat"] != str(n):
+            raise Invalid("its receipt is of another heartbeat")
+        return {"heartbeat": str(n), "at": receipt["pushed_at"], "by": receipt["target"], "grade": "pushed"}
 
 
 # --- Rows -------------------------------------------------------------------------------------------------------------
@@ -1008,9 +1264,9 @@ class Verification:
     def __init__(self, store, findings, options):
         self.store, self.findings = store, findings
         self.level, self.now, self.checkpoint = options.level, options.now, options.checkpoint
-        self.pinned = options.keys
+        self.pinned, self.authorities, self.anchors = options.keys, options.authorities, []
         self.keys, self.genesis, self.last, self.ends = [], None, None, {}
-        self.table = PartitionTable()
+        self.table, self.tree_is_met = PartitionTable(), False
         self.heartbeats = self.manifests = self.unwitnessed = self.records = self.objects = self.bytes = 0
 
     def run(self):
@@ -1021,6 +1277,7 @@ class Verification:
         self.notes["holds"] = Notes(self, "holds", parse_hold, previous).read()
         self.held = held_ranges(self.notes["holds"])
         Heartbeats(self, previous).run()
+        self.anchors = Anchors(self).run()
         Segments(self).run()
         if self.level > 0:
             Inventory(self).run()
@@ -1108,6 +1365,9 @@ class Verification:
         kept = self.checkpoint
         if kept is None:
             return
+        if "tree" in kept:
+            self._compare_tree_end(*kept["tree"])
+            return
         if kept["archive_id"] != self.genesis["archive_id"]:
             self.findings.altered("checkpoint-contradicted", GENESIS, "the checkpoint is of another archive")
             return
@@ -1122,6 +1382,17 @@ class Verification:
             found = "0" if end is None else end["next"]
             text = f"the checkpoint knows offsets up to {head['next']}, the archive ends at {found}"
             self.findings.add("stale", "truncated", partition_name(head), text, found)
+
+    def _compare_tree_end(self, archive_id, size, _):
+        last = 0 if self.last is None else int(self.last[0]["tree_size"])
+        if archive_id != self.genesis["archive_id"]:
+            self.findings.altered("checkpoint-contradicted", "checkpoint", "the checkpoint is of another archive")
+        elif last < size:
+            text = f"the checkpoint knows {size} manifests, the archive ends with {last}"
+            self.findings.add("stale", "truncated", "checkpoint", text)
+        elif not self.tree_is_met:
+            text = f"no heartbeat has a tree of size {size}"
+            self.findings.altered("checkpoint-contradicted", "checkpoint", text)
 
     def stale_after(self):
         idle = self.cadence()["idle_seconds"]
@@ -1276,6 +1547,8 @@ class Heartbeats:
             self.findings.altered("heartbeat-chain", key, "it does not follow the one before it, or genesis")
         for named in document["manifests"]:
             self._follow(key, named)
+        for named in document["anchors"]:
+            self._compare_anchor(named)
         self._compare_tree(key, document)
         self._compare_tree_note(key, document)
         fault = self.table.apply(document)
@@ -1319,6 +1592,11 @@ class Heartbeats:
         if self.tree is None or self.tree.root().hex() != document["tree_root"]:
             self.findings.altered("heartbeat-tree", key, "the edge of its tree does not give its root")
 
+    def _compare_anchor(self, named):
+        data = self.all.store.read(named["key"])
+        if data is None or hashlib.sha256(data).hexdigest() != named["sha256"]:
+            self.findings.altered("anchor-forged", named["key"], "it is not the one that a heartbeat names")
+
     def _compare_tree_note(self, key, document):
         note = document.get("checkpoint")
         if note is None:
@@ -1328,6 +1606,12 @@ class Heartbeats:
             self.findings.altered("heartbeat-tree", key, "its checkpoint is not of its tree")
 
     def _compare_checkpoint(self, document, sha256):
+        tree = (self.all.checkpoint or {}).get("tree")
+        if tree is not None and tree[1] == int(document["tree_size"]):
+            self.all.tree_is_met = True
+            if tree[2] != document["tree_root"]:
+                text = f"the tree of size {tree[1]} has another root"
+                self.findings.altered("checkpoint-contradicted", "checkpoint", text)
         kept = (self.all.checkpoint or {}).get("heartbeat")
         if kept is None or kept["n"] != document["n"]:
             return
@@ -1342,7 +1626,7 @@ class Segments:
     def __init__(self, verification):
         self.all, self.findings = verification, verification.findings
         self.folder, self.end, self.linked = "", None, True
-        heads = [] if verification.checkpoint is None else verification.checkpoint["heads"]
+        heads = (verification.checkpoint or {}).get("heads", [])
         self.remembered = {partition_name(head): head for head in heads}
 
     def run(self):
@@ -1483,7 +1767,7 @@ class Inventory:
                 self._verify_named(key)
             elif not (
                 key == GENESIS
-                or key.startswith(("heartbeats/", "segments/", "policy/", "holds/"))
+                or key.startswith(("heartbeats/", "segments/", "policy/", "holds/", "anchors/"))
                 or key in self.all.genesis["files"]
                 or self._is_of_tree(key)
             ):
@@ -1572,14 +1856,32 @@ def read_keys(path):
     return keys
 
 
-def read_checkpoint(path):
+def read_checkpoint(path, keys):
+    """What --write-checkpoint wrote, or a C2SP checkpoint: (archive id, size, root) as `tree`."""
+    text = read_text(path)
     try:
-        checkpoint = read_json(read_text(path))
+        if not text.lstrip().startswith("{"):
+            return {"tree": open_checkpoint(text, keys or [])}
+        checkpoint = read_json(text)
     except Invalid as error:
         raise Unjudged(f"{path}: {error}") from error
     if not fits(CHECKPOINT_SCHEMA, checkpoint):
         raise Unjudged(f"{path}: not a checkpoint")
     return checkpoint
+
+
+def read_certificates(path):
+    try:
+        from cryptography import x509
+    except ImportError as error:
+        raise Unjudged("certificates need the Python package cryptography: pip install cryptography") from error
+    found = re.findall("-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----", read_text(path))
+    if not found:
+        raise Unjudged(f"{path}: no certificate in it")
+    try:
+        return [x509.load_pem_x509_certificate(each.encode()) for each in found]
+    except ValueError as error:
+        raise Unjudged(f"{path}: {error}") from error
 
 
 def parse_now(text):
@@ -1603,6 +1905,7 @@ def parse_arguments(arguments):
     parser.add_argument("--key", help="public key that you were given (archive.pub)")
     parser.add_argument("--checkpoint", help="checkpoint of an earlier verification: proves that nothing was cut since")
     parser.add_argument("--write-checkpoint", help="keep a checkpoint of what was found; store it outside the archive")
+    parser.add_argument("--anchor-ca", help="certificates (PEM) of time-stamp authorities, or of who vouches for them")
     parser.add_argument("--now", type=parse_now, help="time of judgement, ISO 8601 (default: now)")
     parser.add_argument("--level", type=int, choices=(0, 1, 2), default=2, help="0 chain, 1 and objects, 2 and rows")
     parser.add_argument("--json", action="store_true", help="the report as one JSON object")
@@ -1633,6 +1936,7 @@ def make_report(verification, findings, folder):
         "bytes": str(verification.bytes),
         "lastHeartbeat": None if last is None else {"n": last[0]["n"], "createdAt": last[0]["created_at"]},
         "staleAfter": None if genesis is None else iso_time(verification.stale_after()),
+        "anchors": verification.anchors,
         "checkpoint": verification.kept_checkpoint(),
     }
 
@@ -1648,8 +1952,13 @@ def report_text(report):
     ]
     if report["staleAfter"] is not None:
         lines.append(f"counts as stale after {report['staleAfter']}")
-    if last is not None:
+    if last is not None and not report["anchors"]:
         lines.append("not anchored by a third party: you trust the holder of the key")
+    for anchor in report["anchors"]:
+        lines.append(
+            f"anchored up to heartbeat {anchor['heartbeat']} at {anchor['at']} by {anchor['by']} ({anchor['grade']}); "
+            "after that you trust the holder of the key"
+        )
     for finding in report["findings"]:
         where = finding["object"] + (f" at offset {finding['offset']}" if "offset" in finding else "")
         lines.append(f"{finding['severity']}  {finding['code']}  {where}: {finding['text']}")
@@ -1670,7 +1979,8 @@ def keep_checkpoint(path, report):
 def verify(options):
     require_archive(options.folder)
     options.keys = None if options.key is None else read_keys(options.key)
-    options.checkpoint = None if options.checkpoint is None else read_checkpoint(options.checkpoint)
+    options.checkpoint = None if options.checkpoint is None else read_checkpoint(options.checkpoint, options.keys)
+    options.authorities = [] if options.anchor_ca is None else read_certificates(options.anchor_ca)
     findings = Findings()
     verification = Verification(Folder(options.folder, findings), findings, options)
     verification.run()

@@ -11,7 +11,7 @@ import { parseVerifierKey, type NoteSigner } from '../../core/archive/signed-not
 import type { Context } from './context.ts'
 import { packageRoot, packageVersion } from './package-root.ts'
 
-type Given = Pick<ArchiverDeps, 'archive' | 'demand' | 'rememberedArchiveId' | 'worm'>
+type Given = Pick<ArchiverDeps, 'archive' | 'anchors' | 'demand' | 'rememberedArchiveId' | 'worm'>
 
 export async function openArchiver(context: Context, given: Given): Promise<ArchiverService> {
   return startArchiver(context.config, await archiverDeps(context, given))

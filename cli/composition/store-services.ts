@@ -12,6 +12,7 @@ import { startDispatcher } from '../../dispatcher/start-dispatcher.ts'
 import { guardStore, type StoreGuard } from '../../dispatcher/store-guard.ts'
 import { archiveKeys, archiveReader, openArchiveStore, openUnion } from './archive-stores.ts'
 import type { Context } from './context.ts'
+import { anchorTargets } from './anchor-targets.ts'
 import { openArchiver } from './open-archiver.ts'
 import { openGuard } from './open-guard.ts'
 import { openQueue } from './open-queue.ts'
@@ -137,7 +138,8 @@ export class StoreServices implements AsyncDisposable {
     this.#archiverWaitsFor = 'the archive'
     const archive = await openArchiveStore(this.#context, this.#stack, this.#stopping.signal)
     const worm = await openWorm(this.#context, archive, this.#stack)
-    const given = { archive, demand, rememberedArchiveId: archiveId, ...worm }
+    const anchors = anchorTargets(this.#context, this.#stack)
+    const given = { archive, anchors, demand, rememberedArchiveId: archiveId, ...worm }
     const awaited = this.#awaited('the archive', (line) => (this.#archiverWaitsFor = line))
     const archiver = await waitFor(this.#context, awaited, (context) => openArchiver(context, given))
     this.#archiverWaitsFor = null

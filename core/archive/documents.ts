@@ -138,7 +138,7 @@ const heartbeat = z.strictObject({
   checkpoint: z.string().max(CHECKPOINT_LENGTH_MAX).exactOptional(),
   worm,
   clocks: z.strictObject({ own: time, log: time.nullable(), store: time.nullable() }),
-  anchors: z.array(z.never()),
+  anchors: z.array(z.strictObject({ key, sha256 })),
   writer: text,
 })
 

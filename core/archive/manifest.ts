@@ -115,6 +115,12 @@ export interface HeartbeatPartition {
   readonly high_watermark: string
 }
 
+/** An object, and the SHA-256 of its bytes. */
+export interface NamedObject {
+  readonly key: string
+  readonly sha256: string
+}
+
 export interface Heartbeat {
   readonly kind: 'heartbeat'
   readonly format_version: typeof FORMAT_VERSION
@@ -130,7 +136,7 @@ export interface Heartbeat {
   /** RFC 6962 root over the whole partition table (leaf = its RFC 8785 JSON without `from`). */
   readonly partition_root: string
   /** SHA-256 of manifests new since the heartbeat before, in the order in which they enter the tree. */
-  readonly manifests: readonly { readonly key: string; readonly sha256: string }[]
+  readonly manifests: readonly NamedObject[]
   /** The tree over all manifests so far: leaf = SHA-256(0x00 ‖ manifest hash). */
   readonly tree_size: string
   readonly tree_root: string
@@ -141,6 +147,7 @@ export interface Heartbeat {
   readonly checkpoint?: string
   readonly worm: 'off' | Worm
   readonly clocks: { readonly own: string; readonly log: string | null; readonly store: string | null }
-  readonly anchors: readonly never[]
+  /** Anchors of earlier heartbeats that its writer made since. */
+  readonly anchors: readonly NamedObject[]
   readonly writer: string
 }

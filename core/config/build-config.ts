@@ -97,6 +97,7 @@ function buildArchive(archive: Sections['archive']): Config['archive'] {
     idleHeartbeatMs: archive.idle_heartbeat ?? Math.max(archive.heartbeat, IDLE_HEARTBEAT_MS),
     signingKey: archive.signing_key ?? null,
     publicKey: archive.public_key === undefined || archive.public_key === '' ? null : archive.public_key,
+    anchors: archive.anchors,
   }
 }
 

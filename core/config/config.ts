@@ -2,6 +2,7 @@
  * The configuration after it was read, checked and completed with defaults: what every process is handed.
  * Durations are milliseconds, sizes bytes. core/config/read-config.ts makes it from YAML or reports every fault.
  */
+import type { AnchorConfig } from './anchor-field.ts'
 import type { SegmentFormat } from '../archive/manifest.ts'
 import type { WormMode } from '../archive/policy.ts'
 import type { Retention } from '../archive/retention.ts'
@@ -126,6 +127,7 @@ export interface ArchiveConfig {
   readonly signingKey: string | null
   /** Verifier key line, believed beside that of `signingKey`; null: where there is neither, $HOOKTRAIL_HOME/keys/archive.pub. */
   readonly publicKey: string | null
+  readonly anchors: readonly AnchorConfig[]
 }
 
 /** How long objects stay locked. */

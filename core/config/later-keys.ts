@@ -14,7 +14,6 @@ const later: Readonly<Record<string, string>> = {
   'log.schema_registry': 'schema_registry at the root of the file',
   'archive.role_arn': 'credentials that the environment gives',
   'archive.replica': "the store's own replication",
-  'archive.anchors': 'archive verify --write-checkpoint FILE, kept elsewhere',
   'api.metrics_listen': 'api.listen, api.metrics_auth_token',
   'api.tokens': 'api.auth_token',
   'api.oidc': 'api.auth_token',

@@ -1,4 +1,5 @@
 /** The configuration for people: secrets become a placeholder that says nothing about them. */
+import type { AnchorConfig } from './anchor-field.ts'
 import type { S3Config, SaslConfig, Settings, TlsConfig } from './config.ts'
 
 const PLACEHOLDER = '(secret)'
@@ -20,6 +21,7 @@ export function redactConfig(config: Omit<Settings, 'redacted'>): Settings['reda
       ...archive,
       signingKey: hidden(archive.signingKey),
       probeCredentials: withoutSecret(archive.probeCredentials),
+      anchors: archive.anchors.map(redactAnchor),
       s3: archive.s3 && { ...archive.s3, credentials: withoutSecret(archive.s3.credentials) },
     },
     api: {
@@ -76,4 +78,11 @@ function withoutPassword(text: string): string {
 /** Tokens often stand in the query. */
 function withoutQuery(text: string): string {
   return text.replace(/\?.*$/s, `?${PLACEHOLDER}`)
+}
+
+/** A webhook's path may be its secret. */
+function redactAnchor(anchor: AnchorConfig): AnchorConfig {
+  if (anchor.type === 'rfc3161') return { ...anchor, url: withoutQuery(anchor.url) }
+  const { to } = anchor
+  return to.kind === 'webhook' ? { ...anchor, to: { ...to, url: new URL(to.url).origin } } : anchor
 }

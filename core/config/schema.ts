@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { WORM_MODES } from '../archive/policy.ts'
+import { anchor } from './anchor-field.ts'
 import { laterSchemes } from './later-keys.ts'
 import { kafkaKeys, redisKeys, registryKeys, s3Keys, tls } from './service-keys.ts'
 import {
@@ -281,6 +282,7 @@ export const sectionSchemas = {
       .describe(
         'of the archive, for dispatchers and APIs that do not sign it; default: $HOOKTRAIL_HOME/keys/archive.pub',
       ),
+    anchors: list(anchor).prefault([]).describe('third parties that see the checkpoint every hour'),
   }),
   api: section({
     listen: listen.optional().describe("default: the server's own listener"),

@@ -172,6 +172,18 @@ export const archiveErrors = {
     fix: 'give a file that --write-checkpoint wrote, in a folder outside the archive that you may write',
     read,
   },
+  ARCHIVE_ANCHOR_FAILED: {
+    what: 'a third party did not take the checkpoint of the archive',
+    events: 'nothing waits for it: events are archived and signed, and it is tried again',
+    fix: 'see that archive.anchors names an address that answers',
+    read: 'docs/operations.md',
+  },
+  ARCHIVE_ANCHOR_INVALID: {
+    what: 'what should be a time-stamp, a receipt or a certificate is none, or is of something else',
+    events: 'nothing waits for it: events are archived and signed',
+    fix: 'see that archive.anchors names a time-stamp authority of RFC 3161, and its own certificate',
+    read: 'docs/operations.md',
+  },
   ARCHIVE_EVENT_UNPROVEN: {
     what: 'this event cannot be proven from the archive',
     events: 'nothing was changed; what is not archived and signed yet is in the log',

@@ -6,8 +6,9 @@ import assert from 'node:assert/strict'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { after, before, test, type TestContext } from 'node:test'
-import { parseManifest } from '../../core/archive/documents.ts'
+import { parseHeartbeat, parseManifest } from '../../core/archive/documents.ts'
 import { SEGMENT_FORMATS } from '../../core/archive/manifest.ts'
+import { signCheckpoint, treeOfHeartbeat } from '../../core/archive/tree/tree-checkpoint.ts'
 import { readNoteUnverified } from '../../core/archive/signed-note.ts'
 import { ArchiveBuilder, newSigner } from '../support/archive-builder.ts'
 import { TAMPERINGS } from '../support/archive-tamperings.ts'
@@ -195,4 +196,31 @@ test('the independent verifier prints its verdict and keeps a checkpoint that bo
   assert.match(stdout, /^complete and intact \(exit 0\)\n.*\n90 records in 6 segments, 4 heartbeats/)
   assert.deepEqual(JSON.parse(await readFile(file, 'utf8')), checkpoint)
   assert.equal((await runVerifier(python, ['--level', '7'])).status, 64)
+})
+
+test('both verifiers hold an archive against a checkpoint that was pushed', async (t) => {
+  const judged = await judging(t)
+  if (judged === null) return
+  const { signer } = archive.builder
+  const last = parseHeartbeat(
+    readNoteUnverified(await readFile(path.join(archive.folder, archive.heartbeat(-1)))),
+  )
+  const tree = treeOfHeartbeat(last)
+  const keptTree = last.checkpoint ?? ''
+  assert.equal((await judged(archive.folder, { keptTree })).exitCode, 0)
+  const short = await archive.copy()
+  await remove(short, Object.values(archive.tail(1)).flat())
+  const cut = await judged(short, { keptTree })
+  assert.deepEqual([cut.exitCode, cut.findings], [3, ['stale checkpoint']])
+  for (const wrong of [
+    { ...tree, root: 'ab'.repeat(32) },
+    { ...tree, size: tree.size - 1n, root: 'ab'.repeat(32) },
+    { ...tree, archiveId: 'another' },
+    { ...tree, size: 1n },
+  ]) {
+    const found = await judged(archive.folder, { keptTree: signCheckpoint(wrong, signer) })
+    assert.deepEqual([found.exitCode, found.findings], [1, ['altered checkpoint']])
+  }
+  const foreign = signCheckpoint(tree, newSigner())
+  assert.equal((await judged(archive.folder, { keptTree: foreign })).exitCode, 66)
 })

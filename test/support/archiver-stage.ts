@@ -50,6 +50,7 @@ export const SETTINGS: ArchiveConfig = {
   idleHeartbeatMs: 900_000,
   signingKey: null,
   publicKey: null,
+  anchors: [],
 }
 
 /** One archiver's view: its own clock, its own faults, the shared log and archive. */

@@ -222,6 +222,7 @@ function stageConfig(options: StageOptions, url: string): Config {
       idleHeartbeatMs: 1,
       signingKey: null,
       publicKey: null,
+      anchors: [],
     },
     api: { listen: null, authToken: null, metricsAuthToken: null, requireReason: false, releaseToken: null },
     delivery: {

@@ -151,6 +151,7 @@ function testConfig({ sources, inFlightBytesMax }: FixtureOptions): Config {
       idleHeartbeatMs: 1,
       signingKey: null,
       publicKey: null,
+      anchors: [],
     },
     api: { listen: null, authToken: null, metricsAuthToken: null, requireReason: false, releaseToken: null },
     delivery: { signingSecrets: [], signingKeys: [], eventTtlMs: null, disableAfterMs: 0, responseBytesKept: { ok: 0, failed: 0 } },

@@ -8,6 +8,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { openDirectoryForReading } from '../../adapters/directory/directory-store.ts'
+import { parseCertificates } from '../../core/archive/anchor/timestamp.ts'
+import { openCheckpoint } from '../../core/archive/tree/tree-checkpoint.ts'
 import { parseVerifierKey } from '../../core/archive/signed-note.ts'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { Checkpoint } from '../../core/archive/verify/checkpoint.ts'
@@ -26,6 +28,10 @@ export interface JudgeRequest {
   readonly nowMs: number
   readonly checkpoint?: Checkpoint | null
   readonly level?: VerifyLevel
+  /** A C2SP checkpoint that was kept, in place of the other. */
+  readonly keptTree?: string
+  /** PEM of time-stamp authorities. */
+  readonly anchorCa?: string
 }
 
 export interface Judgement {
@@ -46,13 +52,18 @@ export async function judge(request: JudgeRequest): Promise<Judgement> {
 }
 
 async function judgeOurs(request: JudgeRequest): Promise<Judgement> {
-  const { folder, keys, nowMs, checkpoint = null, level = 2 } = request
+  const { folder, keys, nowMs, checkpoint = null, level = 2, anchorCa = '' } = request
   try {
     const report = await verifyArchive({
       store: await openDirectoryForReading(folder),
       keys: keys?.map(parseVerifierKey) ?? null,
       nowMs,
       checkpoint,
+      keptTree:
+        request.keptTree === undefined
+          ? null
+          : openCheckpoint(request.keptTree, keys?.map(parseVerifierKey) ?? []),
+      authorities: parseCertificates(anchorCa),
       level,
       signal: new AbortController().signal,
     })
@@ -77,13 +88,21 @@ async function judgePython(request: JudgeRequest): Promise<Judgement> {
 }
 
 async function argumentsOf(
-  { folder, keys, nowMs, checkpoint = null, level = 2 }: JudgeRequest,
+  { folder, keys, nowMs, checkpoint = null, level = 2, anchorCa, keptTree }: JudgeRequest,
   inputs: string,
 ): Promise<readonly string[]> {
   const given = [folder, '--json', '--level', String(level), '--now', new Date(nowMs).toISOString()]
   if (keys !== null) {
     await writeFile(path.join(inputs, 'keys'), `${keys.join('\n')}\n`)
     given.push('--key', path.join(inputs, 'keys'))
+  }
+  if (anchorCa !== undefined) {
+    await writeFile(path.join(inputs, 'authorities.pem'), anchorCa)
+    given.push('--anchor-ca', path.join(inputs, 'authorities.pem'))
+  }
+  if (keptTree !== undefined) {
+    await writeFile(path.join(inputs, 'kept.note'), keptTree)
+    given.push('--checkpoint', path.join(inputs, 'kept.note'))
   }
   if (checkpoint !== null) {
     await writeFile(path.join(inputs, 'checkpoint'), JSON.stringify(checkpoint))

@@ -4,6 +4,7 @@
  * authority's own certificate was given.
  */
 import { hash, verify, X509Certificate } from 'node:crypto'
+import { isHooktrailError } from '../../error/hooktrail-error.ts'
 import { childAt, der, invalid, readChildren, readElement, type DerElement } from './der.ts'
 
 const [INTEGER, OCTETS, NULL, OID, SEQUENCE, SET] = [0x02, 0x04, 0x05, 0x06, 0x30, 0x31]
@@ -15,6 +16,7 @@ const TST_INFO = Buffer.from('2a864886f70d0109100104', 'hex')
 const MESSAGE_DIGEST = Buffer.from('2a864886f70d010904', 'hex')
 const TIME_STAMPING = '1.3.6.1.5.5.7.3.8'
 const TRUE = Buffer.from('0101ff', 'hex')
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 /** granted, grantedWithMods */
 const GRANTED_MAX = 1
 const DIGESTS: ReadonlyMap<string, string> = new Map([
@@ -48,6 +50,19 @@ export function readTimestamp(
   message: Buffer,
   authorities: readonly X509Certificate[],
 ): Timestamp {
+  try {
+    return parseTimestamp(response, message, authorities)
+  } catch (error) {
+    // A stranger's bytes: what OpenSSL says of a certificate or a key in them is that they are no token.
+    throw isHooktrailError(error) ? error : invalid('it cannot be read', error)
+  }
+}
+
+function parseTimestamp(
+  response: Buffer,
+  message: Buffer,
+  authorities: readonly X509Certificate[],
+): Timestamp {
   const info = readElement(response)
   const [status, token] = readChildren(info)
   if (info.whole.length !== response.length || status === undefined || token?.tag !== SEQUENCE)
@@ -58,7 +73,8 @@ export function readTimestamp(
   const timeMs = timeOf(readElement(content), message)
   const certificate = verifySignature(signedData, content)
   const trusted = isVouched(certificate, timeMs, authorities)
-  if (authorities.length > 0 && !trusted) throw invalid('it is signed by nobody whom the given certificate vouches for')
+  if (authorities.length > 0 && !trusted)
+    throw invalid('it is signed by nobody whom the given certificate vouches for')
   return { timeMs, by: certificate.subject.split('\n').join(', '), trusted }
 }
 
@@ -85,7 +101,9 @@ function timeOf(info: DerElement, message: Buffer): number {
     /^([0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})(?:\.[0-9]+)?Z$/.exec(
       childAt(info, 4, GENERALIZED_TIME).content.toString('latin1'),
     ) ?? []
-  const timeMs = Date.parse(`${year ?? ''}-${month ?? ''}-${day ?? ''}T${hour ?? ''}:${minute ?? ''}:${second ?? ''}Z`)
+  const timeMs = Date.parse(
+    `${year ?? ''}-${month ?? ''}-${day ?? ''}T${hour ?? ''}:${minute ?? ''}:${second ?? ''}Z`,
+  )
   if (Number.isNaN(timeMs)) throw invalid('its time is none')
   return timeMs
 }
@@ -99,7 +117,10 @@ function verifySignature(signedData: readonly DerElement[], content: Buffer): X5
   const signature = part(fields, 5, OCTETS).content
   if (digest === undefined) throw invalid('it is signed over an unknown digest')
   const said = readChildren(attributes).find((each) => childAt(each, 0, OID).content.equals(MESSAGE_DIGEST))
-  if (said === undefined || !childAt(childAt(said, 1, SET), 0, OCTETS).content.equals(hash(digest, content, 'buffer')))
+  if (
+    said === undefined ||
+    !childAt(childAt(said, 1, SET), 0, OCTETS).content.equals(hash(digest, content, 'buffer'))
+  )
     throw invalid('what it signs is not its content')
   const signed = Buffer.concat([Buffer.of(SET), attributes.whole.subarray(1)])
   const certificate = certificatesOf(signedData).find((each) => verifies({ digest, signed, signature }, each))
@@ -114,12 +135,9 @@ interface Signed {
 }
 
 function verifies({ digest, signed, signature }: Signed, { publicKey, keyUsage }: X509Certificate): boolean {
-  if (keyUsage?.includes(TIME_STAMPING) !== true) return false
-  try {
-    return verify(digest, signed, publicKey, signature)
-  } catch (error) {
-    throw invalid('its signature cannot be checked', error)
-  }
+  // Undefined where a certificate has no extended key usage, whatever the declared type says.
+  if (!Array.isArray(keyUsage) || !keyUsage.includes(TIME_STAMPING)) return false
+  return verify(digest, signed, publicKey, signature)
 }
 
 function certificatesOf(signedData: readonly DerElement[]): readonly X509Certificate[] {
@@ -128,8 +146,13 @@ function certificatesOf(signedData: readonly DerElement[]): readonly X509Certifi
   return readChildren(set).map(({ whole }) => parseCertificate(whole))
 }
 
+/** Every certificate of a PEM text. @throws ARCHIVE_ANCHOR_INVALID */
+export function parseCertificates(pem: string): readonly X509Certificate[] {
+  return (pem.match(CERTIFICATE) ?? []).map(parseCertificate)
+}
+
 /** @throws ARCHIVE_ANCHOR_INVALID */
-export function parseCertificate(bytes: Buffer | string): X509Certificate {
+function parseCertificate(bytes: Buffer | string): X509Certificate {
   try {
     return new X509Certificate(bytes)
   } catch (error) {

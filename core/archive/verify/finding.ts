@@ -12,6 +12,7 @@ export type FindingCode =
   | 'heartbeat-head'
   | 'heartbeat-tree'
   | 'partition-table'
+  | 'anchor-forged'
   | 'tile-altered'
   | 'tile-missing'
   | 'tile-waiting'

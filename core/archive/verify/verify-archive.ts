@@ -2,6 +2,7 @@
  * Verifies a whole archive from its objects and a pinned key, without network or clock of its own, in one streaming
  * pass for each kind of object. It reads; it never repairs. What it concludes is archive.md §8, exit codes included.
  */
+import type { X509Certificate } from 'node:crypto'
 import type { LockingArchive, ReadableArchive } from '../../ports/archive-store.ts'
 import { wormResult } from '../worm.ts'
 import { requireArchive } from '../require-archive.ts'
@@ -9,11 +10,14 @@ import type { Genesis, Heartbeat } from '../manifest.ts'
 import type { NoteVerifier } from '../signed-note.ts'
 import { compareEnd, compareHeartbeat, makeCheckpoint, type Checkpoint } from './checkpoint.ts'
 import { Findings } from './finding.ts'
+import type { TreeCheckpoint } from '../tree/tree-checkpoint.ts'
+import { KeptTree } from './kept-tree.ts'
 import { LockCheck } from './lock-check.ts'
 import { PlainFiles } from './plain-files.ts'
 import type { Reading, VerifyContext, VerifyLevel, VerifyProgress } from './verify-context.ts'
 import { makeReport, staleAfterMs, type VerifyReport } from './verify-report.ts'
 import { verifyAgreements } from './verify-agreements.ts'
+import { verifyAnchors } from './verify-anchors.ts'
 import { verifyRootLocks } from './verify-locks.ts'
 import { verifyGenesis, type VerifiedGenesis } from './verify-genesis.ts'
 import { verifyHeartbeats, type Witness } from './verify-heartbeats.ts'
@@ -28,6 +32,10 @@ export interface VerifyRequest {
   /** The verifier's clock: decides whether the signed cadence was missed. */
   readonly nowMs: number
   readonly checkpoint?: Checkpoint | null
+  /** A C2SP checkpoint that somebody kept, such as one that was pushed to him. */
+  readonly keptTree?: TreeCheckpoint | null
+  /** Of time-stamp authorities, given by the auditor: tokens of others are forged. */
+  readonly authorities?: readonly X509Certificate[]
   readonly level: VerifyLevel
   readonly onProgress?: (progress: VerifyProgress) => void
   readonly signal: AbortSignal
@@ -48,12 +56,15 @@ export async function verifyArchive(asked: VerifyRequest): Promise<VerifyReport>
   const locks = new LockCheck({ store: lockingOf(asked.store), findings, nowMs: request.nowMs })
   const context: VerifyContext = { ...reading, agreements, locks }
   const checkpoint = request.checkpoint ?? null
+  const keptTree = request.keptTree ? new KeptTree(request.keptTree) : null
   const witness = await verifyHeartbeats(context, {
     genesisSha256: root.sha256,
     onHeartbeat: (note) => {
       compareHeartbeat(checkpoint, note, findings)
+      keptTree?.see(note.document, findings)
     },
   })
+  const anchors = await verifyAnchors(context, request.authorities ?? [])
   const ends = await verifySegments(withTotal(context, witness), { table: witness.table, checkpoint })
   const last = witness.last?.document ?? null
   if (request.level > 0) {
@@ -65,9 +76,10 @@ export async function verifyArchive(asked: VerifyRequest): Promise<VerifyReport>
   const state = { archiveId: context.archiveId, last: witness.last, ends }
   if (checkpoint !== null) compareEnd(checkpoint, state, findings)
   const cadence = (last && agreements.policyOf(last)?.cadence) ?? root.genesis.cadence
+  keptTree?.end(context.archiveId, witness.last?.document ?? null, findings)
   noteEnd(context, { witness, genesis: { ...root.genesis, cadence }, nowMs: request.nowMs })
   const kept = { checkpoint: makeCheckpoint(state), last }
-  const inForce = { ...root, genesis: { ...root.genesis, cadence } }
+  const inForce = { ...root, genesis: { ...root.genesis, cadence }, anchors }
   return makeReport({ request, findings, counts: context.counts, root: inForce, state: kept })
 }
 

@@ -5,7 +5,8 @@
 import { hash } from 'node:crypto'
 import { manifestLeaf, parseHeartbeat, parseManifest } from '../documents.ts'
 import { heartbeatKey, keyOfManifest } from '../keys.ts'
-import type { Heartbeat } from '../manifest.ts'
+import { ANCHOR_BYTES_MAX } from '../anchor/anchor-keys.ts'
+import type { Heartbeat, NamedObject } from '../manifest.ts'
 import { edgeLength, MerkleStack } from '../merkle.ts'
 import { openNote, readNoteUnverified } from '../signed-note.ts'
 import { checkpointText, treeOfHeartbeat } from '../tree/tree-checkpoint.ts'
@@ -119,6 +120,7 @@ class HeartbeatPass implements Witness {
       )
     }
     for (const named of document.manifests) await this.#follow(key, named)
+    for (const named of document.anchors) await this.#compareAnchor(key, named)
     this.#compareTree(key, document)
     this.#compareCheckpoint(key, document)
     const fault = this.table.apply(document)
@@ -148,6 +150,13 @@ class HeartbeatPass implements Witness {
         ? this.table.advance(manifest, named.sha256)
         : 'it lies under another key'
     if (fault !== null) findings.altered('manifest-chain', named.key, fault)
+  }
+
+  async #compareAnchor(key: string, named: NamedObject): Promise<void> {
+    const { findings, store } = this.#context
+    const bytes = await store.read(named.key, ANCHOR_BYTES_MAX)
+    if (bytes === null || hash('sha256', bytes, 'hex') !== named.sha256)
+      findings.altered('anchor-forged', named.key, `it is not the one that ${key} names`)
   }
 
   async #append(sha256: string): Promise<void> {

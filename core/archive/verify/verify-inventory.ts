@@ -3,6 +3,7 @@
  * which manifest names it, so no list of names is held. One data object at a chain's head may wait for its manifest:
  * that is what a crash between the two leaves.
  */
+import { ANCHORS_PREFIX } from '../anchor/anchor-keys.ts'
 import { parseManifest } from '../documents.ts'
 import { dataKeyParts, GENESIS_KEY, heartbeatKey, segmentPrefix, type DataKeyName } from '../keys.ts'
 import type { Genesis, Heartbeat, Manifest } from '../manifest.ts'
@@ -31,7 +32,7 @@ export async function verifyInventory(context: VerifyContext, request: Inventory
 }
 
 /** What is below these was met one by one in passes of its own. */
-const MET = ['heartbeats/', 'segments/', 'policy/', 'holds/']
+const MET = ['heartbeats/', 'segments/', 'policy/', 'holds/', ANCHORS_PREFIX]
 
 function isKnown(key: string, genesis: Genesis): boolean {
   if (key === GENESIS_KEY || MET.some((folder) => key.startsWith(folder))) return true

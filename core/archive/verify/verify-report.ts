@@ -1,5 +1,6 @@
 /** The verdict: one exit code and its reasons, in an order of gravity that scripts can rely on. */
 import type { Genesis, Heartbeat } from '../manifest.ts'
+import type { AnchorReport } from './verify-anchors.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { Finding, Findings } from './finding.ts'
 import type { VerifyCounts, VerifyLevel } from './verify-context.ts'
@@ -30,6 +31,8 @@ export interface VerifyReport {
   /** From then on an archive that ends here is stale: last heartbeat + idle cadence + grace. */
   readonly staleAfter: string | null
   readonly graceSeconds: number | null
+  /** The newest of each third party. */
+  readonly anchors: readonly AnchorReport[]
   /** To be kept outside the archive; null when there is nothing to keep. */
   readonly checkpoint: Checkpoint | null
 }
@@ -43,7 +46,11 @@ export interface ReportParts {
   readonly findings: Findings
   readonly counts: VerifyCounts
   readonly root: { readonly genesis: Genesis } | null
-  readonly state: { readonly checkpoint: Checkpoint; readonly last: Heartbeat | null } | null
+  readonly state: {
+    readonly checkpoint: Checkpoint
+    readonly last: Heartbeat | null
+    readonly anchors: readonly AnchorReport[]
+  } | null
 }
 
 export function makeReport({ request, findings, counts, root, state }: ReportParts): VerifyReport {
@@ -68,6 +75,7 @@ export function makeReport({ request, findings, counts, root, state }: ReportPar
     lastHeartbeat: last && { n: last.n, createdAt: last.created_at },
     staleAfter: root && new Date(staleAfterMs(root.genesis, last)).toISOString(),
     graceSeconds: root && graceSeconds(root.genesis),
+    anchors: state?.anchors ?? [],
     checkpoint: state?.checkpoint ?? null,
   }
 }
