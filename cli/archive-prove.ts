@@ -5,6 +5,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { Command } from 'commander'
 import { readPublicKeys } from '../adapters/system/key-files.ts'
+import { findEvent, type FindRequest } from '../core/archive/index/find-event.ts'
 import { checkProof, type ProvenEvent } from '../core/archive/proof/check-proof.ts'
 import { parsePlace, placesOf } from '../core/archive/proof/event-place.ts'
 import { makeProof, type EventPlace } from '../core/archive/proof/make-proof.ts'
@@ -12,8 +13,9 @@ import { parseProof, type Proof } from '../core/archive/proof/proof.ts'
 import type { ArchiveSource } from '../core/archive/range/find-segment.ts'
 import { HooktrailError, isHooktrailError } from '../core/error/hooktrail-error.ts'
 import { LOCATION_HELP, openArchive } from './open-archive.ts'
+import { openIndex, type IndexOptions } from './open-index.ts'
 
-interface ProveOptions {
+interface ProveOptions extends IndexOptions {
   readonly key: string
   readonly out?: string
   readonly check?: string
@@ -23,9 +25,10 @@ export function archiveProveCommand(): Command {
   const command = new Command('prove')
     .description('prove one event in one file, or check such a file')
     .argument('[location]', LOCATION_HELP)
-    .argument('[event]', 'topic:partition:offset')
+    .argument('[event]', 'topic:partition:offset, or an event id')
     .requiredOption('--key <file>', 'public key that you were given (archive.pub)')
     .option('--out <file>', 'where the proof goes (default: stdout)')
+    .option('--index <location>', 'the index for event ids (default: LOCATION-index)')
     .option('--check <file>', 'check this proof; no archive is read')
     .addHelpText('after', HELP)
   return command.action(
@@ -43,29 +46,40 @@ async function prove(location: string, event: string, options: ProveOptions): Pr
   await using opened = new AsyncDisposableStack()
   const keys = await readPublicKeys(options.key)
   const store = await openArchive(location, opened)
-  const place = await placeOf({ store, keys }, event)
-  const proof = await makeProof({ store, keys }, place, new AbortController().signal)
+  const index = await openIndex(location, options, opened)
+  const { signal } = new AbortController()
+  const source = { store, keys }
+  const place = await placeOf({ source, index, event, signal })
+  const proof = await makeProof(source, place, signal)
   const text = `${JSON.stringify(proof, null, 2)}\n`
   if (options.out === undefined) process.stdout.write(text)
   else await writeFile(options.out, text)
 }
 
-async function placeOf(source: ArchiveSource, event: string): Promise<EventPlace> {
+interface ProveRequest {
+  readonly source: ArchiveSource
+  readonly index: FindRequest['index']
+  readonly event: string
+  readonly signal: AbortSignal
+}
+
+/** Of records with one event id the first is the event, the others are its duplicates. */
+async function placeOf({ source, index, event, signal }: ProveRequest): Promise<EventPlace> {
   const written = parsePlace(event)
-  if (written === null)
-    throw new HooktrailError('ARCHIVE_EVENT_UNPROVEN', { event, reason: 'it is not topic:partition:offset' })
+  if (written === null) {
+    const { rows } = await findEvent({ source, index, kind: 'event_id', value: event, signal })
+    const [row] = rows
+    if (row === undefined) throw unproven(event, 'neither index nor newest segments have this event')
+    return { ...row.at, offset: row.record.offset }
+  }
   const [place, ...others] = await placesOf(source, written)
-  if (place === undefined)
-    throw new HooktrailError('ARCHIVE_EVENT_UNPROVEN', {
-      event,
-      reason: 'the archive does not hold this offset',
-    })
-  if (others.length > 0)
-    throw new HooktrailError('ARCHIVE_EVENT_UNPROVEN', {
-      event,
-      reason: 'the topic was made anew: several events have this offset',
-    })
+  if (place === undefined) throw unproven(event, 'the archive does not hold this offset')
+  if (others.length > 0) throw unproven(event, 'the topic was made anew: several events have this offset')
   return place
+}
+
+function unproven(event: string, reason: string): HooktrailError {
+  return new HooktrailError('ARCHIVE_EVENT_UNPROVEN', { event, reason })
 }
 
 async function check(file: string, options: ProveOptions): Promise<number> {

@@ -2,6 +2,7 @@
 import { Command } from 'commander'
 import { packageVersion } from './composition/package-root.ts'
 import { archiveCatCommand } from './archive-cat.ts'
+import { archiveFindCommand, archiveIndexCommand } from './archive-find.ts'
 import { archiveInitCommand } from './archive-init.ts'
 import { archiveLsCommand } from './archive-ls.ts'
 import { archiveHoldCommands } from './archive-hold.ts'
@@ -69,6 +70,8 @@ const archive = group('archive', 'the archive: most need only its folder or buck
 for (const command of [
   archiveVerifyCommand(),
   archiveProveCommand(),
+  archiveFindCommand(),
+  archiveIndexCommand(),
   archiveCatCommand(),
   archiveLsCommand(),
   archiveStatusCommand(),

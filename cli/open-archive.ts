@@ -33,14 +33,22 @@ export function openLocation(location: string, opened: AsyncDisposableStack): Pr
 
 /** @throws ARCHIVE_NOT_FOUND */
 export function parseLocation(location: string): { readonly bucket: string; readonly prefix: string } {
-  const [, bucket, prefix] = LOCATION.exec(location) ?? []
-  if (bucket === undefined || prefix === undefined)
+  const options = bucketOptions(location)
+  if (options === null)
     throw new HooktrailError('ARCHIVE_NOT_FOUND', { location, reason: 'it is not s3://bucket/prefix' })
   return { bucket, prefix }
 }
 
 /** Credentials are looked for by the SDK, in the same environment. */
 export function storeOfEnvironment(): Omit<S3StoreOptions, 'bucket' | 'prefix' | 'clock' | 'logger'> {
+  return options)
+  return opened.use(await opening.catch((error: unknown) => failAt(location, error)))
+}
+
+/** Null when it is no bucket. */
+export function bucketOptions(location: string): S3StoreOptions | null {
+  const [, bucket, prefix] = LOCATION.exec(location) ?? []
+  if (bucket === undefined || prefix === undefined) return null
   const { env } = process
   return {
     ...{ kmsKey: null, storageClass: null, ca: null, credentials: null },
@@ -57,12 +65,11 @@ async function openBucket(location: string, opened: AsyncDisposableStack): Promi
     ...place,
     clock: systemClock,
     logger: createLogger(),
-  })
-  return opened.use(await opening.catch((error: unknown) => failAt(location, error)))
+  }
 }
 
 /** The endpoint of the environment, under the names that every S3 tool reads. */
-export function endpointIn(env: NodeJS.ProcessEnv): { readonly name: string; readonly url: string } | null {
+function endpointIn(env: NodeJS.ProcessEnv): { readonly name: string; readonly url: string } | null {
   for (const name of ENDPOINT_NAMES) {
     const url = env[name]
     if (url !== undefined) return { name, url }

@@ -8,10 +8,10 @@ import { timestampAuthority } from '../../adapters/http/timestamp-authority.ts'
 import { storeTarget } from '../../core/archive/anchor/store-target.ts'
 import { parseCertificates } from '../../core/archive/anchor/timestamp.ts'
 import type { AnchorConfig, PushPlace } from '../../core/config/anchor-field.ts'
-import { S3_REGION } from '../../core/config/build-services.ts'
+import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { AnchorTarget } from '../../core/ports/anchor-target.ts'
 import type { ArchiveStore } from '../../core/ports/archive-store.ts'
-import { endpointIn } from '../open-archive.ts'
+import { bucketOptions } from '../open-archive.ts'
 import type { Context } from './context.ts'
 
 type Given = Pick<Context, 'clock' | 'logger'> & { readonly config: Pick<Context['config'], 'archive'> }
@@ -54,17 +54,13 @@ function bucketTarget(
   { bucket, prefix }: Extract<PushPlace, { kind: 'bucket' }>,
 ): AnchorTarget {
   let store: ArchiveStore | null = null
-  return storeTarget(`s3://${bucket}/${prefix}`, async () => {
+  const location = `s3://${bucket}/${prefix}`
+  return storeTarget(location, async () => {
     if (store !== null) return store
     const { openS3Store } = await import('../../adapters/s3/s3-store.ts')
-    const { env } = process
-    store = opened.use(
-      openS3Store({
-        ...{ bucket, prefix, kmsKey: null, storageClass: null, ca: null, credentials: null, clock, logger },
-        endpoint: endpointIn(env)?.url ?? null,
-        region: env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION'] ?? S3_REGION,
-      }),
-    )
+    const options = bucketOptions(location)
+    if (options === null) throw new HooktrailError('ARCHIVE_ANCHOR_FAILED', { target: location })
+    store = opened.use(openS3Store({ ...options, clock, logger }))
     return store
   })
 }

@@ -190,6 +190,12 @@ export const archiveErrors = {
     fix: 'hooktrail archive find, or wait for the next heartbeat',
     read: 'docs/auditor.md',
   },
+  ARCHIVE_INDEX_INVALID: {
+    what: 'the index of the archive cannot be used',
+    events: 'nothing was changed; the archive needs no index',
+    fix: 'delete the index and make it anew: hooktrail archive index',
+    read: 'docs/readers.md',
+  },
   ARCHIVE_PROOF_INVALID: {
     what: 'the proof is none: what it holds does not lead to a signature',
     events: 'nothing was changed',

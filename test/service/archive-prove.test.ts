@@ -32,7 +32,11 @@ after(async () => {
 })
 
 function run(...args: string[]): { status: number | null; out: string; err: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, 'prove', ...args], {
+  return command('prove', ...args)
+}
+
+function command(...args: string[]): { status: number | null; out: string; err: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...args], {
     encoding: 'utf8',
   })
   return { status, out: stdout, err: stderr }
@@ -91,4 +95,16 @@ test('what the archive does not hold is not proven', () => {
   const { status, err } = run(archive.folder, `${TOPIC}:0:80`, '--key', key)
   assert.equal(status, 66)
   assert.match(err, /ARCHIVE_EVENT_UNPROVEN/)
+})
+
+test('an event is found by its id, and proven by it', () => {
+  assert.match(command('index', archive.folder, '--key', key).out, /^0 segments added to .*-index\n$/)
+  const found = command('find', archive.folder, 'event-42', '--key', key)
+  assert.deepEqual([found.status, found.out], [0, `${TOPIC}:0:42\n`])
+  assert.equal(command('find', archive.folder, 'event-1042', '--key', key).status, 1)
+  const { record } = checkProof(
+    parseProof(run(archive.folder, 'event-42', '--key', key).out),
+    archive.builder.keys,
+  )
+  assert.equal(record.offset, 42n)
 })

@@ -70,6 +70,7 @@ export class ArchiveBuilder {
   readonly #format: SegmentFormat
   readonly #chains: ChainState[]
   readonly #hasTree: boolean
+  #create: ArchiveStore['create']
   readonly #tree = new MerkleStack()
   readonly #tiles = new TileStack()
   readonly #rows = new Map<ChainState, HeartbeatPartition>()
@@ -79,6 +80,7 @@ export class ArchiveBuilder {
 
   private constructor(store: ArchiveStore, options: Required<ArchiveBuilderOptions>) {
     this.store = store
+    this.#create = (object) => store.create(object)
     this.signer = options.signer
     this.#format = options.format
     this.#hasTree = options.hasTree
@@ -186,7 +188,12 @@ export class ArchiveBuilder {
 
   async put(key: string, body: Buffer): Promise<void> {
     const sha256 = hash('sha256', body, 'buffer')
-    await this.store.create({ key, body, sha256, contentType: 'application/octet-stream' })
+    await this.#create({ key, body, sha256, contentType: 'application/octet-stream' })
+  }
+
+  /** Another way into the same folder. */
+  putWith(create: ArchiveStore['create']): void {
+    this.#create = create
   }
 
   #rowOf(chain: ChainState): HeartbeatPartition {

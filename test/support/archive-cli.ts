@@ -1,6 +1,7 @@
 /** Runs one archive command as a process of its own: `node test/support/archive-cli.ts verify …`. */
 import { Command } from 'commander'
 import { archiveCatCommand } from '../../cli/archive-cat.ts'
+import { archiveFindCommand, archiveIndexCommand } from '../../cli/archive-find.ts'
 import { archiveLsCommand } from '../../cli/archive-ls.ts'
 import { archiveProveCommand } from '../../cli/archive-prove.ts'
 import { archiveStatusCommand } from '../../cli/archive-status.ts'
@@ -11,6 +12,8 @@ import { reportError } from '../../cli/report-error.ts'
 const program = new Command('archive')
 for (const command of [
   archiveCatCommand,
+  archiveFindCommand,
+  archiveIndexCommand,
   archiveLsCommand,
   archiveProveCommand,
   archiveStatusCommand,

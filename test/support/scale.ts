@@ -15,6 +15,8 @@ export const scale = {
   logKills: size(2, 20),
   /** Single bytes that are changed anywhere below an archive, each judged by both verifiers. */
   archiveFlips: size(20, 200),
+  /** Segments of a synthetic archive: a year of one installation. */
+  archiveSegments: size(20_000, 500_000),
   /** Times that an S3 server is killed while objects are created. */
   s3Kills: size(2, 20),
   /** Rounds of kill -9 over the whole process group and over the database alone. */

@@ -6,15 +6,19 @@ import { HooktrailError } from '../../error/hooktrail-error.ts'
 import type { ReadableArchive } from '../../ports/archive-store.ts'
 import type { TopicPartition } from '../../ports/event-log.ts'
 import { readRows } from '../data-rows.ts'
-import { manifestLeaf, parseHeartbeat } from '../documents.ts'
+import { manifestLeaf } from '../documents.ts'
 import { ANCHOR_BYTES_MAX, ANCHORS_PREFIX, anchoredHeartbeat, anchorPrefix } from '../anchor/anchor-keys.ts'
 import { heartbeatKey, keyOfManifest } from '../keys.ts'
 import { leafHash, leafPreimage } from '../leaf.ts'
 import type { Heartbeat, Manifest } from '../manifest.ts'
 import { findSegment, type ArchiveSource } from '../range/find-segment.ts'
 import { decodeRow } from '../row.ts'
-import { openNote, type NoteVerifier } from '../signed-note.ts'
-import { firstAbsent, firstHeartbeat, type HeartbeatReader } from '../tree/heartbeat-search.ts'
+import {
+  firstAbsent,
+  firstHeartbeat,
+  heartbeatReader,
+  type HeartbeatReader,
+} from '../tree/heartbeat-search.ts'
 import { TreeRange } from '../tree/tree-range.ts'
 import { checkProof } from './check-proof.ts'
 import { parseProofRow, type Proof } from './proof.ts'
@@ -160,17 +164,6 @@ async function firstAnchored(store: ReadableArchive, from: bigint, end: bigint):
     if (body !== null) anchors.push({ key, body: body.toString('base64') })
   }
   return anchored === null || anchors.length === 0 ? null : { n: anchored, anchors }
-}
-
-function heartbeatReader({ store, keys }: ArchiveSource): HeartbeatReader {
-  return async (n) => {
-    const bytes = await store.read(heartbeatKey(n), NOTE_BYTES_MAX)
-    return bytes && heartbeatOf(bytes, keys)
-  }
-}
-
-function heartbeatOf(bytes: Buffer, keys: readonly NoteVerifier[]): Heartbeat {
-  return parseHeartbeat(openNote(bytes, keys).text)
 }
 
 async function noteText(store: ReadableArchive, key: string): Promise<string> {

@@ -2,7 +2,13 @@
  * Heartbeats found with few requests: their numbers have no holes, and sizes and times only grow. Where a store lies
  * about that the search ends somewhere else, and whoever asked finds that what he sought is not there.
  */
+import { parseHeartbeat } from '../documents.ts'
+import { heartbeatKey } from '../keys.ts'
 import type { Heartbeat } from '../manifest.ts'
+import type { ArchiveSource } from '../range/find-segment.ts'
+import { openNote } from '../signed-note.ts'
+
+const NOTE_BYTES_MAX = 64 * 1024 * 1024
 
 /** Null where there is none of that number. */
 export type HeartbeatReader = (n: bigint) => Promise<Heartbeat | null>
@@ -61,5 +67,13 @@ export async function* namedManifests(
       if (index >= from) yield { index, ...named }
       index += 1n
     }
+  }
+}
+
+/** Believes nothing that the keys did not sign. */
+export function heartbeatReader({ store, keys }: ArchiveSource): HeartbeatReader {
+  return async (n) => {
+    const bytes = await store.read(heartbeatKey(n), NOTE_BYTES_MAX)
+    return bytes && parseHeartbeat(openNote(bytes, keys).text)
   }
 }
