@@ -33,22 +33,18 @@ export function openLocation(location: string, opened: AsyncDisposableStack): Pr
 
 /** @throws ARCHIVE_NOT_FOUND */
 export function parseLocation(location: string): { readonly bucket: string; readonly prefix: string } {
-  const options = bucketOptions(location)
-  if (options === null)
-    throw new HooktrailError('ARCHIVE_NOT_FOUND', { location, reason: 'it is not s3://bucket/prefix' })
-  return { bucket, prefix }
+  const place = placeIn(location)
+  if (place !== null) return place
+  throw new HooktrailError('ARCHIVE_NOT_FOUND', { location, reason: 'it is not s3://bucket/prefix' })
+}
+
+function placeIn(location: string): { readonly bucket: string; readonly prefix: string } | null {
+  const [, bucket, prefix] = LOCATION.exec(location) ?? []
+  return bucket === undefined || prefix === undefined ? null : { bucket, prefix }
 }
 
 /** Credentials are looked for by the SDK, in the same environment. */
 export function storeOfEnvironment(): Omit<S3StoreOptions, 'bucket' | 'prefix' | 'clock' | 'logger'> {
-  return options)
-  return opened.use(await opening.catch((error: unknown) => failAt(location, error)))
-}
-
-/** Null when it is no bucket. */
-export function bucketOptions(location: string): S3StoreOptions | null {
-  const [, bucket, prefix] = LOCATION.exec(location) ?? []
-  if (bucket === undefined || prefix === undefined) return null
   const { env } = process
   return {
     ...{ kmsKey: null, storageClass: null, ca: null, credentials: null },
@@ -57,15 +53,17 @@ export function bucketOptions(location: string): S3StoreOptions | null {
   }
 }
 
+/** Null when it is no bucket. */
+export function bucketOptions(location: string): S3StoreOptions | null {
+  const place = placeIn(location)
+  return place && { ...storeOfEnvironment(), ...place, clock: systemClock, logger: createLogger() }
+}
+
 async function openBucket(location: string, opened: AsyncDisposableStack): Promise<ArchiveStore> {
-  const place = parseLocation(location)
+  const options = { ...storeOfEnvironment(), ...parseLocation(location) }
   const { openS3ForReading } = await import('../adapters/s3/s3-store.ts')
-  const opening = openS3ForReading({
-    ...storeOfEnvironment(),
-    ...place,
-    clock: systemClock,
-    logger: createLogger(),
-  }
+  const opening = openS3ForReading({ ...options, clock: systemClock, logger: createLogger() })
+  return opened.use(await opening.catch((error: unknown) => failAt(location, error)))
 }
 
 /** The endpoint of the environment, under the names that every S3 tool reads. */

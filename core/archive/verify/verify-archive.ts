@@ -70,16 +70,16 @@ export async function verifyArchive(asked: VerifyRequest): Promise<VerifyReport>
   if (request.level > 0) {
     locks.noteCopy(last !== null && wormResult(last.worm) !== 'off')
     await verifyRootLocks(context, root.genesis, last)
-    await verifyInventory(context, { genesis: root.genesis, ends, last: witness.last?.document ?? null })
+    await verifyInventory(context, { genesis: root.genesis, ends, last })
     await verifyVersions(context, asked.store)
   }
   const state = { archiveId: context.archiveId, last: witness.last, ends }
   if (checkpoint !== null) compareEnd(checkpoint, state, findings)
   const cadence = (last && agreements.policyOf(last)?.cadence) ?? root.genesis.cadence
-  keptTree?.end(context.archiveId, witness.last?.document ?? null, findings)
+  keptTree?.end(context.archiveId, last, findings)
   noteEnd(context, { witness, genesis: { ...root.genesis, cadence }, nowMs: request.nowMs })
-  const kept = { checkpoint: makeCheckpoint(state), last }
-  const inForce = { ...root, genesis: { ...root.genesis, cadence }, anchors }
+  const kept = { checkpoint: makeCheckpoint(state), last, anchors }
+  const inForce = { ...root, genesis: { ...root.genesis, cadence } }
   return makeReport({ request, findings, counts: context.counts, root: inForce, state: kept })
 }
 
