@@ -55,6 +55,8 @@ export interface ArchiveBuilderOptions {
   readonly format?: SegmentFormat
   /** Tiles and checkpoints; false: as earlier versions wrote archives. */
   readonly hasTree?: boolean
+  /** What its manifests say of the lock of their data. */
+  readonly retention?: Manifest['retention']
 }
 
 interface ChainState {
@@ -68,6 +70,7 @@ export class ArchiveBuilder {
   readonly signer: NoteSigner
   nowMs = ARCHIVE_START_MS
   readonly #format: SegmentFormat
+  readonly #retention: Manifest['retention']
   readonly #chains: ChainState[]
   readonly #hasTree: boolean
   #create: ArchiveStore['create']
@@ -84,6 +87,7 @@ export class ArchiveBuilder {
     this.signer = options.signer
     this.#format = options.format
     this.#hasTree = options.hasTree
+    this.#retention = options.retention
     this.#chains = [0, 1].map((partition) => ({
       at: { topic: 'hooktrail.events.demo', topicId: TOPIC_ID, partition },
       next: 0n,
@@ -92,9 +96,9 @@ export class ArchiveBuilder {
   }
 
   static async create(folder: string, options: ArchiveBuilderOptions = {}): Promise<ArchiveBuilder> {
-    const { signer = newSigner(), format = 'jsonl.zst', hasTree = true } = options
+    const { signer = newSigner(), format = 'jsonl.zst', hasTree = true, retention = null } = options
     const store = await openDirectoryStore(folder, { clock: fixedClock, logger: silentLogger })
-    const builder = new ArchiveBuilder(store, { signer, format, hasTree })
+    const builder = new ArchiveBuilder(store, { signer, format, hasTree, retention })
     await builder.#writeGenesis()
     return builder
   }
@@ -125,7 +129,7 @@ export class ArchiveBuilder {
     await this.put(key, data)
     const leaves = rows.map((row) => leafHash(row, chain.at))
     const last = chain.next + BigInt(records) + gapOffsets - 1n
-    const manifest = manifestOf(chain, {
+    const parts = manifestOf(chain, {
       key,
       data,
       format: this.#format,
@@ -134,6 +138,7 @@ export class ArchiveBuilder {
       gaps,
       createdAt: this.#iso(),
     })
+    const manifest = { ...parts, retention: this.#retention }
     const manifestName = manifestKey(topic, topicId, partition, chain.next)
     chain.head = await this.#sign(manifestName, encodeDocument(manifest))
     chain.next = last + 1n
