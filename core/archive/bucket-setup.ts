@@ -59,7 +59,8 @@ export function bucketPolicy(place: BucketPlace): IamDocument {
     {
       ...{ ...everybody, Sid: 'NoDelete', Action: ['s3:DeleteObject', 's3:DeleteObjectVersion'] },
       Resource: KEPT.map((part) => objectsOf(place, part)),
-      Condition: { Bool: { 'aws:MultiFactorAuthPresent': 'false' } },
+      // Requests with a long-lived key do not have it at all.
+      Condition: { BoolIfExists: { 'aws:MultiFactorAuthPresent': 'false' } },
     },
     {
       ...{ ...everybody, Sid: 'CreateOnly', Action: 's3:PutObject', Resource: objectsOf(place, '*') },
