@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { CreateBucketCommand, PutBucketPolicyCommand } from '@aws-sdk/client-s3'
 import { openLockProbe } from '../../adapters/s3/lock-probe.ts'
-import type { ArchiverDeps } from '../../archiver/archiver-context.ts'
+import { Upkeep } from '../../archiver/upkeep.ts'
 import type { WormDeps } from '../../archiver/protecting.ts'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import { openStage } from '../support/archiver-stage.ts'
@@ -80,7 +80,7 @@ test('credentials without the right to delete prove nothing, and required refuse
   assert.equal(resultOf(verdictsOf(report)), 'unproven')
 
   await using archive = await openStage(stage.open({ prefix: options.prefix, credentials: service.reader }))
-  const worm = (mode: WormDeps['mode']): Partial<ArchiverDeps> => ({
+  const worm = (mode: WormDeps['mode']): { readonly worm: WormDeps } => ({
     worm: { mode, terms: TERMS, store: stage.open({ prefix: options.prefix }), probe },
   })
   await assert.rejects(archive.seat('a', { deps: worm('required') }), (error) => {
@@ -95,6 +95,18 @@ test('credentials without the right to delete prove nothing, and required refuse
   assert.equal(await seat.heartbeats.step([]), 'signed')
   const judged = await archive.verify()
   assert.equal(judged.exitCode, 4, JSON.stringify(judged.findings))
+
+  // Once a day it is probed anew: a lock that cannot be shown any more is signed, and archiving goes on.
+  await using admin = openLockProbe(stage.optionsOf({ prefix: options.prefix }), null)
+  const probes = [admin, probe]
+  const changing = { run: (mode: 'governance' | 'compliance') => (probes.shift() ?? probe).run(mode) }
+  const later = await archive.seat('b', { deps: { worm: { ...worm('required').worm, probe: changing } } })
+  const upkeep = new Upkeep(later.context)
+  await upkeep.step()
+  assert.equal(later.context.protection.probed?.result.result, 'pass')
+  later.clock.advance(86_400_000)
+  await upkeep.step()
+  assert.equal(later.context.protection.probed?.result.result, 'unproven')
   await service[Symbol.asyncDispose]()
 })
 

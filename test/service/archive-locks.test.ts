@@ -11,6 +11,7 @@ import { after, before, test } from 'node:test'
 import { openLockProbe } from '../../adapters/s3/lock-probe.ts'
 import type { S3Store } from '../../adapters/s3/s3-store.ts'
 import { HoldKeeper } from '../../archiver/hold-keeper.ts'
+import { Upkeep } from '../../archiver/upkeep.ts'
 import type { WormDeps } from '../../archiver/protecting.ts'
 import { copiedLocks } from '../../cli/moving/copied-locks.ts'
 import { copyArchive } from '../../cli/moving/copy-archive.ts'
@@ -122,6 +123,30 @@ function testLocks(name: string, service: S3Service): void {
         `${code} ${named} in ${JSON.stringify(report.findings, null, 1)}`,
       )
     })
+
+  test(`a longer retention is signed, and what leads to the archive is locked on, on ${name}`, async () => {
+    const terms = { ...TERMS, fallback: { mode: 'governance' as const, periodMs: 30 * DAY_MS } }
+    const seat = await stage.seat('c', { clock, deps: { worm: { ...worm, terms } } })
+    await new Upkeep(seat.context).lockRoots()
+    clock.advance(60_000)
+    assert.equal(await seat.heartbeats.step(await stage.log.topics()), 'signed', 'a new policy is news')
+    const report = await judge(store)
+    assert.deepEqual([report.exitCode, report.findings], [0, []])
+    const { lock } = (await store.protectionOf('genesis.note')) ?? { lock: null }
+    assert.ok(lock !== null && lock !== 'unknown')
+    assert.equal(lock.untilMs, lockOf(terms, 'genesis.note', clock.now() - 60_000).untilMs)
+    const archive = await copy()
+    await archive.removeVersion('policy/000000000001.note')
+    const cut = await judge(archive.store)
+    assert.ok(
+      cut.findings.some(
+        ({ code, object }) => code === 'note-missing' && object === 'policy/000000000001.note',
+      ),
+    )
+    // An archiver with the same settings finds that they are in force.
+    await stage.seat('d', { clock, deps: { worm: { ...worm, terms } } })
+    assert.deepEqual((await LockedArchive.open(s3, store)).keys('policy/').length, 2)
+  })
 
   test(`a legal hold reaches back and ahead on ${name}, is missed when it is gone, and ends by its release`, async () => {
     const seat = await stage.seat('b', { clock, deps: { worm, store: stage.jobs } })
