@@ -106,7 +106,7 @@ test('credentials without the right to delete prove nothing, and required refuse
   assert.equal(later.context.protection.probed?.result.result, 'pass')
   later.clock.advance(86_400_000)
   await upkeep.step()
-  assert.equal(later.context.protection.probed?.result.result, 'unproven')
+  assert.equal(later.context.protection.probed.result.result, 'unproven')
   await service[Symbol.asyncDispose]()
 })
 
