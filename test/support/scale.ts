@@ -35,6 +35,8 @@ export const scale = {
   processEvents: size(5_000, 50_000),
   /** Events that are replayed while the whole process group is killed. */
   replayEvents: size(1_000, 100_000),
+  /** Steps of the random run of the job store. */
+  jobSteps: size(500, 30_000),
   /** Real payloads of each provider that go through the whole pipeline. */
   e2eEventsMax: size(120, 100_000),
 }
