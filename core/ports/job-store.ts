@@ -13,6 +13,7 @@ import type { BreakerStore, ProbeRequest } from './breaker-store.ts'
 import type { HoldStore } from './hold-store.ts'
 import type { LeaseStore, ServingStore } from './lease-store.ts'
 import type { OperatorStore } from './operator-store.ts'
+import type { StepFact } from '../recovery/fact.ts'
 import type { PumpStore } from './pump-store.ts'
 import type { RecoveryStore } from './recovery-store.ts'
 import type { ReplayStore } from './replay-store.ts'
@@ -159,6 +160,19 @@ export interface PlanStore {
   commitStep(request: StepRequest, decide: (locked: LockedStep) => StepDecision): Promise<StepOutcome>
   /** Jobs in each open state, by handler; one that waits for its time counts as retryable. Feeds the bounds. */
   openJobs(): Promise<readonly { handler: string; available: number; running: number; retryable: number }[]>
+}
+
+export interface ToldStep {
+  readonly fact: StepFact
+  readonly request: StepRequest
+}
+
+/** Planning while the store recovers, and only then (recovery-store.ts). */
+export interface PlanRecoveryStore {
+  /** What was told of a step is written under its own number. False where the position does not stand at `first`: nothing was written then. */
+  recoverStep(step: ToldStep, decide: (locked: LockedStep) => StepDecision): Promise<boolean>
+  /** As commitStep, for what is planned anew before deliveries go on. */
+  commitRest(request: StepRequest, decide: (locked: LockedStep) => StepDecision): Promise<StepOutcome>
 }
 
 // ── taking and outcomes ─────────────────────────────────────────────────────────────────────────────────────────
@@ -337,6 +351,7 @@ export interface JobStore
     ReplayDeliveryStore,
     ReplayStore,
     HoldStore,
+    PlanRecoveryStore,
     OperatorStore {
   /** Resolves when the store answers; rejects with STORE_UNAVAILABLE. */
   ping(): Promise<void>

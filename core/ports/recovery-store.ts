@@ -2,9 +2,8 @@
  * Part of the job store's port: whether the store is the one that the log tells of, and how it is made whole again from
  * facts (core/recovery/fact.ts). While its state is `recovering` no other method takes, plans or announces a job.
  */
-import type { Fact, RowFact, StepFact } from '../recovery/fact.ts'
+import type { Fact, RowFact } from '../recovery/fact.ts'
 import type { TopicId } from './event-log.ts'
-import type { LockedStep, StepDecision, StepOutcome, StepRequest } from './job-store.ts'
 
 /** All that the log tells of this store before `next` is known to be in it. */
 export interface NotedOffset {
@@ -32,11 +31,6 @@ export interface TimedFact {
   readonly attemptsMax: number
 }
 
-export interface RecoveredStep {
-  readonly fact: StepFact
-  readonly request: StepRequest
-}
-
 export interface RecoveryEnd {
   readonly used: UsedNumbers
   readonly noted: readonly NotedOffset[]
@@ -62,10 +56,6 @@ export interface RecoveryStore {
   beginRebuild(storeId: string, used: UsedNumbers): Promise<void>
   /** The index where `handler` is INDEX_HANDLER; a position that is there stays. */
   recoverPosition(handler: string, source: string, position: NotedOffset): Promise<bigint>
-  /** False where the position no longer stands at `first`: nothing was written then. Only while recovering. */
-  recoverStep(step: RecoveredStep, decide: (locked: LockedStep) => StepDecision): Promise<boolean>
-  /** As commitStep of the planning, for what is planned anew before deliveries go on. Only while recovering. */
-  commitRest(request: StepRequest, decide: (locked: LockedStep) => StepDecision): Promise<StepOutcome>
   /** Ids of topics that ended before what was archived, until the recovery has ended. */
   travelledTopics(): Promise<readonly TopicId[]>
   /** In their order, in one transaction; what is held already changes nothing. Returns how many were not. */

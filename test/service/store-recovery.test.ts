@@ -167,7 +167,7 @@ async function untilNone(
 async function states(stage: RecoveryStage, url: string, life?: Life): Promise<ReadonlyMap<string, string>> {
   if (life === undefined) {
     await using own = await stage.live(url, OPTIONS)
-    return states(stage, url, own)
+    return await states(stage, url, own)
   }
   const rows = await life.database.query<{ job: string; state: string }>(
     `SELECT job_id AS job, CASE state WHEN 'available' THEN 'open' WHEN 'retryable' THEN 'open' ELSE state END

@@ -5,10 +5,15 @@
  */
 import { HooktrailError } from '../../../core/error/hooktrail-error.ts'
 import type { Fact } from '../../../core/recovery/fact.ts'
-import { INDEX_HANDLER, type LockedStep, type StepDecision } from '../../../core/ports/job-store.ts'
+import {
+  INDEX_HANDLER,
+  type LockedStep,
+  type PlanRecoveryStore,
+  type StepDecision,
+  type ToldStep,
+} from '../../../core/ports/job-store.ts'
 import type {
   NotedOffset,
-  RecoveredStep,
   RecoveryEnd,
   RecoveryStore,
   StoreState,
@@ -60,7 +65,10 @@ const PAST_SLICES = `SELECT make_past_slices('attempts', 'created_at', $1::date)
          make_past_slices('jobs_done', 'completed_at', $1::date),
          make_past_slices('jobs_dead', 'completed_at', $1::date)`
 
-export function createRecoveryStore(database: Database, statements: StepStatements): RecoveryStore {
+export function createRecoveryStore(
+  database: Database,
+  statements: StepStatements,
+): RecoveryStore & PlanRecoveryStore {
   return {
     storeState: async () => {
       const [row] = await database.query<StoreState & Record<string, unknown>>(STATE)
@@ -185,7 +193,7 @@ async function recoverPosition(
 }
 
 interface StepRecovery {
-  readonly step: RecoveredStep
+  readonly step: ToldStep
   readonly decide: (locked: LockedStep) => StepDecision
   readonly statements: StepStatements
 }
