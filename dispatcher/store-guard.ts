@@ -191,8 +191,10 @@ export class StoreGuard implements Disposable {
 
   async #hasLogTravelled(): Promise<boolean> {
     const { archive } = this.#options
-    const ends = (await archive?.ends()) ?? null
-    return archive !== null && ends !== null && (await this.#travelled(archive, ends)).length > 0
+    if (archive === null) return false
+    const ends = await archive.ends()
+    // It was the archive that told: without it nobody knows what to bring back.
+    return ends === null || (await this.#travelled(archive, ends)).length > 0
   }
 
   #travelled(
@@ -213,7 +215,8 @@ export class StoreGuard implements Disposable {
 
   async #recover(storeId: string): Promise<void> {
     const { logger, archive, store, topicPrefix } = this.#options
-    const ends = (await archive?.ends()) ?? []
+    const ends = archive === null ? [] : await archive.ends()
+    if (ends === null) return
     const ids = new Set(await store.travelledTopics())
     const older = await archivedSpans({ store, ends, topicPrefix }, ids)
     const spans = [...older, ...(await spansBehind(this.#options))]

@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto'
 import { ArchiveRange } from '../../core/archive/range/archive-range.ts'
 import type { ArchiveSource } from '../../core/archive/range/find-segment.ts'
 import { readSignedEnds, type SignedEnd } from '../../core/archive/range/signed-ends.ts'
+import { within } from '../../core/deadline.ts'
 import { HooktrailError, isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { ArchiveStore } from '../../core/ports/archive-store.ts'
 import type { EventLog, TopicId } from '../../core/ports/event-log.ts'
@@ -14,6 +15,8 @@ import { openArchiveSource } from './archive-stores.ts'
 import type { Context } from './context.ts'
 
 const RANDOM_STEPS = 2 ** 32
+/** A bucket that hangs holds up deliveries for no longer. */
+const ENDS_MS_MAX = 5_000
 
 export interface GuardNeeds {
   /** Log and archive as one. */
@@ -65,6 +68,11 @@ export function planRestOf(
   return (ends, ids, signal) => planArchivedRest({ config, ends, ids, deps: { ...context, log } }, signal)
 }
 
+async function endsOf(openSource: WitnessNeeds['openSource']): Promise<readonly SignedEnd[] | null> {
+  const source = await openSource()
+  return source === null ? null : readSignedEnds(source)
+}
+
 interface WitnessNeeds extends Pick<GuardNeeds, 'log'> {
   readonly openSource: () => Promise<ArchiveSource | null>
 }
@@ -84,8 +92,10 @@ function openWitness(
   return {
     ends: async () => {
       try {
-        const source = await openSource()
-        return source === null ? null : await readSignedEnds(source)
+        const found = await within(() => endsOf(openSource), { ms: ENDS_MS_MAX, clock })
+        if (found === null)
+          logger.warn({}, 'the archive does not say whether the log was put back; the archiver looks again')
+        return found?.value ?? null
       } catch (error) {
         if (!isHooktrailError(error)) throw error
         logger.warn(
