@@ -3,11 +3,11 @@
  * does not pile up, and what is dropped here is pumped again later.
  */
 import { Queue, type BulkJobOptions } from 'bullmq'
-import type { Redis } from 'ioredis'
 import { messageOf } from '../../core/error/message-of.ts'
 import type { Logger } from '../../core/log.ts'
 import type { JobHint } from '../../core/ports/pump-store.ts'
 import { bundlesOf } from './bundle.ts'
+import type { RedisClient } from './redis-client.ts'
 
 /** Bundles of one handler that may wait in Redis. */
 const BUNDLES_WAITING_MAX = 1_000
@@ -20,7 +20,7 @@ export interface HintOfferOptions {
   readonly handler: string
   readonly prefix: string
   readonly bundleHints: number
-  readonly client: Redis
+  readonly client: RedisClient
   readonly logger: Logger
 }
 

@@ -3,29 +3,30 @@
  * retries, no pause, nothing kept: attempts and history live in the store. Hints travel in bundles, because BullMQ's
  * price is by the job. It may be emptied, put back or killed at any time: `lostHints` tells the pump.
  */
-import type { Redis } from 'ioredis'
 import type { Clock } from '../../core/clock.ts'
 import { isHooktrailError, type HooktrailError } from '../../core/error/hooktrail-error.ts'
 import { messageOf } from '../../core/error/message-of.ts'
-import type { Logger } from '../../core/log.ts'
 import type { HintQueue, TakeRequest } from '../../core/ports/job-queue.ts'
 import type { DeliveryStore, TakenJob } from '../../core/ports/job-store.ts'
 import type { JobHint } from '../../core/ports/pump-store.ts'
 import { bundleHintsOf } from './bundle.ts'
 import { HintFeed } from './hint-feed.ts'
 import { HintOffer, type HintOfferOptions } from './hint-offer.ts'
-import { createOfferingClient, createTakingClient, mapRedisError, type RedisTls } from './redis-client.ts'
-import { requireKeepingServer } from './server-check.ts'
+import {
+  createOfferingClient,
+  createTakingClient,
+  mapRedisError,
+  type RedisClient,
+  type RedisClientOptions,
+} from './redis-client.ts'
+import { requireKeepingServers } from './server-check.ts'
 
-export interface BullmqJobQueueOptions {
-  readonly url: string
+export interface BullmqJobQueueOptions extends RedisClientOptions {
   /** Begins every key; its own for each installation that shares the server. */
   readonly prefix: string
-  readonly tls: RedisTls | null
   /** Slots of each handler over all dispatchers: a bundle is a part of them, so that none hoards. */
   readonly concurrency: ReadonlyMap<string, number>
   readonly clock: Clock
-  readonly logger: Logger
 }
 
 type TakingStore = Pick<DeliveryStore, 'takeByIds'>
@@ -58,26 +59,31 @@ class BullmqJobQueue implements HintQueue, AsyncDisposable {
   readonly driver = 'redis'
   readonly #store: TakingStore
   readonly #options: BullmqJobQueueOptions
-  readonly #offering: Redis
-  readonly #taking: Redis
+  readonly #prefix: string
+  readonly #offering: RedisClient
+  readonly #taking: RedisClient
   readonly #offers = new Map<string, HintOffer>()
   readonly #feeds = new Map<string, HintFeed>()
   readonly #stopping = new AbortController()
   #isChecked = false
   /** Why there is no connection: a command then fails without a reason of its own. */
   #connectionError: unknown = null
-  #offerFailed = false
+  #mayHaveLost = false
   #mark = 0
 
   constructor(store: TakingStore, options: BullmqJobQueueOptions) {
     this.#store = store
     this.#options = options
+    // One slot of a Cluster holds all, so that the mark falls with the hints.
+    this.#prefix = options.topology?.kind === 'cluster' ? `{${options.prefix}}` : options.prefix
     this.#offering = createOfferingClient(options)
     this.#taking = createTakingClient(options)
-    // What answers after this may be another server.
-    this.#offering.on('close', () => {
-      this.#isChecked = false
-    })
+    // What answers after this may be another server, one that never got the last hints.
+    for (const change of ['close', '+node', '-node'])
+      this.#offering.on(change, () => {
+        this.#isChecked = false
+        this.#mayHaveLost = true
+      })
     this.#offering.on('error', (error) => {
       this.#connectionError = error
     })
@@ -106,7 +112,7 @@ class BullmqJobQueue implements HintQueue, AsyncDisposable {
       await this.#requireChecked()
       await this.#offer(handler).add(hints)
     } catch (error) {
-      this.#offerFailed = true
+      this.#mayHaveLost = true
       throw this.#explain(error)
     }
   }
@@ -133,10 +139,10 @@ class BullmqJobQueue implements HintQueue, AsyncDisposable {
   async lostHints(): Promise<boolean> {
     try {
       await this.#requireChecked()
-      const mark = await this.#offering.incr(`${this.#options.prefix}:mark`)
-      const lost = mark === 1 || mark <= this.#mark || this.#offerFailed
+      const mark = await this.#offering.incr(`${this.#prefix}:mark`)
+      const lost = mark === 1 || mark <= this.#mark || this.#mayHaveLost
       this.#mark = mark
-      this.#offerFailed = false
+      this.#mayHaveLost = false
       return lost
     } catch (error) {
       throw this.#explain(error)
@@ -165,7 +171,7 @@ class BullmqJobQueue implements HintQueue, AsyncDisposable {
   /** Once a connection, before anything is written. */
   async #requireChecked(): Promise<void> {
     if (this.#isChecked) return
-    await requireKeepingServer(this.#offering, this.#options)
+    await requireKeepingServers(this.#offering, this.#options)
     this.#isChecked = true
   }
 
@@ -177,8 +183,9 @@ class BullmqJobQueue implements HintQueue, AsyncDisposable {
     return entryOf(this.#feeds, handler, () => new HintFeed(this.#channel(handler, this.#taking)))
   }
 
-  #channel(handler: string, client: Redis): HintOfferOptions {
-    const { prefix, logger, concurrency } = this.#options
+  #channel(handler: string, client: RedisClient): HintOfferOptions {
+    const { logger, concurrency } = this.#options
+    const prefix = this.#prefix
     return { handler, prefix, logger, client, bundleHints: bundleHintsOf(concurrency.get(handler)) }
   }
 }

@@ -2,12 +2,18 @@
  * What the server must be like (lesson 11): one that evicts keys takes parts of a queue away, after which it stalls
  * without a word. Read from INFO, which managed servers allow where CONFIG is refused.
  */
-import type { Redis } from 'ioredis'
+import { Cluster, type Redis } from 'ioredis'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { Logger } from '../../core/log.ts'
+import type { RedisClient } from './redis-client.ts'
 
-/** @throws QUEUE_EVICTS, and what the client throws */
-export async function requireKeepingServer(
+/** Each server of a Cluster that may hold keys. @throws QUEUE_EVICTS, and what the client throws */
+export async function requireKeepingServers(client: RedisClient, deps: { logger: Logger }): Promise<void> {
+  const servers = client instanceof Cluster ? client.nodes('master') : [client]
+  await Promise.all(servers.map((server) => requireKeepingServer(server, deps)))
+}
+
+async function requireKeepingServer(
   client: Pick<Redis, 'info'>,
   { logger }: { logger: Logger },
 ): Promise<void> {

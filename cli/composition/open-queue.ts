@@ -12,7 +12,7 @@ export async function openQueue(context: Context, storeId: string): Promise<JobQ
   const { createBullmqJobQueue } = await import('../../adapters/bullmq/job-queue.ts')
   return createBullmqJobQueue(store, {
     ...context,
-    url: redis.url,
+    ...redis,
     tls: tlsOptions(redis.tls),
     // Two installations that share a server must not take each other's hints.
     prefix: `${config.log.topicPrefix}-${storeId}`,

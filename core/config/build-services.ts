@@ -2,6 +2,7 @@
 import type {
   KafkaConfig,
   QueueConfig,
+  RedisTopology,
   S3Config,
   SaslConfig,
   SchemaRegistryConfig,
@@ -23,8 +24,25 @@ export function buildKafka({
   return driver === 'kafka' ? { brokers, replication, tls: buildTls(tls), sasl: buildSasl(sasl) } : null
 }
 
-export function buildRedis({ driver, url = '', tls }: Sections['queue']): QueueConfig['redis'] {
-  return driver === 'redis' ? { url, tls: buildTls(tls) } : null
+export function buildRedis({ driver, url = '', tls, ...more }: Sections['queue']): QueueConfig['redis'] {
+  return driver === 'redis' ? { url, tls: buildTls(tls), topology: buildTopology(more) } : null
+}
+
+function buildTopology({
+  cluster,
+  sentinels,
+  sentinel_username: username,
+  sentinel_password: password,
+}: Omit<Sections['queue'], 'driver' | 'url' | 'tls'>): RedisTopology {
+  if (cluster !== undefined) return { kind: 'cluster', addresses: cluster }
+  if (sentinels !== undefined)
+    return {
+      kind: 'sentinels',
+      addresses: sentinels,
+      username: username ?? null,
+      password: password ?? null,
+    }
+  return { kind: 'single' }
 }
 
 export function buildS3({ driver, bucket = '', credentials, ...s3 }: Sections['archive']): S3Config | null {

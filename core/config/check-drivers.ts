@@ -59,6 +59,7 @@ export function checkDrivers(root: ReadonlyMap<string, unknown>, report: Report)
     if (typeof value === 'object' && value !== null) checkDriver(row, new Map(Object.entries(value)), report)
   }
   checkSasl(root.get('log'), report)
+  checkTopology(root.get('queue'), report)
 }
 
 function checkDriver(row: Drivers, section: ReadonlyMap<string, unknown>, report: Report): void {
@@ -82,6 +83,25 @@ function isDriver(section: Drivers['section'], chosen: unknown): chosen is strin
 
 function hasValue(value: unknown): boolean {
   return value !== undefined && (!Array.isArray(value) || value.length > 0)
+}
+
+/** Where the servers behind `url` are. */
+function checkTopology(queue: unknown, report: Report): void {
+  if (typeof queue !== 'object' || queue === null) return
+  const given = new Map(Object.entries(queue))
+  const [sentinels, cluster] = [given.has('sentinels'), given.has('cluster')]
+  const url = URL.parse(String(given.get('url')))
+  if (sentinels && cluster)
+    report({ at: ['queue', 'cluster'], message: 'stands beside sentinels: a Redis has one or the other' })
+  if (sentinels && !hasValue(given.get('sentinels')))
+    report({ at: ['queue', 'sentinels'], message: 'is empty', hint: 'add: sentinels: [sentinel-1:26379]' })
+  for (const key of ['sentinel_username', 'sentinel_password'])
+    if (given.has(key) && !sentinels)
+      report({ at: ['queue', key], message: 'is for sentinels, and there are none' })
+  if ((sentinels || cluster) && given.has('url') && !/^rediss?:$/.test(url?.protocol ?? ''))
+    report({ at: ['queue', 'url'], message: 'must be a redis:// or rediss:// URL' })
+  if (cluster && /[1-9]/.test(url?.pathname ?? ''))
+    report({ at: ['queue', 'url'], message: 'names a database, and a Redis Cluster has number 0 alone' })
 }
 
 function checkSasl(log: unknown, report: Report): void {

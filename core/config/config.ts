@@ -63,8 +63,25 @@ export interface KafkaConfig {
 
 export interface QueueConfig {
   /** Null: jobs are taken from the job store alone. */
-  readonly redis: { readonly url: string; readonly tls: TlsConfig | null } | null
+  readonly redis: RedisConfig | null
 }
+
+export interface RedisConfig {
+  readonly url: string
+  readonly tls: TlsConfig | null
+  readonly topology: RedisTopology
+}
+
+/** Addresses are `host:port`. */
+export type RedisTopology =
+  | { readonly kind: 'single' }
+  | {
+      readonly kind: 'sentinels'
+      readonly addresses: readonly string[]
+      readonly username: string | null
+      readonly password: string | null
+    }
+  | { readonly kind: 'cluster'; readonly addresses: readonly string[] }
 
 export interface S3Config {
   readonly bucket: string

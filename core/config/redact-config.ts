@@ -1,6 +1,6 @@
 /** The configuration for people: secrets become a placeholder that says nothing about them. */
 import type { AnchorConfig } from './anchor-field.ts'
-import type { S3Config, SaslConfig, Settings, TlsConfig } from './config.ts'
+import type { S3Config, RedisConfig, SaslConfig, Settings, TlsConfig } from './config.ts'
 
 const PLACEHOLDER = '(secret)'
 
@@ -14,9 +14,7 @@ export function redactConfig(config: Omit<Settings, 'redacted'>): Settings['reda
       ...log,
       kafka: log.kafka && { ...log.kafka, tls: withoutKey(log.kafka.tls), sasl: redactSasl(log.kafka.sasl) },
     },
-    queue: {
-      redis: queue.redis && { url: withoutPassword(queue.redis.url), tls: withoutKey(queue.redis.tls) },
-    },
+    queue: { redis: queue.redis && redactRedis(queue.redis) },
     archive: {
       ...archive,
       signingKey: hidden(archive.signingKey),
@@ -58,6 +56,11 @@ function withoutSecret(credentials: S3Config['credentials']): S3Config['credenti
 
 function withoutKey(tls: TlsConfig | null): TlsConfig | null {
   return tls && { ...tls, key: hidden(tls.key) }
+}
+
+function redactRedis({ url, tls, topology }: RedisConfig): RedisConfig {
+  const sentinels = topology.kind === 'sentinels' && { ...topology, password: hidden(topology.password) }
+  return { url: withoutPassword(url), tls: withoutKey(tls), topology: sentinels || topology }
 }
 
 function redactSasl(sasl: SaslConfig | null): SaslConfig | null {

@@ -19,7 +19,9 @@ export const tls = section({
   key: pem.optional().describe('its private key'),
 })
 
-const address = text.refine((value) => ADDRESS.test(value), { error: () => 'must be host:port' })
+const address = text.refine((value) => ADDRESS.test(value) && URL.canParse(`redis://${value}`), {
+  error: () => 'must be host:port',
+})
 
 export const saslSchema = section({
   mechanism: choice(['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER']).describe(
@@ -38,8 +40,16 @@ export const kafkaKeys = {
 }
 
 export const redisKeys = {
-  url: secret(1).optional().describe('redis: redis:// or rediss:// URL'),
+  url: secret(1)
+    .optional()
+    .describe('redis: redis:// or rediss:// URL; with sentinels its host is the name of their master'),
   tls: tls.optional().describe('redis: certificates for rediss://'),
+  sentinels: list(address).optional().describe('redis: host:port of Sentinels, which know the server'),
+  sentinel_username: text.optional().describe('redis: where the Sentinels ask for one'),
+  sentinel_password: secret(1).optional().describe('redis: where the Sentinels ask for one'),
+  cluster: list(address)
+    .optional()
+    .describe('redis: host:port of other nodes of the Redis Cluster that url names one of; may be empty'),
 }
 
 const s3Credentials = section({ access_key: secret(1), secret_key: secret(1) })

@@ -6,7 +6,7 @@ export const queueErrors = {
     what: 'Redis does not answer',
     events:
       'events are accepted, stored and planned as ever; deliveries wait until it is back and then go on by themselves',
-    fix: 'bring the Redis of queue.url back; nothing in it needs to be restored',
+    fix: 'bring the Redis of queue.url back (with Sentinels or a Cluster: enough of them to agree on a master); nothing in it needs to be restored',
     read: 'docs/operations.md',
   },
   QUEUE_REFUSED: {

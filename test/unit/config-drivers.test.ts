@@ -86,3 +86,38 @@ test('credentials are whole or refused', () => {
   assert.deepEqual(sasl('mechanism: OAUTHBEARER'), ['log.sasl has no token, which OAUTHBEARER needs'])
   assert.deepEqual(sasl('mechanism: OAUTHBEARER, token: t'), [])
 })
+
+test('a Redis behind Sentinels and a Redis Cluster are read, and the Sentinels’ password is hidden', () => {
+  const behind = read(
+    'queue: { driver: redis, url: "redis://:pw@Main_1/2", sentinels: ["s-1:26379"], sentinel_password: sentinel-secret }',
+  )
+  assert.ok(behind.ok, JSON.stringify(behind))
+  assert.deepEqual(behind.config.queue.redis?.topology, {
+    kind: 'sentinels',
+    addresses: ['s-1:26379'],
+    username: null,
+    password: 'sentinel-secret',
+  })
+  assert.doesNotMatch(JSON.stringify(behind.config.redacted), /sentinel-secret|:pw/)
+  const cluster = read('queue: { driver: redis, url: "redis://r-1:6379/0", cluster: [] }')
+  assert.ok(cluster.ok, JSON.stringify(cluster))
+  assert.deepEqual(cluster.config.queue.redis?.topology, { kind: 'cluster', addresses: [] })
+})
+
+test('what a Redis cannot be at once is a fault', () => {
+  const faults = (keys: string): readonly string[] => faultsOf(`queue: { driver: redis, ${keys} }`)
+  assert.deepEqual(faults('url: "redis://main", sentinels: ["a:1"], cluster: ["b:1"]'), [
+    'queue.cluster stands beside sentinels: a Redis has one or the other',
+  ])
+  assert.deepEqual(faults('url: "redis://main", sentinels: []'), ['queue.sentinels is empty'])
+  assert.deepEqual(faults('url: "redis://main", sentinel_username: me'), [
+    'queue.sentinel_username is for sentinels, and there are none',
+  ])
+  assert.deepEqual(faults('url: "/tmp/redis.sock", cluster: []'), [
+    'queue.url must be a redis:// or rediss:// URL',
+  ])
+  assert.deepEqual(faults('url: "redis://a:1/3", cluster: []'), [
+    'queue.url names a database, and a Redis Cluster has number 0 alone',
+  ])
+  assert.deepEqual(faults('url: "redis://a:1", cluster: ["b:99999"]'), ['queue.cluster.0 must be host:port'])
+})

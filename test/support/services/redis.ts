@@ -4,7 +4,7 @@
  * cache and run from there.
  */
 import { execFile } from 'node:child_process'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -32,17 +32,26 @@ export interface RedisServer extends AsyncDisposable {
 export interface RedisOptions {
   /** More arguments; the last of a kind wins. */
   readonly args?: readonly string[]
+  /** Makes it a Sentinel with these settings, which it writes on by itself. */
+  readonly sentinel?: readonly string[]
 }
 
 /** @throws ServiceUnavailableError */
-export async function startRedis({ args = [] }: RedisOptions = {}): Promise<RedisServer> {
+export async function startRedis({ args = [], sentinel }: RedisOptions = {}): Promise<RedisServer> {
   const binary = await redisBinary()
   const home = await mkdtemp(join(tmpdir(), 'hooktrail-redis-'))
   const [port = 0] = await freePorts(1)
+  const file = join(home, 'sentinel.conf')
+  if (sentinel !== undefined)
+    await writeFile(file, ['bind 127.0.0.1', `port ${port}`, `dir ${home}`, ...sentinel, ''].join('\n'))
+  const settings =
+    sentinel === undefined
+      ? [...SETTINGS, '--port', String(port), '--dir', home, ...args]
+      : [file, '--sentinel']
   const start = (): ReturnType<typeof startLocalProcess> =>
     startLocalProcess({
       ...binary,
-      args: [...SETTINGS, '--port', String(port), '--dir', home, ...args],
+      args: settings,
       logFile: join(home, 'redis.log'),
       isReady: () => answersPing(port),
       readyMsMax: READY_MS_MAX,
