@@ -21,6 +21,7 @@ import type { Backlog } from './backlog.ts'
 import { chooseSteps, type StepChoice } from './choose-step.ts'
 import type { HandlerLags } from './handler-lags.ts'
 import type { HourlyNotice } from './hourly-notice.ts'
+import { KeyConflicts } from './key-conflicts.ts'
 import { LEASE_RETRY_MS, type Lease } from './lease.ts'
 import { Pace } from '../core/pace.ts'
 import type { PayloadCache } from './payload-cache.ts'
@@ -72,6 +73,7 @@ export class PartitionPlanner {
   readonly #options: PlannerOptions
   readonly #quarantine: PlanQuarantine
   readonly #stuck: StuckHandlers
+  readonly #conflicts: KeyConflicts
   readonly #pace = new Pace({
     quietPerSecond: QUIET_RECORDS_PER_SECOND,
     enough: STEP_RECORDS_ENOUGH,
@@ -87,6 +89,7 @@ export class PartitionPlanner {
     this.name = `plan ${options.at.topic}/${options.at.partition}`
     this.#quarantine = new PlanQuarantine(options.store)
     this.#stuck = new StuckHandlers({ ...options, name: this.name })
+    this.#conflicts = new KeyConflicts(options)
   }
 
   async run(signal: AbortSignal): Promise<number> {
@@ -233,7 +236,8 @@ export class PartitionPlanner {
 
   #committed(plan: BatchPlan, decision: StepDecision, next: bigint): void {
     const { at, backlog, payloads, source, served, filterErrors, logger, metrics } = this.#options
-    for (const { handler, counts } of decision.steps) {
+    for (const { handler, counts, conflicts } of decision.steps) {
+      if (handler === INDEX_HANDLER) this.#conflicts.note(conflicts)
       this.#positions?.set(handler, next)
       if (counts.lost > 0) this.#noteLoss(handler, counts.lost, next)
       const errors = counts.errors === 0 ? null : filterErrors.note(handler, counts.errors)
