@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { z } from 'zod'
+import { REPLAYED_JOBS_MAX } from '../../dispatcher/replay-takes.ts'
 import { planAll } from '../support/dispatcher-stage.ts'
 import { openReplayStage, replayRound, until } from '../support/replay-stage.ts'
 
@@ -256,4 +257,27 @@ test('what is asked wrongly is refused with what may be meant', async () => {
     .parse((await stage.api.ask('/api/replays')).json())
   assert.deepEqual(items, [])
   assert.equal((await stage.api.ask('/api/replays/none')).status, 404)
+})
+
+test('a long replay is planned ahead only so far, and ends with what its dry run counted', async () => {
+  const EVENTS = 2_500
+  await using stage = await openReplayStage({
+    handlers: [{ name: 'billing', concurrency: 200 }],
+    partitions: 2,
+  })
+  await stage.deliverLive(bodies(EVENTS))
+  const dry = await stage.create({ from_offset: 0, dry_run: true })
+  assert.equal((await stage.runTo(dry.id, 'counted')).planned, EVENTS)
+  await stage.act(dry.id, 'resume')
+  let openMax = 0
+  await until('the replay is over', async () => {
+    await replayRound(stage.dispatcher)
+    const { open, status } = await stage.show(dry.id)
+    openMax = Math.max(openMax, open)
+    return status === 'completed'
+  })
+  assert(openMax > 0 && openMax <= REPLAYED_JOBS_MAX, `${openMax} jobs were open`)
+  const ids = stage.replayed().map(({ headers }) => headers['webhook-id'])
+  assert.deepEqual([ids.length, new Set(ids).size], [EVENTS, EVENTS])
+  await stage.agrees()
 })

@@ -9,7 +9,7 @@ import { openApiStage, type ApiStage } from './api-stage.ts'
 import { deliverOnce, planAll, runnerOf, type StageOptions } from './dispatcher-stage.ts'
 import type { ReceivedRequest } from './receiver.ts'
 
-const STEPS_MS_MAX = 20_000
+const STEPS_MS_MAX = 60_000
 
 const count = z.number()
 const answerSchema = z.looseObject({
