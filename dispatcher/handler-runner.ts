@@ -135,7 +135,7 @@ export class HandlerRunner {
     using deadline = this.#deadline(ended, this.#takeWaitMs())
     this.#taking = this.#take((lease) =>
       queue.take({ handler: handler.name, ...lease, signal: deadline.signal }),
-    ).then(async (sends) => sends.length + (await this.#takeReplayed()))
+    ).then(async (sends) => sends.length + (await this.#takeReplayed(signal)))
     try {
       return await this.#taking
     } finally {
@@ -150,10 +150,10 @@ export class HandlerRunner {
   }
 
   /** With slots that live jobs have just left free, so that these never wait behind a replay. */
-  async #takeReplayed(): Promise<number> {
+  async #takeReplayed(signal: AbortSignal): Promise<number> {
     const { clock, generation, replays, rate } = this.#options
     const slots = Math.min(this.#free(), this.#replayed.free)
-    if (slots <= 0 || this.#probing !== null || replays.waitMs() > 0) return 0
+    if (signal.aborted || slots <= 0 || this.#probing !== null || replays.waitMs() > 0) return 0
     const askedAt = clock.monotonic()
     const jobs = await replays.take({ slots, leaseMs: this.leaseMs, generation })
     rate.took(jobs.length, clock.monotonic())

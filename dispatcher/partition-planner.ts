@@ -119,6 +119,11 @@ export class PartitionPlanner {
       : result
   }
 
+  /** Of a replay that is over: nobody waits for what it still needed. */
+  end(): void {
+    this.#stuck.goOn(this.#options.handlers.map(({ name }) => name))
+  }
+
   async #standing(): Promise<Map<string, bigint>> {
     const { store, at, clock } = this.#options
     const now = clock.monotonic()

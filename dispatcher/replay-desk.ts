@@ -3,6 +3,7 @@
  * own bounds and up to the end of its ranges. The store says which there are; a planner lives as long as its range has
  * something left. A crash leaves each at a committed position, and the next dispatcher goes on there.
  */
+import { AssertionError } from 'node:assert/strict'
 import type { Clock } from '../core/clock.ts'
 import type { Config, HandlerConfig, SourceConfig } from '../core/config/config.ts'
 import type { Logger } from '../core/log.ts'
@@ -13,6 +14,7 @@ import type { OpenReplay, RangeProgress } from '../core/ports/replay-store.ts'
 import { compileReplay } from '../core/replay/replay-handler.ts'
 import { LEASE_RETRY_MS, type Lease } from './lease.ts'
 import { HourlyNotice } from './hourly-notice.ts'
+import { backoffMs, reasonOf } from './loop.ts'
 import { PartitionPlanner } from './partition-planner.ts'
 import type { PayloadCache } from './payload-cache.ts'
 import type { ReplayTakes } from './replay-takes.ts'
@@ -45,8 +47,11 @@ export interface ReplayDeskOptions {
 interface RangePlanner {
   readonly planner: PartitionPlanner
   readonly lease: Lease
-  /** Monotonic; while another dispatcher plans it. */
+  /** Of its lease, and of what it waits for. */
+  readonly name: string
+  /** Monotonic; while another dispatcher plans it, and after a failure. */
   restsUntil: number
+  failures: number
 }
 
 export class ReplayDesk {
@@ -71,21 +76,30 @@ export class ReplayDesk {
     return this.#planners.size === 0 ? LOOK_MS : WAIT_MS
   }
 
-  /** What fails holds up no other; it is thrown when all had their turn. */
+  /** What fails is tried again by itself and holds up no other. */
   async #stepAll(signal: AbortSignal): Promise<number> {
-    const failures: unknown[] = []
+    const { clock, waits } = this.#options
     let committed = 0
     for (const range of this.#planners.values())
       try {
-        if (this.#options.clock.monotonic() < range.restsUntil) continue
+        if (clock.monotonic() < range.restsUntil) continue
         const step = await range.planner.step(signal, 0)
         if (step === 'committed') committed += 1
-        if (step === 'not-leased') range.restsUntil = this.#options.clock.monotonic() + LEASE_RETRY_MS
+        if (step === 'not-leased') range.restsUntil = clock.monotonic() + LEASE_RETRY_MS
+        if (range.failures > 0) waits.clear(range.name)
+        range.failures = 0
       } catch (error) {
-        failures.push(error)
+        if (error instanceof AssertionError) throw error
+        this.#fail(range, error)
       }
-    if (failures.length > 0) throw failures[0]
     return committed
+  }
+
+  #fail(range: RangePlanner, error: unknown): void {
+    const { clock, waits, logger } = this.#options
+    range.restsUntil = clock.monotonic() + backoffMs(range.failures++)
+    const isNew = waits.set(range.name, reasonOf(error))
+    logger[isNew ? 'warn' : 'debug']({ range: range.name, err: error }, 'a replay waits and tries again')
   }
 
   /** Ends what is over, and learns what there is. */
@@ -102,9 +116,15 @@ export class ReplayDesk {
 
   /** Others may go on with its ranges at once. */
   async end(): Promise<void> {
-    const planners = [...this.#planners.values()]
-    this.#planners.clear()
-    for (const { lease } of planners) await lease.release()
+    for (const key of [...this.#planners.keys()]) await this.#drop(key)
+  }
+
+  async #drop(key: string): Promise<void> {
+    const range = this.#planners.get(key)
+    if (range === undefined || !this.#planners.delete(key)) return
+    range.planner.end()
+    this.#options.waits.clear(range.name)
+    await range.lease.release()
   }
 
   async #plan(open: readonly OpenReplay[]): Promise<void> {
@@ -119,11 +139,7 @@ export class ReplayDesk {
         wanted.add(key)
         this.#planners.set(key, planner)
       }
-    for (const [key, { lease }] of this.#planners)
-      if (!wanted.has(key)) {
-        this.#planners.delete(key)
-        await lease.release()
-      }
+    for (const key of [...this.#planners.keys()]) if (!wanted.has(key)) await this.#drop(key)
   }
 
   /** Who counts needs nothing but the log. Who plans knows what was finished, and so what may be planned ahead. */
@@ -140,7 +156,7 @@ export class ReplayDesk {
     const at = { topic: replay.topic, topicId: range.topicId, partition: range.partition }
     const lease = this.#options.newLease(name)
     const planner = this.#planner({ replay, handler, source, at, until: range.end, lease })
-    return { planner, lease, restsUntil: -Infinity }
+    return { planner, lease, name, restsUntil: -Infinity, failures: 0 }
   }
 
   #planner(planning: Planning): PartitionPlanner {

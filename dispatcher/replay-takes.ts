@@ -67,13 +67,22 @@ export class ReplayTakes {
     woken.abort()
   }
 
-  /** At most `slots` of all of them together; nothing while it rests. */
+  /**
+   * At most `slots` of all of them together; nothing while it rests. Where one cannot be asked, what the others gave is
+   * returned, since it is taken: the next call meets the fault again.
+   */
   async take({ slots, ...lease }: Omit<ReplayTake, 'name'>): Promise<readonly TakenJob[]> {
     if (this.waitMs() > 0) return []
     const jobs: TakenJob[] = []
     for (const name of [...this.#loads.keys()]) {
       if (jobs.length >= slots) break
-      jobs.push(...(await this.#options.store.takeReplayed({ name, slots: slots - jobs.length, ...lease })))
+      try {
+        const take = { name, slots: slots - jobs.length, ...lease }
+        jobs.push(...(await this.#options.store.takeReplayed(take)))
+      } catch (error) {
+        if (jobs.length === 0) throw error
+        return jobs
+      }
       this.#moveBack(name)
     }
     if (jobs.length === 0) this.#restsUntil = this.#options.clock.monotonic() + REST_MS

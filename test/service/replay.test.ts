@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { z } from 'zod'
 import { REPLAYED_JOBS_MAX } from '../../dispatcher/replay-takes.ts'
 import { planAll } from '../support/dispatcher-stage.ts'
-import { openReplayStage, replayRound, until } from '../support/replay-stage.ts'
+import { openReplayStage, until } from '../support/replay-stage.ts'
 
 const ONE_ATTEMPT = { retry: { attemptsMax: 1, backoff: { kind: 'fixed', intervalMs: 1 } } } as const
 
@@ -139,13 +139,16 @@ test('after a cancel nothing more is sent, and what was open is discarded', asyn
   await using stage = await openReplayStage({ handlers: [{ name: 'billing', concurrency: 4 }] })
   await stage.deliverLive(bodies(10))
   const { id } = await stage.create({ from_offset: 0 })
-  await replayRound(stage.dispatcher)
+  await stage.round()
   const sent = stage.replayed().length
   assert.equal(sent, 2)
   const cancelled = await stage.act(id, 'cancel')
   assert.deepEqual([cancelled.status, cancelled.discarded, cancelled.open], ['cancelled', 8, 0])
-  await replayRound(stage.dispatcher)
-  await replayRound(stage.dispatcher)
+  // The runner has not heard of it yet.
+  const [runner] = stage.dispatcher.runners
+  assert.equal(await runner?.step(AbortSignal.timeout(10_000)), 0)
+  await stage.round()
+  await stage.round()
   assert.equal(stage.replayed().length, sent)
   const over = await stage.show(id)
   assert.deepEqual([over.delivered, over.discarded, over.planned], [2, 8, 10])
@@ -158,9 +161,9 @@ test('a paused replay goes on where it stood, also in another process', async ()
   await using stage = await openReplayStage({ handlers: [{ name: 'billing', concurrency: 4 }] })
   await stage.deliverLive(bodies(10))
   const { id } = await stage.create({ from_offset: 0 })
-  await replayRound(stage.dispatcher)
+  await stage.round()
   await stage.act(id, 'pause')
-  await replayRound(stage.dispatcher)
+  await stage.round()
   assert.equal(stage.replayed().length, 2)
   await stage.act(id, 'resume')
   const other = await stage.api.stage.compose({ owner: 'two' })
@@ -260,7 +263,7 @@ test('what is asked wrongly is refused with what may be meant', async () => {
 })
 
 test('a long replay is planned ahead only so far, and ends with what its dry run counted', async () => {
-  const EVENTS = 2_500
+  const EVENTS = 1_600
   await using stage = await openReplayStage({
     handlers: [{ name: 'billing', concurrency: 200 }],
     partitions: 2,
@@ -271,7 +274,7 @@ test('a long replay is planned ahead only so far, and ends with what its dry run
   await stage.act(dry.id, 'resume')
   let openMax = 0
   await until('the replay is over', async () => {
-    await replayRound(stage.dispatcher)
+    await stage.round()
     const { open, status } = await stage.show(dry.id)
     openMax = Math.max(openMax, open)
     return status === 'completed'
@@ -279,5 +282,29 @@ test('a long replay is planned ahead only so far, and ends with what its dry run
   assert(openMax > 0 && openMax <= REPLAYED_JOBS_MAX, `${openMax} jobs were open`)
   const ids = stage.replayed().map(({ headers }) => headers['webhook-id'])
   assert.deepEqual([ids.length, new Set(ids).size], [EVENTS, EVENTS])
+  await stage.agrees()
+})
+
+test('a replay whose archive is away waits and says so while others go on, and a cancel ends the waiting', async () => {
+  await using stage = await openReplayStage({ handlers: [{ name: 'billing' }] })
+  const { api, waits } = stage
+  await stage.deliverLive(bodies(4))
+  await api.archiveLog()
+  const [topic] = (await api.stage.log.topics()).filter(({ name }) => name.includes('.events.'))
+  assert(topic)
+  await api.stage.log.truncate({ topic: topic.name, topicId: topic.id, partition: 0 }, 4n)
+  await stage.deliverLive(bodies(2))
+  const old = await stage.create({ from_offset: 0 })
+  api.hideArchive()
+  await until('it says what it waits for', async () => {
+    await stage.round()
+    return waits.text()?.includes('ARCHIVE_READER_MISSING') === true
+  })
+  const young = await stage.create({ from_offset: 4 })
+  assert.equal((await stage.runTo(young.id, 'completed')).delivered, 2)
+  assert.equal((await stage.show(old.id)).offsets_done, 0)
+  await stage.act(old.id, 'cancel')
+  await stage.round()
+  assert.equal(waits.text(), null)
   await stage.agrees()
 })

@@ -3,10 +3,12 @@ import assert from 'node:assert/strict'
 import { z } from 'zod'
 import { createReportStore } from '../../adapters/postgres/report-store.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
+import type { JobStore } from '../../core/ports/job-store.ts'
 import type { EventRecord } from '../../core/record/event-record.ts'
 import type { Dispatcher } from '../../dispatcher/compose-dispatcher.ts'
+import { WaitList } from '../../dispatcher/wait-list.ts'
 import { openApiStage, type ApiStage } from './api-stage.ts'
-import { deliverOnce, planAll, runnerOf, type StageOptions } from './dispatcher-stage.ts'
+import { deliverOnce, planAll, type StageOptions } from './dispatcher-stage.ts'
 import type { ReceivedRequest } from './receiver.ts'
 
 const STEPS_MS_MAX = 60_000
@@ -24,6 +26,7 @@ export type ReplayAnswer = z.output<typeof answerSchema>
 export interface ReplayStage extends AsyncDisposable {
   readonly api: ApiStage
   readonly dispatcher: Dispatcher
+  readonly waits: WaitList
   /** Appends events, plans and delivers them to `handler`, and forgets the requests that came of it. */
   deliverLive(events: readonly Partial<EventRecord>[], handler?: string): Promise<readonly EventRecord[]>
   create(body: Record<string, unknown>): Promise<ReplayAnswer>
@@ -31,6 +34,8 @@ export interface ReplayStage extends AsyncDisposable {
   show(id: string): Promise<ReplayAnswer>
   /** Plans and delivers until the replay is in `status`. */
   runTo(id: string, status: string, dispatcher?: Dispatcher): Promise<ReplayAnswer>
+  /** One look, one step of everything. */
+  round(dispatcher?: Dispatcher): Promise<void>
   /** What the receiver got of replays since. */
   replayed(): readonly ReceivedRequest[]
   agrees(): Promise<void>
@@ -40,7 +45,8 @@ export async function openReplayStage(options: StageOptions): Promise<ReplayStag
   await using opening = new AsyncDisposableStack()
   const api = opening.use(await openApiStage(options))
   const { stage } = api
-  const dispatcher = await stage.compose({ log: api.reader() })
+  const waits = new WaitList()
+  const dispatcher = await stage.compose({ log: api.reader(), waits })
   await planAll(dispatcher)
   const ask = async (path: string, body?: Record<string, unknown>): Promise<ReplayAnswer> => {
     const answer = await api.ask(path, body === undefined ? {} : { method: 'POST', body })
@@ -50,7 +56,7 @@ export async function openReplayStage(options: StageOptions): Promise<ReplayStag
   const show = (id: string) => ask(`/api/replays/${id}`)
   const opened = opening.move()
   return {
-    ...{ api, dispatcher, show },
+    ...{ api, dispatcher, waits, show },
     deliverLive: async (given, handler = 'billing') => {
       const events = await stage.append(given)
       await planAll(dispatcher)
@@ -61,11 +67,12 @@ export async function openReplayStage(options: StageOptions): Promise<ReplayStag
       })
       return events
     },
+    round: (by = dispatcher) => replayRound(by, stage.store),
     create: (body) => ask('/api/replays', { handler: 'billing', ...body }),
     act: (id, action) => ask(`/api/replays/${id}/${action}`, {}),
     runTo: async (id, status, by = dispatcher) => {
       await until(`the replay is ${status}`, async () => {
-        await replayRound(by)
+        await replayRound(by, stage.store)
         return (await show(id)).status === status
       })
       return show(id)
@@ -82,18 +89,14 @@ export async function openReplayStage(options: StageOptions): Promise<ReplayStag
 }
 
 /** One look, one planning step of each range, one take of each handler, and everything until its outcomes are written. */
-export async function replayRound(dispatcher: Dispatcher): Promise<void> {
+async function replayRound(dispatcher: Dispatcher, store: Pick<JobStore, 'openReplays'>): Promise<void> {
   const signal = AbortSignal.timeout(STEPS_MS_MAX)
   await dispatcher.replays.look()
   await dispatcher.replays.step(signal)
-  for (const { handler } of dispatcher.runners) {
-    const ended = new AbortController()
-    const runner = runnerOf(dispatcher, handler)
-    // A take waits for live jobs where no replay runs.
-    const waiting = runner.step(AbortSignal.any([signal, ended.signal]))
-    await Promise.race([waiting, systemClock.sleep(20, signal)])
-    ended.abort()
-    await waiting
+  for (const runner of dispatcher.runners) {
+    // Without a replay that runs a take waits for live jobs.
+    const open = await store.openReplays([runner.handler])
+    if (open.some(({ status }) => status === 'running')) await runner.step(signal)
     await runner.drained(signal)
   }
   assert(!signal.aborted, 'a round ends')
