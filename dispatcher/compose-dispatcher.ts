@@ -248,7 +248,8 @@ function sourcePlanners(source: SourceConfig, parts: Parts): PartitionPlanner[] 
 }
 
 function handlerRunners(parts: Parts, broken: (error: unknown) => void): HandlerRunner[] {
-  const { config, deps, served, backlog, failing, fruitless, endpoints, payloads, transforms, bodyDigest } = parts
+  const { config, deps, served, backlog, failing, fruitless, endpoints, payloads, transforms, bodyDigest } =
+    parts
   const shares = shareConcurrency(served, config.worker.concurrencyMax)
   const outcomes = new OutcomeWriter(deps)
   const returner = new JobReturner(deps)

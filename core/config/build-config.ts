@@ -10,7 +10,14 @@ import type {
   SourceConfig,
   VerifyConfig,
 } from './config.ts'
-import { buildCredentials, buildKafka, buildRedis, buildRegistry, buildS3, buildTls } from './build-services.ts'
+import {
+  buildCredentials,
+  buildKafka,
+  buildRedis,
+  buildRegistry,
+  buildS3,
+  buildTls,
+} from './build-services.ts'
 import type {
   handlerSchema,
   retentionSchema,
