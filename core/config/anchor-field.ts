@@ -1,15 +1,6 @@
 /** One entry of `archive.anchors`: an authority that stamps checkpoints, or a place that they are pushed to. */
+import type { AnchorConfig, PushPlace } from './config.ts'
 import { field } from './fields.ts'
-
-export type AnchorConfig =
-  /** `certificate`: PEM of the authority, or of who vouches for it; null: whoever answers is taken. */
-  | { readonly type: 'rfc3161'; readonly url: string; readonly certificate: string | null }
-  | { readonly type: 'push'; readonly to: PushPlace }
-
-export type PushPlace =
-  | { readonly kind: 'folder'; readonly path: string }
-  | { readonly kind: 'webhook'; readonly url: string }
-  | { readonly kind: 'bucket'; readonly bucket: string; readonly prefix: string }
 
 const BUCKET = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])\/?([A-Za-z0-9._=+/-]{0,512}?)\/?$/
 const EXPECTED =

@@ -2,7 +2,6 @@
  * The configuration after it was read, checked and completed with defaults: what every process is handed.
  * Durations are milliseconds, sizes bytes. core/config/read-config.ts makes it from YAML or reports every fault.
  */
-import type { AnchorConfig } from './anchor-field.ts'
 import type { SegmentFormat } from '../archive/manifest.ts'
 import type { WormMode } from '../archive/policy.ts'
 import type { Retention } from '../archive/retention.ts'
@@ -124,6 +123,17 @@ export interface DatabaseConfig {
   readonly url: string | null
   readonly connectionsMax: number
 }
+
+/** A place that sees checkpoints, so that what they cover cannot be rewritten unnoticed. */
+export type AnchorConfig =
+  /** `certificate`: PEM of the authority, or of who vouches for it; null: whoever answers is taken. */
+  | { readonly type: 'rfc3161'; readonly url: string; readonly certificate: string | null }
+  | { readonly type: 'push'; readonly to: PushPlace }
+
+export type PushPlace =
+  | { readonly kind: 'folder'; readonly path: string }
+  | { readonly kind: 'webhook'; readonly url: string }
+  | { readonly kind: 'bucket'; readonly bucket: string; readonly prefix: string }
 
 export interface ArchiveConfig {
   /** Null: the archive is a folder. */

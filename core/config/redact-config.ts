@@ -1,5 +1,5 @@
 /** The configuration for people: secrets become a placeholder that says nothing about them. */
-import type { AnchorConfig } from './anchor-field.ts'
+import type { AnchorConfig } from './config.ts'
 import type { S3Config, RedisConfig, SaslConfig, Settings, TlsConfig } from './config.ts'
 
 const PLACEHOLDER = '(secret)'
