@@ -20,7 +20,7 @@ import type { Breaker, BreakerChange, BreakerState, BreakerStore } from '../core
 import type { JobQueue } from '../core/ports/job-queue.ts'
 import type { DeliveryStore } from '../core/ports/job-store.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
-import type { EndpointHealth } from './endpoint-health.ts'
+import type { EndpointHealth, Opening } from './endpoint-health.ts'
 import type { FruitlessHandlers } from './fruitless-handlers.ts'
 import type { HandlerRunner, Probing } from './handler-runner.ts'
 
@@ -55,6 +55,12 @@ export class Breakers {
 
   constructor(options: BreakersOptions) {
     this.#options = options
+    options.endpoints.onOpening((opening) => {
+      this.#open(opening).catch((error: unknown) => {
+        const { handler } = opening
+        options.logger.debug({ handler, err: error }, 'a breaker was not opened; it is tried again')
+      })
+    })
   }
 
   /** Rounds go on behind it. Resolves with the milliseconds until the next. */
@@ -76,7 +82,7 @@ export class Breakers {
     await Promise.all(this.#rounds.values())
   }
 
-  async #open({ handler, reason, details }: ReturnType<EndpointHealth['openings']>[number]): Promise<void> {
+  async #open({ handler, reason, details }: Opening): Promise<void> {
     const { store, endpoints, logger } = this.#options
     const isFirst = await store.openBreaker({ handler, reason, details: { ...details }, pauseMs: pauseMs(0) })
     endpoints.set(handler, 'open')

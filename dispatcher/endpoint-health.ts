@@ -15,6 +15,7 @@ interface Endpoint {
 }
 
 export interface Opening {
+  readonly handler: string
   readonly reason: string
   readonly details: Judgement
 }
@@ -22,12 +23,18 @@ export interface Opening {
 export class EndpointHealth {
   readonly #clock: Pick<Clock, 'monotonic'>
   readonly #endpoints: ReadonlyMap<string, Endpoint>
+  #told: (opening: Opening) => void = () => undefined
 
   constructor({ handlers, clock }: { handlers: readonly string[]; clock: Pick<Clock, 'monotonic'> }) {
     this.#clock = clock
     this.#endpoints = new Map(
       handlers.map((name) => [name, { window: new BreakerWindow(), state: 'closed', opening: null }]),
     )
+  }
+
+  /** Whom to tell at once; what he misses `openings` repeats. */
+  onOpening(told: (opening: Opening) => void): void {
+    this.#told = told
   }
 
   /** As far as this process has heard. */
@@ -47,14 +54,14 @@ export class EndpointHealth {
     if (effect.kind === 'answered') endpoint.window.answered(now)
     if (effect.kind !== 'failed') return
     const judgement = endpoint.window.failed(now)
-    if (judgement !== null) endpoint.opening = openingOf(judgement, errorClass)
+    if (judgement === null || endpoint.opening !== null) return
+    endpoint.opening = openingOf(handler, judgement, errorClass)
+    this.#told(endpoint.opening)
   }
 
   /** Breakers that the window says must open; asked again once they did. */
-  openings(): readonly (Opening & { readonly handler: string })[] {
-    return [...this.#endpoints].flatMap(([handler, { opening }]) =>
-      opening === null ? [] : [{ handler, ...opening }],
-    )
+  openings(): readonly Opening[] {
+    return [...this.#endpoints.values()].flatMap(({ opening }) => opening ?? [])
   }
 
   /** @param breakers all that are not closed. */
@@ -72,9 +79,9 @@ export class EndpointHealth {
   }
 }
 
-function openingOf(judgement: Judgement, errorClass: string | null): Opening {
+function openingOf(handler: string, judgement: Judgement, errorClass: string | null): Opening {
   const { answered, failed } = judgement
   const last = errorClass === null ? '' : `, the last: ${errorClass}`
   const reason = `${failed} of ${failed + answered} requests failed within ${WINDOW_MS / 1_000} s${last}`
-  return { reason, details: judgement }
+  return { handler, reason, details: judgement }
 }

@@ -31,6 +31,10 @@ export const scale = {
   outageEvents: size(100, 2000),
   /** Times that the broker is stopped and killed while events are sent. */
   outageLogFaults: size(1, 5),
+  /** Events behind handlers that do not work, a tenth of them for those that do. */
+  isolationEvents: size(3_000, 200_000),
+  /** Events that a handler has before it while its endpoint is away. */
+  breakerBacklog: size(1_500, 300_000),
   /** Events through several of each process, of which one is killed and one added on the way. */
   processEvents: size(5_000, 50_000),
   /** Events that are replayed while the whole process group is killed. */
