@@ -28,6 +28,8 @@ export interface BacklogOptions {
   readonly store: Pick<JobStore, 'openJobs' | 'handlers'>
   readonly handlers: readonly string[]
   readonly endpoints: Pick<EndpointHealth, 'isClosed'>
+  /** Default: OPEN_JOBS_MAX. */
+  readonly openJobsMax?: number
   readonly logger: Logger
   readonly metrics: Metrics
 }
@@ -114,7 +116,8 @@ export class Backlog {
   #judge(handler: string, load: Load, jobs: number): Load['held'] {
     const held = load.held
     const open = load.open + load.reserved + (held === null ? jobs : 0)
-    const openMax = held === null ? OPEN_JOBS_MAX : OPEN_JOBS_MAX / 2
+    const bound = this.#options.openJobsMax ?? OPEN_JOBS_MAX
+    const openMax = held === null ? bound : bound / 2
     const retryableMax = held === 'retry_backlog' ? RETRYABLE_JOBS_MAX / 2 : RETRYABLE_JOBS_MAX
     if (load.retryable >= retryableMax) load.held = 'retry_backlog'
     else if (!this.#options.endpoints.isClosed(handler))

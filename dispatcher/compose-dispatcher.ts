@@ -60,6 +60,9 @@ export interface DispatcherDeps {
   readonly serves?: ReadonlySet<string>
   /** In [0, 1); for jitter. */
   readonly random?: () => number
+  /** Of a handler, and of a planning step; default: those of backlog.ts and partition-planner.ts. */
+  readonly openJobsMax?: number
+  readonly stepRecordsMax?: number
   /** Told when a take got all that it asked for. */
   readonly demand?: Pick<Demand, 'note'>
   /** Told when the log may tell of what the store does not hold (store-guard.ts). */

@@ -46,6 +46,8 @@ export interface PlannerOptions {
   /** Handlers whose jobs are sent by this process: their payloads are kept. */
   readonly served: ReadonlySet<string>
   readonly eventTtlMs: number | null
+  /** Default: STEP_RECORDS_MAX. */
+  readonly stepRecordsMax?: number
   readonly generation: string
   readonly bodyDigest: (body: Buffer) => Buffer
   /** Log and archive as one: a backlog goes on where the log was cut. */
@@ -74,6 +76,7 @@ export class PartitionPlanner {
   readonly #quarantine: PlanQuarantine
   readonly #stuck: StuckHandlers
   readonly #conflicts: KeyConflicts
+  readonly #stepRecordsMax: number
   readonly #pace = new Pace({
     quietPerSecond: QUIET_RECORDS_PER_SECOND,
     enough: STEP_RECORDS_ENOUGH,
@@ -88,6 +91,7 @@ export class PartitionPlanner {
     this.#options = options
     this.name = `plan ${options.at.topic}/${options.at.partition}`
     this.#quarantine = new PlanQuarantine(options.store)
+    this.#stepRecordsMax = options.stepRecordsMax ?? STEP_RECORDS_MAX
     this.#stuck = new StuckHandlers({ ...options, name: this.name })
     this.#conflicts = new KeyConflicts(options)
   }
@@ -146,7 +150,7 @@ export class PartitionPlanner {
   }
 
   #admits(handler: string): boolean {
-    return !this.#stuck.has(handler) && this.#options.backlog.admits(handler, STEP_RECORDS_MAX)
+    return !this.#stuck.has(handler) && this.#options.backlog.admits(handler, this.#stepRecordsMax)
   }
 
   async #take(choice: StepChoice, waitMs: number, signal: AbortSignal): Promise<PlannerStep> {
@@ -169,7 +173,7 @@ export class PartitionPlanner {
   }
 
   async #read(choice: StepChoice, waitMs: number, signal: AbortSignal): Promise<ReadResult | null> {
-    const recordsMax = this.#quarantine.recordsMax(choice.first, STEP_RECORDS_MAX)
+    const recordsMax = this.#quarantine.recordsMax(choice.first, this.#stepRecordsMax)
     const room = choice.until === null ? recordsMax : Number(choice.until - choice.first)
     try {
       const result = await this.#options.log.read({

@@ -19,6 +19,8 @@ export type Answer =
 export interface Receiver extends AsyncDisposable {
   readonly url: string
   readonly requests: readonly ReceivedRequest[]
+  /** Most requests that were open at once for the path. */
+  openMost(path: string): number
   /** Resolves when `count` requests have arrived in all. */
   arrived(count: number): Promise<void>
   /** Answer to the n-th request (from 0) for this path, or its status; the default is 200. 'hang' never answers. */
@@ -37,6 +39,7 @@ export async function startReceiver(options: ReceiverOptions = {}): Promise<Rece
   const requests: ReceivedRequest[] = []
   const scripts = new Map<string, (n: number, request: ReceivedRequest) => Answer>()
   const counts = new Map<string, number>()
+  const open = new Map<string, { now: number; most: number }>()
   const barriers = new Map<string, Promise<void>>()
   let waiting: { count: number; resolve: () => void }[] = []
 
@@ -63,6 +66,10 @@ export async function startReceiver(options: ReceiverOptions = {}): Promise<Rece
   }
 
   const server = createServer((message, response) => {
+    const row = open.get(message.url ?? '/') ?? { now: 0, most: 0 }
+    open.set(message.url ?? '/', row)
+    row.most = Math.max(row.most, ++row.now)
+    response.once('close', () => row.now--)
     handle(message, response).catch(() => {
       response.destroy()
     })
@@ -74,6 +81,7 @@ export async function startReceiver(options: ReceiverOptions = {}): Promise<Rece
   return {
     url: `http://127.0.0.1:${port}`,
     requests,
+    openMost: (path) => open.get(path)?.most ?? 0,
     arrived: (count) => {
       const { promise, resolve } = Promise.withResolvers<void>()
       if (requests.length >= count) resolve()

@@ -34,7 +34,7 @@ export const scale = {
   /** Events behind handlers that do not work, a tenth of them for those that do. */
   isolationEvents: size(3_000, 200_000),
   /** Events that a handler has before it while its endpoint is away. */
-  breakerBacklog: size(1_500, 300_000),
+  breakerBacklog: size(800, 300_000),
   /** Events through several of each process, of which one is killed and one added on the way. */
   processEvents: size(5_000, 50_000),
   /** Events that are replayed while the whole process group is killed. */
