@@ -1,6 +1,5 @@
 /**
- * A real `hooktrail start` in a temporary home for a benchmark: one GitHub source and one handler that points at the
- * sink; own Postgres with fsync and an archive directory, or the services that the caller names. What is measured is
+ * A real `hooktrail start` in a temporary home for a benchmark: one GitHub source and handlers that point at sinks; own Postgres with fsync and an archive directory, or the services that the caller names. What is measured is
  * exactly what a user runs.
  */
 import { spawn } from 'node:child_process'
@@ -43,7 +42,8 @@ export interface Services {
 
 export interface InstallationOptions {
   readonly services: Services | null
-  readonly sinkPort: number
+  readonly handlers: readonly { readonly name: string; readonly port: number }[]
+  /** Of each handler. */
   readonly concurrency: number
 }
 
@@ -106,19 +106,23 @@ function postmasterFile(home: string): readonly string[] {
 
 function configText({
   port,
-  sinkPort,
+  handlers,
   concurrency,
   services,
 }: InstallationOptions & { port: number }): string {
   return `version: 1
 ${services?.yaml ?? ''}
 server: { host: 127.0.0.1, port: ${port} }
-worker: { max_concurrency: ${concurrency} }
+worker: { max_concurrency: ${concurrency * handlers.length} }
 sources:
   bench: { verify: github, secrets: [${BENCH_SECRET}] }
 handlers:
-  sink: { source: bench, url: 'http://127.0.0.1:${sinkPort}/', allow_private: true, concurrency: ${concurrency}, timeout: 30s }
+${handlers.map(({ name, port }) => handlerLine(name, port, concurrency)).join('\n')}
 `
+}
+
+function handlerLine(name: string, port: number, concurrency: number): string {
+  return `  ${name}: { source: bench, url: 'http://127.0.0.1:${port}/', allow_private: true, concurrency: ${concurrency}, timeout: 30s }`
 }
 
 async function untilReady(port: number, exitCode: () => number | null): Promise<void> {

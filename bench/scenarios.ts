@@ -78,7 +78,11 @@ export async function runScenarios(options: ScenarioOptions): Promise<readonly F
   })
   options.onStage('starting')
   await using installation = await startInstallation({
-    ...{ sinkPort: sink.port, concurrency: CONCURRENCY, services: options.services },
+    ...{
+      handlers: [{ name: 'sink', port: sink.port }],
+      concurrency: CONCURRENCY,
+      services: options.services,
+    },
   })
   const bench: Bench = { installation, sink, latencies, options, acked: 0 }
   await load(bench, { connections: 16, requestsMax: 4000, ratePerSecond: null })

@@ -15,8 +15,12 @@ export interface Sink extends AsyncDisposable {
 }
 
 const ANSWER = 'HTTP/1.1 204 No Content\r\n\r\n'
+export const FAILING = 'HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n'
 
-export async function startSink(onDelivery: (eventId: string, atMs: number) => void): Promise<Sink> {
+export async function startSink(
+  onDelivery: (eventId: string, atMs: number) => void,
+  answer = ANSWER,
+): Promise<Sink> {
   const sockets = new Set<Socket>()
   const held: Socket[] = []
   let holding = false
@@ -27,7 +31,7 @@ export async function startSink(onDelivery: (eventId: string, atMs: number) => v
     delivered++
     onDelivery(/webhook-id: (\w+)/i.exec(head)?.[1] ?? '', performance.now())
     if (holding) held.push(socket)
-    else socket.write(ANSWER)
+    else socket.write(answer)
     if (target !== null && delivered >= target.count) target.resolve()
   }
 
@@ -70,7 +74,7 @@ export async function startSink(onDelivery: (eventId: string, atMs: number) => v
     },
     release: () => {
       holding = false
-      for (const socket of held.splice(0)) socket.write(ANSWER)
+      for (const socket of held.splice(0)) socket.write(answer)
     },
     [Symbol.asyncDispose]: async () => {
       for (const socket of sockets) socket.destroy()

@@ -6,8 +6,11 @@
 import { Command } from 'commander'
 import { readFileSync } from 'node:fs'
 import type { Services } from '../bench/installation.ts'
+import { runIsolation } from '../bench/isolation.ts'
 import { printFigures, summarize, type Figure } from '../bench/figures.ts'
 import { runScenarios } from '../bench/scenarios.ts'
+
+const ONE_BOX = 'one box, own Postgres: fsync on, synchronous_commit on'
 
 interface BenchFlags {
   readonly runs: string
@@ -18,8 +21,11 @@ interface BenchFlags {
   readonly json?: boolean
 }
 
+type IsolationFlags = Pick<BenchFlags, 'runs' | 'json'> & { readonly events: string }
+
 export function benchCommand(): Command {
   return new Command('bench')
+    .addCommand(isolationCommand())
     .description(
       'measure this machine: ingest, delivery, latency, idle cost, with references in the same run',
     )
@@ -51,6 +57,23 @@ export function benchCommand(): Command {
     })
 }
 
+/** `--runs` and `--json` are those of `bench`. */
+function isolationCommand(): Command {
+  return new Command('isolation')
+    .description('what one handler among ten that hangs, fails or refuses costs the other nine')
+    .option('--events <n>', 'events that each handler gets', '4000')
+    .addHelpText('after', '\nExamples:\n  hooktrail bench isolation\n  hooktrail bench isolation --runs 5')
+    .action(async (_: object, command: Command) => {
+      const flags = command.optsWithGlobals<IsolationFlags>()
+      const runs: (readonly Figure[])[] = []
+      for (let run = 1; run <= Number(flags.runs); run++) {
+        const onStage = stageOf(run, Number(flags.runs))
+        runs.push(await runIsolation({ events: Number(flags.events), onStage }))
+      }
+      print(runs, ONE_BOX, flags.json === true)
+    })
+}
+
 export interface BenchOptions {
   readonly runs: number
   readonly seconds: number
@@ -63,19 +86,26 @@ export interface BenchOptions {
 
 export async function bench({ runs: count, json, openServices, ...options }: BenchOptions): Promise<void> {
   const runs: (readonly Figure[])[] = []
-  let place = 'one box, own Postgres: fsync on, synchronous_commit on'
+  let place = ONE_BOX
   for (let run = 1; run <= count; run++) {
     const services = await openServices()
     if (services !== null) place = 'before the given services, durable as these are set'
     try {
-      const onStage = (stage: string): void => {
-        process.stderr.write(`run ${run} of ${count}: ${stage}\n`)
-      }
-      runs.push(await runScenarios({ ...options, services, onStage }))
+      runs.push(await runScenarios({ ...options, services, onStage: stageOf(run, count) }))
     } finally {
       await services?.[Symbol.asyncDispose]?.()
     }
   }
+  print(runs, place, json)
+}
+
+function stageOf(run: number, runs: number): (stage: string) => void {
+  return (stage) => {
+    process.stderr.write(`run ${run} of ${runs}: ${stage}\n`)
+  }
+}
+
+function print(runs: readonly (readonly Figure[])[], place: string, json: boolean): void {
   const rows = summarize(runs)
   if (json) console.log(JSON.stringify(rows))
   else printFigures(`${place}; generator and sink on the same cores`, rows)
