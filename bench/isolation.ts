@@ -4,7 +4,7 @@
  */
 import { BENCH_SECRET, freePort, startInstallation } from './installation.ts'
 import { runLoad } from './load.ts'
-import type { Figure } from './scenarios.ts'
+import type { Figure } from './figures.ts'
 import { FAILING, startSink } from './sink.ts'
 
 export interface IsolationOptions {
