@@ -14,6 +14,7 @@ import { INDEX_HANDLER, type JobStore } from '../core/ports/job-store.ts'
 import type { TimedFact } from '../core/ports/recovery-store.ts'
 import { isObject } from '../core/record/parse-header.ts'
 import type { Fact, RowFact, StepFact } from '../core/recovery/fact.ts'
+import { replayIdOf } from '../core/replay/replay-name.ts'
 import { sourceOfTopic } from '../core/topics.ts'
 import { NumbersUsed, readFacts, readSpan, type Span } from '../core/recovery/fact-stream.ts'
 import { endsOf, partitionsNow } from './store-witness.ts'
@@ -62,7 +63,9 @@ export async function recoverStore(
   const used = new NumbersUsed()
   const reader = { log: options.log, signal }
   let [steps, facts] = [0, 0]
-  const isPlan = (fact: Fact): boolean => fact.kind === 'plan_step' || isStart(fact)
+  // A replay that the store forgot is gone: its positions are its own. What was delivered of it is told by its attempts.
+  const isPlan = (fact: Fact): boolean =>
+    fact.kind === 'plan_step' ? replayIdOf(fact.handler) === null : isStart(fact)
   for await (const fact of readFacts(spans, (one) => one.storeId === storeId && isPlan(one), reader)) {
     used.see(fact)
     if (fact.kind === 'plan_step') steps += (await recoverStep(options, fact, signal)) ? 1 : 0

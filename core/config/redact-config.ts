@@ -1,6 +1,5 @@
 /** The configuration for people: secrets become a placeholder that says nothing about them. */
-import type { AnchorConfig } from './config.ts'
-import type { S3Config, RedisConfig, SaslConfig, Settings, TlsConfig } from './config.ts'
+import type { AnchorConfig, RedisConfig, S3Config, SaslConfig, Settings, TlsConfig } from './config.ts'
 
 const PLACEHOLDER = '(secret)'
 

@@ -154,7 +154,7 @@ BEGIN
           fact->>'actor', told_action, fact->>'target', fact->>'reason', told)
   ON CONFLICT (id) DO NOTHING;
   CASE
-    WHEN told_action = 'job.retry' THEN
+    WHEN told_action IN ('job.retry', 'job.revive') THEN
       WITH dead AS (DELETE FROM jobs_dead WHERE job_id = told->>'job_id' AND completed_at <= told_at RETURNING *)
       INSERT INTO jobs (created_at, record_offset, partition_no, attempt, max_attempts, job_id, event_id, handler,
                         source, event_type, topic, topic_id, last_error)
