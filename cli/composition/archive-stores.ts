@@ -61,8 +61,9 @@ export function openUnion(
   openArchive: () => Promise<ArchiveStore | null>,
 ): UnionLog {
   const openSource = async (): Promise<ArchiveSource> => {
-    const source = await openArchiveSource(context, openArchive)
-    if (source !== null) return source
+    const keys = await archiveKeys(context)
+    const store = await openArchive()
+    if (store !== null) return { store, keys }
     const location = archiveLocation(context.config.archive, folderOf(context))
     throw new HooktrailError('ARCHIVE_READER_MISSING', { reason: `there is no archive at ${location}` })
   }

@@ -41,7 +41,7 @@ async function live(stage: RecoveryStage): Promise<Told> {
     await using life = await stage.live(stage.databaseUrl, OPTIONS)
     const dispatcher = await life.compose()
     await pause(life)
-    first.push(...(await append(life, 10)))
+    first.push(...(await append(life, 4)))
     await planAll(dispatcher)
     await life.tell(dispatcher)
   }
@@ -49,7 +49,8 @@ async function live(stage: RecoveryStage): Promise<Told> {
   await using life = await stage.live(stage.databaseUrl, OPTIONS)
   life.receiver.script('/bad', () => 500)
   const dispatcher = await life.compose()
-  const more = await append(life, 20)
+  // Few enough that no breaker opens.
+  const more = await append(life, 5)
   await planAll(dispatcher)
   await untilNone(life, 'good', dispatcher)
   await untilNone(life, 'bad', dispatcher)
