@@ -114,6 +114,7 @@ async function killInTheMiddle(context: TestContext, size: Size): Promise<void> 
   assert.deepEqual(new Set(ids), new Set(wanted))
   assert(ids.length - wanted.length <= OPEN_MAX, `${ids.length} requests for ${wanted.length} events`)
   await stage.delivered()
+  assert(!again.output().includes('travelled back'), again.output())
   await untilReportAddsUp(() => again.cli('report', '--url', again.url), SETTLE_MS_MAX)
   context.diagnostic(`${wanted.length} events replayed by ${ids.length} requests`)
   assert.equal(await again.stop(), 0, again.output())

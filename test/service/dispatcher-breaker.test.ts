@@ -84,7 +84,9 @@ test('an endpoint that answers nothing but 500 is cut off, and what is refused c
   assert.deepEqual(await stage.store.takeDue(request), { jobs: [], nextDueMs: null })
   assert.deepEqual([await attemptsOf(stage), stage.receiver.requests.length], [sent, sent])
   assert.equal(lines.filter(([, , text]) => text.startsWith('circuit_opened')).length, 1)
-  const [opened] = await stage.database.query<{ reason: string }>('SELECT reason FROM audit')
+  const [opened] = await stage.database.query<{ reason: string }>(
+    "SELECT reason FROM audit WHERE action = 'breaker_opened'",
+  )
   assert.equal(opened?.reason, '20 of 20 requests failed within 10 s, the last: http_5xx')
 })
 
@@ -101,7 +103,9 @@ test('an endpoint that comes back is tried with 1, 2, 4, 8 and 16 different even
   assert.deepEqual([rounds, await stateOf(stage)], [[1, 1, 2, 4, 8, 16], 'closed'])
   assert.equal(new Set(eventIds(stage)).size, stage.receiver.requests.length, 'no event twice')
   assert.equal(await deliverOnce(dispatcher, 'app'), EVENTS - 20 - 1 - 31)
-  const audit = await stage.database.query<{ action: string }>('SELECT action FROM audit ORDER BY id')
+  const audit = await stage.database.query<{ action: string }>(
+    "SELECT action FROM audit WHERE action <> 'handler_started' ORDER BY id",
+  )
   assert.deepEqual(
     audit.map(({ action }) => action),
     ['breaker_opened', 'breaker_closed'],

@@ -29,7 +29,7 @@ test('jobs that are dead at planning have a line for each handler and step', asy
   const dispatcher = await stage.compose({ logger })
   const [event] = await stage.append([{}, {}])
   await planAll(dispatcher)
-  const said = lines.filter(([level]) => level === 'warn').map(([, fields]) => fields)
+  const said = lines.filter(([level]) => level === 'error').map(([, fields]) => fields)
   const first = { detail: 'field not found: amount', event_id: event?.id }
   assert.deepEqual(said, [{ handler: 'billing', jobs: 2, error: 'filter_error', ...first }])
 })
