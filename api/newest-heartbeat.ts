@@ -5,6 +5,7 @@
 import { parseHeartbeat } from '../core/archive/documents.ts'
 import { heartbeatKey } from '../core/archive/keys.ts'
 import { readNoteUnverified } from '../core/archive/signed-note.ts'
+import { firstAbsent } from '../core/archive/tree/heartbeat-search.ts'
 import { wormResult } from '../core/archive/worm.ts'
 import type { ArchiveStore } from '../core/ports/archive-store.ts'
 
@@ -33,20 +34,8 @@ export class NewestHeartbeat {
     return this.#found
   }
 
-  /** The newest exists (or is −1), the first beyond does not. */
   async #newestNumber(store: ArchiveStore): Promise<bigint> {
-    const exists = async (n: bigint): Promise<boolean> => (await store.head(heartbeatKey(n))) !== null
-    let low = this.#n
-    let step = 1n
-    while (await exists(low + step)) {
-      low += step
-      step *= 2n
-    }
-    for (let high = low + step; high - low > 1n;) {
-      const middle = low + (high - low) / 2n
-      if (await exists(middle)) low = middle
-      else high = middle
-    }
-    return low
+    const behind = await firstAbsent(async (n) => (await store.head(heartbeatKey(this.#n + 1n + n))) !== null)
+    return this.#n + behind
   }
 }

@@ -15,12 +15,23 @@ const TIME_LIMIT_MS = 8_640_000_000_000_000n
 /** Before the source's name in ce_source. */
 const SOURCE_PREFIX = '/hooktrail/'
 
-/** Columns that repeat a header. */
-export type PromotedColumn = 'event_id' | 'source' | 'event_type' | 'unique_key' | 'received_at'
+/** Columns that repeat a header, and which. */
+const PROMOTED = {
+  event_id: EVENT_HEADERS.id,
+  source: EVENT_HEADERS.source,
+  event_type: EVENT_HEADERS.type,
+  unique_key: EVENT_HEADERS.dedup,
+  received_at: EVENT_HEADERS.time,
+} as const
+
+export type PromotedColumn = keyof typeof PROMOTED
 
 /** Ends in a newline. */
 export function encodeRow(record: LogRecord, at: TopicPartition): Buffer {
   const [key, value] = [fieldOf(record.key), fieldOf(record.value)]
+  const headers = record.headers.map(({ name, value: bytes }) => ({ name, ...fieldOf(bytes) }))
+  const promoted = (column: PromotedColumn): string | null =>
+    promotedOf(column, headers.find(({ name }) => name === PROMOTED[column])?.text ?? null)
   const row = {
     topic: at.topic,
     topic_id: at.topicId,
@@ -33,8 +44,12 @@ export function encodeRow(record: LogRecord, at: TopicPartition): Buffer {
     key_base64: key.base64,
     value: value.text,
     value_base64: value.base64,
-    headers: record.headers.map(headerField),
-    ...promotedTexts(record.headers),
+    headers: headers.map(headerField),
+    event_id: promoted('event_id'),
+    source: promoted('source'),
+    event_type: promoted('event_type'),
+    unique_key: promoted('unique_key'),
+    received_at: promoted('received_at'),
   }
   return Buffer.from(`${JSON.stringify(row)}\n`)
 }
@@ -90,20 +105,24 @@ function textOf(bytes: Buffer): string | null {
   return text
 }
 
-function fieldOf(bytes: Buffer | null): { readonly text: string | null; readonly base64: string | null } {
+interface Field {
+  readonly text: string | null
+  readonly base64: string | null
+}
+
+function fieldOf(bytes: Buffer | null): Field {
   const text = bytes === null ? null : textOf(bytes)
   return { text, base64: text === null && bytes !== null ? bytes.toString('base64') : null }
 }
 
-function headerField({ name, value }: RecordHeader): readonly (string | null)[] {
-  const { text, base64 } = fieldOf(value)
+function headerField({ name, text, base64 }: Field & Pick<RecordHeader, 'name'>): readonly (string | null)[] {
   const wellFormed = name.toWellFormed()
   return base64 === null ? [wellFormed, text] : [wellFormed, null, base64]
 }
 
 /** As in the row's field `headers`. */
 export function writeHeaders(headers: readonly RecordHeader[]): string {
-  return JSON.stringify(headers.map(headerField))
+  return JSON.stringify(headers.map(({ name, value }) => headerField({ name, ...fieldOf(value) })))
 }
 
 /** @throws AssertionError, SyntaxError when the text is no list of headers */
@@ -114,26 +133,14 @@ export function readHeaders(text: string): RecordHeader[] {
   }))
 }
 
-/** What queries find in columns of their own. */
-export function promotedTexts(
-  headers: readonly RecordHeader[],
-): Readonly<Record<PromotedColumn, string | null>> {
-  const text = (name: string): string | null => promotedText(headers, name)
-  return {
-    event_id: text(EVENT_HEADERS.id),
-    source: text(EVENT_HEADERS.source),
-    event_type: text(EVENT_HEADERS.type),
-    unique_key: text(EVENT_HEADERS.dedup),
-    received_at: text(EVENT_HEADERS.time),
-  }
+/** What queries find in a column of its own. */
+export function promotedText(headers: readonly RecordHeader[], column: PromotedColumn): string | null {
+  const value = headers.find(({ name }) => name === PROMOTED[column])?.value ?? null
+  return promotedOf(column, value === null ? null : textOf(value))
 }
 
-function promotedText(headers: readonly RecordHeader[], name: string): string | null {
-  const value = headers.find((header) => header.name === name)?.value ?? null
-  const text = value === null ? null : textOf(value)
-  return name === EVENT_HEADERS.source && text?.startsWith(SOURCE_PREFIX)
-    ? text.slice(SOURCE_PREFIX.length)
-    : text
+function promotedOf(column: PromotedColumn, text: string | null): string | null {
+  return column === 'source' && text?.startsWith(SOURCE_PREFIX) ? text.slice(SOURCE_PREFIX.length) : text
 }
 
 function bytesOf(text: string | null, base64: string | null): Buffer | null {

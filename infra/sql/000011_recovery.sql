@@ -41,15 +41,15 @@ BEGIN
                    WHERE i.inhparent = 'attempts'::regclass AND c.relname ~ '_[0-9]{8}$');
 END $$;
 
--- Daily slices from a day that is past on; a day whose rows already lie in the default slice is left out.
-CREATE FUNCTION make_past_slices(parent text, slice_key text, from_day date) RETURNS void LANGUAGE plpgsql AS $$
+-- Daily slices (UTC) of one table; a day whose rows already lie in the default slice is left out. From today on it is
+-- what maintenance makes, from a day that is past on what recovered rows need.
+CREATE FUNCTION make_slices(parent text, slice_key text, from_day date, to_day date) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-  today date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
   slice text;
   lower_end timestamptz;
   strays boolean;
 BEGIN
-  FOR n IN 0..(today - from_day) LOOP
+  FOR n IN 0..(to_day - from_day) LOOP
     slice := parent || '_' || to_char(from_day + n, 'YYYYMMDD');
     CONTINUE WHEN to_regclass(slice) IS NOT NULL;
     lower_end := (from_day + n)::timestamp AT TIME ZONE 'UTC';
@@ -60,6 +60,18 @@ BEGIN
     EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
                    parent, slice, lower_end, lower_end + interval '1 day');
   END LOOP;
+END $$;
+
+CREATE OR REPLACE FUNCTION make_day_slices(parent text, slice_key text, days_ahead integer) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  today date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
+BEGIN
+  PERFORM make_slices(parent, slice_key, today, today + days_ahead);
+END $$;
+
+CREATE FUNCTION make_past_slices(parent text, slice_key text, from_day date) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM make_slices(parent, slice_key, from_day, (clock_timestamp() AT TIME ZONE 'UTC')::date);
 END $$;
 
 -- A job that is planned below recovered_ends: null where the store has it already, which then learns where its event

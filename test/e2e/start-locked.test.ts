@@ -68,30 +68,11 @@ test('a locked archive from init to verify, with a hold that is asked for, signe
   assert.equal(held.code, 0, held.stderr)
   const { id } = JSON.parse(held.stdout) as { id: string }
   await stateOf('in-force')
-  const unallowed = await hooktrail.cli(
-    'archive',
-    'release',
-    '-c',
-    hooktrail.configFile,
-    id,
-    '--reason',
-    'closed',
-  )
+  const release = ['archive', 'release', '-c', hooktrail.configFile, id, '--reason', 'closed']
+  const unallowed = await hooktrail.cli(...release)
   assert.notEqual(unallowed.code, 0)
   assert.match(unallowed.stderr, /API_RELEASE_REFUSED/)
-  const released = await hooktrail.cli(
-    ...[
-      'archive',
-      'release',
-      '-c',
-      hooktrail.configFile,
-      id,
-      '--reason',
-      'closed',
-      '--release-token',
-      RELEASE_TOKEN,
-    ],
-  )
+  const released = await hooktrail.cli(...release, '--release-token', RELEASE_TOKEN)
   assert.equal(released.code, 0, released.stderr)
   await stateOf('released')
 

@@ -22,6 +22,7 @@ import { partitionFor } from '../../core/record/partitioner.ts'
 import { composeDispatcher, type ComposeDeps, type Dispatcher } from '../../dispatcher/compose-dispatcher.ts'
 import { WaitList } from '../../dispatcher/wait-list.ts'
 import type { KafkaLogStage } from './kafka-log.ts'
+import { valid } from './config-reader.ts'
 import { createTestDatabase, silentLogger } from './postgres.ts'
 import { startReceiver, type Receiver } from './receiver.ts'
 
@@ -195,44 +196,26 @@ async function append(
   return events
 }
 
+/** Whatever a test does not name is as in a configuration that does not name it. */
 function stageConfig(options: StageOptions, url: string): Config {
+  const { server, log, archive, ...others } = valid('version: 1\n')
   return {
+    ...others,
     generation: '0123456789abcdef',
-    redacted: {},
     digestKey: 'test',
-    server: { host: '', port: 0, bodyBytesMax: 0, inFlightBytesMax: 0, trustedProxies: [] },
+    server: { ...server, port: 0 },
     log: {
-      kafka: null,
+      ...log,
       topicPrefix: options.kafka?.topicPrefix ?? 'hooktrail',
       partitions: options.partitions ?? 1,
       retentionMs: 3_600_000,
-      disk: { capacityBytes: null, alarmRatio: 0.7, shedRatio: 0.9 },
     },
-    database: { url: null, connectionsMax: 10 },
-    queue: { redis: null },
     archive: {
-      s3: null,
-      directory: null,
-      format: 'jsonl.zst',
-      worm: 'off',
-      retention: null,
-      probeCredentials: null,
+      ...archive,
       roll: { bytesMax: 1, recordsMax: 1, ageMsMax: 1 },
       heartbeatMs: 1,
       idleHeartbeatMs: 1,
-      signingKey: null,
-      publicKey: null,
-      anchors: [],
     },
-    api: { listen: null, authToken: null, metricsAuthToken: null, requireReason: false, releaseToken: null },
-    delivery: {
-      signingSecrets: [],
-      signingKeys: [],
-      eventTtlMs: null,
-      disableAfterMs: 5 * 86_400_000,
-      responseBytesKept: { ok: 0, failed: 1_024 },
-    },
-    schemaRegistry: null,
     worker: { retentionHours: 24, deadRetentionHours: 720, concurrencyMax: 200, drainTimeoutMs: 5_000 },
     sources: [{ ...DEFAULT_SOURCE, ...options.source }],
     handlers: options.handlers.map((handler) => ({

@@ -15,6 +15,7 @@ import type { Config, SourceConfig } from '../../core/config/config.ts'
 import type { AppendRecord, EventLog, LogPosition, LogRecord } from '../../core/ports/event-log.ts'
 import type { SchemaRegistry } from '../../core/ports/schema-registry.ts'
 import { startIngress, type Ingress } from '../../ingress/ingress-service.ts'
+import { valid } from './config-reader.ts'
 import { createTestDatabase, silentLogger } from './postgres.ts'
 
 export const PREFIX = 'hooktrail'
@@ -119,52 +120,18 @@ async function untilReady(ingress: Ingress): Promise<void> {
 }
 
 function testConfig({ sources, inFlightBytesMax }: FixtureOptions): Config {
+  const { server, log, ...others } = valid('version: 1\n')
   return {
+    ...others,
     generation: '0123456789abcdef',
-    redacted: {},
-    digestKey: null,
     server: {
-      host: '127.0.0.1',
+      ...server,
       port: 0,
       bodyBytesMax: 1024 * 1024,
       inFlightBytesMax: inFlightBytesMax ?? 256 * 1024 * 1024,
-      trustedProxies: [],
     },
-    log: {
-      kafka: null,
-      topicPrefix: PREFIX,
-      partitions: 3,
-      retentionMs: 86_400_000,
-      disk: { capacityBytes: null, alarmRatio: 0.7, shedRatio: 0.9 },
-    },
-    database: { url: null, connectionsMax: 4 },
-    queue: { redis: null },
-    archive: {
-      s3: null,
-      directory: null,
-      format: 'jsonl.gz',
-      worm: 'off',
-      retention: null,
-      probeCredentials: null,
-      roll: { bytesMax: 1, recordsMax: 1, ageMsMax: 1 },
-      heartbeatMs: 1,
-      idleHeartbeatMs: 1,
-      signingKey: null,
-      publicKey: null,
-      anchors: [],
-    },
-    api: { listen: null, authToken: null, metricsAuthToken: null, requireReason: false, releaseToken: null },
-    delivery: {
-      signingSecrets: [],
-      signingKeys: [],
-      eventTtlMs: null,
-      disableAfterMs: 0,
-      responseBytesKept: { ok: 0, failed: 0 },
-    },
-    schemaRegistry: null,
-    worker: { retentionHours: 1, deadRetentionHours: 1, concurrencyMax: 1, drainTimeoutMs: 1 },
+    log: { ...log, topicPrefix: PREFIX, partitions: 3, retentionMs: 86_400_000 },
     sources,
-    handlers: [],
   }
 }
 

@@ -82,7 +82,8 @@ async function createDatabaseOn(serverUrl: string): Promise<TestDatabase> {
   }
 }
 
-async function execute(url: string, sql: string): Promise<void> {
+/** One statement on a connection of its own. */
+export async function execute(url: string, sql: string): Promise<void> {
   const client = new Client(url)
   await client.connect()
   try {

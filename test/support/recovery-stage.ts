@@ -4,7 +4,6 @@
  */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { Client } from 'pg'
 import { createPostgresEventLog } from '../../adapters/postgres/event-log.ts'
 import { migrate } from '../../adapters/postgres/migrate.ts'
 import { openDatabase } from '../../adapters/postgres/pool.ts'
@@ -21,7 +20,7 @@ import { guardStore, StoreGuard } from '../../dispatcher/store-guard.ts'
 import { tellingPartitions } from '../../dispatcher/store-witness.ts'
 import { openDispatcherStage, type DispatcherStage, type StageOptions } from './dispatcher-stage.ts'
 import { eventually } from './installation.ts'
-import { createTestDatabase, silentLogger } from './postgres.ts'
+import { createTestDatabase, execute, silentLogger } from './postgres.ts'
 
 const TOLD_MS_MAX = 30_000
 const NO_METRICS = { count: () => undefined, set: () => undefined, observe: () => undefined }
@@ -149,16 +148,6 @@ async function copyDatabase(url: string, opened: AsyncDisposableStack): Promise<
   await execute(admin, `CREATE DATABASE ${copy} TEMPLATE ${name}`)
   opened.defer(() => execute(admin, `DROP DATABASE IF EXISTS ${copy} WITH (FORCE)`))
   return url.replace(`/${name}`, `/${copy}`)
-}
-
-async function execute(url: string, sql: string): Promise<void> {
-  const client = new Client(url)
-  await client.connect()
-  try {
-    await client.query(sql)
-  } finally {
-    await client.end()
-  }
 }
 
 async function factsOf(log: EventLog): Promise<readonly Fact[]> {

@@ -157,39 +157,44 @@ export async function claimedVerdicts(
   return withOwnIds(transaction, { ...request, claims: unknown }, walked)
 }
 
+type IsJudged = (claim: DedupClaim, standing: Standing | undefined) => boolean
+
 /** For handlers behind the index: as it was judged then; by first_seen where the index's row is no longer kept. */
-export async function readVerdicts(
+export function readVerdicts(
   transaction: Queryable,
   request: StepRequest,
 ): Promise<ReadonlyMap<bigint, Verdict>> {
-  const indexed = await readIndexed(transaction, request)
-  const rest = without(request, indexed)
-  const seen = await readSeen(transaction, rest)
-  const repeated = repeatedIds(seen, rest)
-  const others = without(rest, repeated)
-  return new Map([...indexed, ...repeated, ...walkStep(others, standingOf(seen, others)).verdicts])
+  return verdictsBehind(transaction, request, () => true)
 }
 
 /**
  * The same, without the records that neither remembers. Who holds the key of a record outside the window says nothing of
  * it: whoever held it then may be forgotten.
  */
-export async function rememberedVerdicts(
+export function rememberedVerdicts(
   transaction: Queryable,
   request: StepRequest,
+): Promise<ReadonlyMap<bigint, Verdict>> {
+  return verdictsBehind(
+    transaction,
+    request,
+    (claim, row) => row !== undefined && (row.at === claim.offset || within(claim, row) !== null),
+  )
+}
+
+async function verdictsBehind(
+  transaction: Queryable,
+  request: StepRequest,
+  isJudged: IsJudged,
 ): Promise<ReadonlyMap<bigint, Verdict>> {
   const indexed = await readIndexed(transaction, request)
   const rest = without(request, indexed)
   const seen = await readSeen(transaction, rest)
   const standing = standingOf(seen, rest)
-  const isKnown = (claim: DedupClaim): boolean => {
-    const row = standing.get(nameOf(claim))
-    return row !== undefined && (row.at === claim.offset || within(claim, row) !== null)
-  }
   const repeated = repeatedIds(seen, rest)
   const others = without(rest, repeated)
-  const known = { ...others, claims: others.claims.filter(isKnown) }
-  return new Map([...indexed, ...repeated, ...walkStep(known, standing).verdicts])
+  const claims = others.claims.filter((claim) => isJudged(claim, standing.get(nameOf(claim))))
+  return new Map([...indexed, ...repeated, ...walkStep({ ...others, claims }, standing).verdicts])
 }
 
 /** An event that holds no key claims its id; where that is taken the record is one of that id. */

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import type { SchemaElement } from 'hyparquet'
 import type { ColumnSource } from 'hyparquet-writer'
-import { promotedTexts, readHeaders, writeHeaders, type DecodedRow } from '../row.ts'
+import { promotedText, readHeaders, writeHeaders, type DecodedRow } from '../row.ts'
 
 type Cell = string | number | bigint | Uint8Array | Date | null
 
@@ -45,7 +45,7 @@ const columns: readonly Column[] = [
   promoted('source'),
   promoted('event_type'),
   promoted('unique_key'),
-  optional('received_at', TIME, ({ record }) => timeOfText(promotedTexts(record.headers).received_at)),
+  optional('received_at', TIME, ({ record }) => timeOfText(promotedText(record.headers, 'received_at'))),
 ]
 
 export const PARQUET_SCHEMA: SchemaElement[] = [
@@ -95,7 +95,7 @@ function bytes(name: string, cell: Column['cell']): Column {
 }
 
 function promoted(name: 'event_id' | 'source' | 'event_type' | 'unique_key'): Column {
-  return optional(name, STRING, ({ record }) => promotedTexts(record.headers)[name])
+  return optional(name, STRING, ({ record }) => promotedText(record.headers, name))
 }
 
 /** Null beyond what a date can hold, as in the other formats. */

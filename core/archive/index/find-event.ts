@@ -5,11 +5,10 @@
 import type { ArchiveStore } from '../../ports/archive-store.ts'
 import { readRows } from '../data-rows.ts'
 import { parseManifest } from '../documents.ts'
-import { heartbeatKey } from '../keys.ts'
 import type { ArchiveSource } from '../range/find-segment.ts'
 import { decodeRow, type DecodedRow } from '../row.ts'
 import { openNote } from '../signed-note.ts'
-import { firstAbsent, heartbeatReader, namedManifests } from '../tree/heartbeat-search.ts'
+import { heartbeatCount, heartbeatReader, namedManifests } from '../tree/heartbeat-search.ts'
 import {
   decodeRun,
   LEVEL_MAX,
@@ -45,9 +44,7 @@ export interface FoundEvents {
 export async function findEvent(request: FindRequest): Promise<FoundEvents> {
   const { source } = request
   const read = heartbeatReader(source)
-  const end = await firstAbsent(
-    async (n) => (await source.store.read(heartbeatKey(n), NOTE_BYTES_MAX)) !== null,
-  )
+  const end = await heartbeatCount(source)
   const newest = end === 0n ? null : await read(end - 1n)
   const size = BigInt(newest?.tree_size ?? 0)
   const hits = new Set<string>()

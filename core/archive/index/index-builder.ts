@@ -7,11 +7,10 @@ import { HooktrailError } from '../../error/hooktrail-error.ts'
 import type { ArchiveStore } from '../../ports/archive-store.ts'
 import { readRows } from '../data-rows.ts'
 import { parseManifest } from '../documents.ts'
-import { heartbeatKey } from '../keys.ts'
 import type { ArchiveSource } from '../range/find-segment.ts'
 import { decodeRow } from '../row.ts'
 import { openNote } from '../signed-note.ts'
-import { firstAbsent, heartbeatReader, namedManifests } from '../tree/heartbeat-search.ts'
+import { firstAbsent, heartbeatCount, heartbeatReader, namedManifests } from '../tree/heartbeat-search.ts'
 import {
   decodeRun,
   encodeRun,
@@ -43,9 +42,7 @@ export interface IndexRequest {
 export async function buildIndex(request: IndexRequest): Promise<number> {
   const { source, index, signal } = request
   const read = heartbeatReader(source)
-  const end = await firstAbsent(
-    async (n) => (await source.store.read(heartbeatKey(n), NOTE_BYTES_MAX)) !== null,
-  )
+  const end = await heartbeatCount(source)
   let place = {
     level: 0,
     index: await firstAbsent(async (at) => (await index.head(runKey({ level: 0, index: at }))) !== null),

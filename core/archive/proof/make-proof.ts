@@ -14,8 +14,8 @@ import type { Heartbeat, Manifest } from '../manifest.ts'
 import { findSegment, type ArchiveSource } from '../range/find-segment.ts'
 import { decodeRow } from '../row.ts'
 import {
-  firstAbsent,
   firstHeartbeat,
+  heartbeatCount,
   heartbeatReader,
   type HeartbeatReader,
 } from '../tree/heartbeat-search.ts'
@@ -102,9 +102,7 @@ async function treePart(
   { manifest, key, place }: TreeRequest,
 ): Promise<Pick<Proof, 'tree' | 'heartbeat' | 'anchors'>> {
   const read = heartbeatReader(source)
-  const end = await firstAbsent(
-    async (n) => (await source.store.read(heartbeatKey(n), NOTE_BYTES_MAX)) !== null,
-  )
+  const end = await heartbeatCount(source)
   const signedMs = Date.parse(manifest.created_at) - CLOCK_SKEW_MS
   const from = await firstHeartbeat(read, end, ({ created_at }) => Date.parse(created_at) >= signedMs)
   for (let n = from; n < end && n < from + BigInt(HEARTBEATS_MAX); n++) {

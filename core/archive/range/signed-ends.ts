@@ -3,15 +3,10 @@
  * end. The second witness of what the log held, whatever became of it since; partitions whose topics are gone stay in it.
  * Nothing is believed that the archive's key did not sign.
  */
-import type { ReadableArchive } from '../../ports/archive-store.ts'
 import type { TopicPartition } from '../../ports/event-log.ts'
-import { parseHeartbeat } from '../documents.ts'
-import { heartbeatKey } from '../keys.ts'
-import type { Heartbeat, HeartbeatPartition } from '../manifest.ts'
-import { openNote } from '../signed-note.ts'
+import type { HeartbeatPartition } from '../manifest.ts'
+import { heartbeatCount, heartbeatReader } from '../tree/heartbeat-search.ts'
 import { findSegment, type ArchiveSource } from './find-segment.ts'
-
-const HEARTBEAT_BYTES_MAX = 64 * 1024 * 1024
 
 export interface SignedEnd extends TopicPartition {
   /** First offset that no manifest covers. */
@@ -45,8 +40,9 @@ async function followTo(source: ArchiveSource, at: TopicPartition, from: bigint)
 /** The newest heartbeat, and those before it back to a full table. */
 async function signedTable(source: ArchiveSource): Promise<readonly HeartbeatPartition[]> {
   const rows = new Map<string, HeartbeatPartition>()
-  for (let n = await newestNumber(source.store); n >= 0n; n--) {
-    const heartbeat = await readHeartbeat(source, n)
+  const read = heartbeatReader(source)
+  for (let n = (await heartbeatCount(source)) - 1n; n >= 0n; n--) {
+    const heartbeat = await read(n)
     for (const row of heartbeat?.partitions ?? []) {
       const name = `${row.topic_id}/${row.partition}`
       if (!rows.has(name)) rows.set(name, row)
@@ -54,26 +50,4 @@ async function signedTable(source: ArchiveSource): Promise<readonly HeartbeatPar
     if (heartbeat?.full === true) break
   }
   return [...rows.values()]
-}
-
-async function readHeartbeat({ store, keys }: ArchiveSource, n: bigint): Promise<Heartbeat | null> {
-  const bytes = await store.read(heartbeatKey(n), HEARTBEAT_BYTES_MAX)
-  return bytes === null ? null : parseHeartbeat(openNote(bytes, keys).text)
-}
-
-/** Numbers have no holes: double until one is absent, then halve the distance. −1: there is none. */
-async function newestNumber(store: ReadableArchive): Promise<bigint> {
-  const exists = async (n: bigint): Promise<boolean> =>
-    (await store.read(heartbeatKey(n), HEARTBEAT_BYTES_MAX)) !== null
-  let [low, high] = [-1n, 0n]
-  while (await exists(high)) {
-    low = high
-    high = 2n * high + 1n
-  }
-  while (high - low > 1n) {
-    const middle = low + (high - low) / 2n
-    if (await exists(middle)) low = middle
-    else high = middle
-  }
-  return low
 }

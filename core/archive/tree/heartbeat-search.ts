@@ -70,6 +70,11 @@ export async function* namedManifests(
   }
 }
 
+/** How many there are: the number of the next one. */
+export function heartbeatCount({ store }: ArchiveSource): Promise<bigint> {
+  return firstAbsent(async (n) => (await store.read(heartbeatKey(n), NOTE_BYTES_MAX)) !== null)
+}
+
 /** Believes nothing that the keys did not sign. */
 export function heartbeatReader({ store, keys }: ArchiveSource): HeartbeatReader {
   return async (n) => {
