@@ -5,12 +5,11 @@
  */
 import { parseManifest } from '../core/archive/documents.ts'
 import { isManifestKey } from '../core/archive/keys.ts'
-import type { Manifest } from '../core/archive/manifest.ts'
+import { MANIFEST_BYTES_MAX, type Manifest } from '../core/archive/manifest.ts'
 import { readNoteUnverified } from '../core/archive/signed-note.ts'
 import { isLoss, type GapReason } from '../core/gap-reason.ts'
 import type { ArchiveStore } from '../core/ports/archive-store.ts'
 
-const MANIFEST_BYTES_MAX = 16 * 1024 * 1024
 /** Sorts behind every offset: where the next partition's manifests begin. */
 const BEYOND = '~'
 const LOSSES_MAX = 100

@@ -4,12 +4,10 @@
  */
 import { parseHeartbeat } from '../core/archive/documents.ts'
 import { heartbeatKey } from '../core/archive/keys.ts'
-import { readNoteUnverified } from '../core/archive/signed-note.ts'
+import { NOTE_BYTES_MAX, readNoteUnverified } from '../core/archive/signed-note.ts'
 import { firstAbsent } from '../core/archive/tree/heartbeat-search.ts'
 import { wormResult } from '../core/archive/worm.ts'
 import type { ArchiveStore } from '../core/ports/archive-store.ts'
-
-const HEARTBEAT_BYTES_MAX = 64 * 1024 * 1024
 
 export interface FoundHeartbeat {
   readonly n: string
@@ -26,7 +24,7 @@ export class NewestHeartbeat {
   async read(store: ArchiveStore): Promise<FoundHeartbeat | null> {
     const n = await this.#newestNumber(store)
     if (n === this.#n) return this.#found
-    const bytes = await store.read(heartbeatKey(n), HEARTBEAT_BYTES_MAX)
+    const bytes = await store.read(heartbeatKey(n), NOTE_BYTES_MAX)
     if (bytes === null) return this.#found
     const { archive_id, created_at, worm } = parseHeartbeat(readNoteUnverified(bytes))
     this.#n = n

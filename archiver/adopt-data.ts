@@ -11,6 +11,7 @@ import { leafHash } from '../core/archive/leaf.ts'
 import type { ManifestGap } from '../core/archive/manifest.ts'
 import { MerkleStack } from '../core/archive/merkle.ts'
 import { decodeRow } from '../core/archive/row.ts'
+import { NEVER } from '../core/deadline.ts'
 import { HooktrailError, isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { LogRecord, TopicPartition } from '../core/ports/event-log.ts'
 import { rawBytesOf } from '../core/record/raw-bytes.ts'
@@ -19,9 +20,6 @@ import { decodeObject } from './decode-object.ts'
 import { entriesOf, readBatch, type LogEntry } from './log-reader.ts'
 import { addGap, type Segment } from './segment.ts'
 import { greatest, least } from './segment-buffer.ts'
-
-/** Adoption is one bounded read; the process's end waits for it. */
-const NEVER = new AbortController().signal
 
 export interface FoundData {
   readonly at: TopicPartition
@@ -50,6 +48,7 @@ export async function adoptData(context: ArchiverContext, found: FoundData): Pro
     throw new HooktrailError('ARCHIVE_DIFFERS', { key: found.key, reason: 'no such name' })
   const onLine = (line: string): Promise<void> => fold.add(line)
   const decode = (): Duplex => decodeObject(format, context.clock)
+  // One bounded read, for which the process's end waits.
   await foldRows({ bytes, format, decode, onBytes, onLine, signal: NEVER }, found.key)
   const range = fold.finish()
   const data = { key: found.key, format, size, sha256: digest.digest(), versionId: head.versionId }

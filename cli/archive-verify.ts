@@ -14,6 +14,7 @@ import { parseCheckpoint } from '../core/archive/verify/checkpoint.ts'
 import type { VerifyLevel } from '../core/archive/verify/verify-context.ts'
 import { verifyArchive, type VerifyRequest } from '../core/archive/verify/verify-archive.ts'
 import type { VerifyReport } from '../core/archive/verify/verify-report.ts'
+import { NEVER } from '../core/deadline.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import { reportText } from './archive-report-text.ts'
 import { progressLine } from './archive-progress.ts'
@@ -109,7 +110,7 @@ async function verify(location: string, options: VerifyOptions): Promise<VerifyR
     authorities: options.anchorCa === undefined ? [] : await readCertificates(options.anchorCa),
     level: levelOf(options.level),
     onProgress: progress.show,
-    signal: new AbortController().signal,
+    signal: NEVER,
   })
   progress.end()
   return report

@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { InvalidArgumentError, type Command } from 'commander'
 import { z } from 'zod'
+import { NEVER } from '../core/deadline.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import { DataOutput } from './archive-output.ts'
 import { apiCommand, callApi, printFrom, printList, queryOf, type ApiFlags } from './api-options.ts'
@@ -13,7 +14,6 @@ const EXIT_USAGE = 64
 const POLL_MS = 500
 /** Payloads are nobody else's business. */
 const FILE_MODE = 0o600
-const NEVER = new AbortController().signal
 const RATE = /^(\d+(?:\.\d+)?)(?:\/(s|min|h))?$/
 const PER_SECOND: Readonly<Record<string, number>> = { s: 1, min: 60, h: 3_600 }
 

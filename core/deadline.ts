@@ -5,6 +5,9 @@
  */
 import type { Clock } from './clock.ts'
 
+/** For who waits, or works, until it is done. */
+export const NEVER = new AbortController().signal
+
 export interface Deadline {
   readonly ms: number
   readonly clock: Pick<Clock, 'sleep'>

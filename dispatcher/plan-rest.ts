@@ -5,6 +5,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { Config, SourceConfig } from '../core/config/config.ts'
+import { NEVER } from '../core/deadline.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import { compileHandler } from '../core/plan/plan-handler.ts'
 import type { EventLog, Topic, TopicPartition } from '../core/ports/event-log.ts'
@@ -37,7 +38,7 @@ const OPEN_BACKLOG = {
   reserve: () => undefined,
   settle: () => undefined,
   planned: () => undefined,
-  room: new AbortController().signal,
+  room: NEVER,
 }
 
 /** @throws MOVE_BACKLOG_TOO_LONG before anything was planned */

@@ -6,6 +6,7 @@
 import { AssertionError } from 'node:assert/strict'
 import type { Clock } from '../core/clock.ts'
 import type { Config, HandlerConfig, SourceConfig } from '../core/config/config.ts'
+import { NEVER } from '../core/deadline.ts'
 import type { Logger } from '../core/log.ts'
 import type { EventLog, TopicPartition } from '../core/ports/event-log.ts'
 import type { JobStore } from '../core/ports/job-store.ts'
@@ -197,8 +198,6 @@ interface Planning {
   readonly lease: Lease
 }
 
-const NO_ROOM = new AbortController().signal
-
 /** Nothing bounds what is only counted. */
 function boundsOf(
   { name, status }: OpenReplay,
@@ -206,7 +205,7 @@ function boundsOf(
 ): ConstructorParameters<typeof PartitionPlanner>[0]['backlog'] {
   const isCounted = status === 'counting'
   return {
-    room: NO_ROOM,
+    room: NEVER,
     admits: (_, jobs) => isCounted || takes?.admits(name, jobs) === true,
     reserve: (_, jobs) => takes?.reserve(name, jobs),
     settle: (_, jobs) => takes?.reserve(name, -jobs),

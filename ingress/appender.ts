@@ -4,6 +4,7 @@
  */
 import { Batcher, BatcherFullError } from '../core/batcher.ts'
 import type { Clock } from '../core/clock.ts'
+import { NEVER } from '../core/deadline.ts'
 import { Pace } from '../core/pace.ts'
 import type { AppendRecord, EventLog, LogPosition } from '../core/ports/event-log.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
@@ -17,7 +18,6 @@ export const WAITING_RECORDS_MAX = 50_000
 const RECORDS_ENOUGH = 8
 const QUIET_RECORDS_PER_SECOND = 400
 const PAUSE_MS_MAX = 4
-const NEVER = new AbortController().signal
 
 export class Appender {
   readonly #batcher: Batcher<AppendRecord, LogPosition>

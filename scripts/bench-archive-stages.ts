@@ -20,6 +20,7 @@ import { makeSigner, parseVerifierKey } from '../core/archive/signed-note.ts'
 import { verifyArchive } from '../core/archive/verify/verify-archive.ts'
 import type { Settings } from '../core/config/config.ts'
 import { readConfig } from '../core/config/read-config.ts'
+import { NEVER } from '../core/deadline.ts'
 import type { AppendRecord, EventLog, Topic } from '../core/ports/event-log.ts'
 import { rawBytesOf } from '../core/record/raw-bytes.ts'
 import { BENCH_BODY } from '../bench/load.ts'
@@ -49,7 +50,6 @@ const BATCH_RECORDS = 200
 const READ = { recordsMax: 1000, bytesMax: 2 * 1024 * 1024, waitMsMax: 0 }
 /** As the archiver rolls by default. */
 const COPY_BYTES_MAX = 64 * 1024 * 1024
-const NEVER = new AbortController().signal
 const NO_METRICS = { count: () => undefined, set: () => undefined, observe: () => undefined }
 
 export function parseStageResult(text: string): StageResult {

@@ -9,6 +9,7 @@ import { spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { Clock } from '../../core/clock.ts'
+import { NEVER } from '../../core/deadline.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import { commandFor, postgresPrograms } from './own-postgres-command.ts'
 import { startTimeOf } from './own-postgres-lock.ts'
@@ -109,7 +110,7 @@ export async function stopSurvivor(data: string, clock: Clock): Promise<number |
     const giveUpAt = clock.monotonic() + waitMs
     while (clock.monotonic() < giveUpAt) {
       if (startTimeOf(pid) !== startTime) return pid
-      await clock.sleep(POLL_MS, new AbortController().signal)
+      await clock.sleep(POLL_MS, NEVER)
     }
   }
   throw new HooktrailError('STORE_POSTGRES_FAILED', { step: 'stopping the one that runs', pid })

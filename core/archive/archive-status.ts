@@ -4,9 +4,8 @@ import type { ArchiveStore } from '../ports/archive-store.ts'
 import { parseHeartbeat } from './documents.ts'
 import { listManifests } from './list-manifests.ts'
 import type { Heartbeat, Manifest } from './manifest.ts'
-import { readNoteUnverified } from './signed-note.ts'
+import { NOTE_BYTES_MAX, readNoteUnverified } from './signed-note.ts'
 
-const HEARTBEAT_BYTES_MAX = 64 * 1024 * 1024
 const DAY_MS = 86_400_000
 
 export interface PartitionStatus {
@@ -60,7 +59,7 @@ export async function readArchiveStatus(store: ArchiveStore, nowMs: number): Pro
 }
 
 async function readHeartbeat(store: ArchiveStore, key: string): Promise<Heartbeat | null> {
-  const bytes = await store.read(key, HEARTBEAT_BYTES_MAX)
+  const bytes = await store.read(key, NOTE_BYTES_MAX)
   return bytes && parseHeartbeat(readNoteUnverified(bytes))
 }
 

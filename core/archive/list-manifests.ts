@@ -6,10 +6,8 @@ import { HooktrailError } from '../error/hooktrail-error.ts'
 import type { ArchiveStore } from '../ports/archive-store.ts'
 import { parseManifest } from './documents.ts'
 import { isManifestKey } from './keys.ts'
-import type { Manifest } from './manifest.ts'
+import { MANIFEST_BYTES_MAX, type Manifest } from './manifest.ts'
 import { readNoteUnverified } from './signed-note.ts'
-
-const MANIFEST_BYTES_MAX = 16 * 1024 * 1024
 
 export interface ListedManifest {
   readonly key: string

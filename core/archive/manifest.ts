@@ -41,6 +41,9 @@ export interface ManifestGap {
   readonly reason: GapReason
 }
 
+/** Of its note. */
+export const MANIFEST_BYTES_MAX = 16 * 1024 * 1024
+
 export interface Manifest {
   readonly kind: 'segment'
   readonly format_version: typeof FORMAT_VERSION

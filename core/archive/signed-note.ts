@@ -13,6 +13,9 @@ const SIGNATURE_BYTES = 64
 const SIGNATURES_MAX = 16
 const SPLIT = Buffer.from('\n\n')
 
+/** A heartbeat names every partition and all that came since the one before. */
+export const NOTE_BYTES_MAX = 64 * 1024 * 1024
+
 export interface NoteSigner {
   readonly name: string
   readonly keyHash: Buffer

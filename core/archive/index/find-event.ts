@@ -7,7 +7,7 @@ import { readRows } from '../data-rows.ts'
 import { parseManifest } from '../documents.ts'
 import type { ArchiveSource } from '../range/find-segment.ts'
 import { decodeRow, type DecodedRow } from '../row.ts'
-import { openNote } from '../signed-note.ts'
+import { NOTE_BYTES_MAX, openNote } from '../signed-note.ts'
 import { heartbeatCount, heartbeatReader, namedManifests } from '../tree/heartbeat-search.ts'
 import {
   decodeRun,
@@ -22,7 +22,6 @@ import {
   type TermKind,
 } from './index-run.ts'
 
-const NOTE_BYTES_MAX = 64 * 1024 * 1024
 /** Manifests behind the index that are looked into one by one. */
 const UNINDEXED_MAX = 64
 

@@ -9,7 +9,7 @@ import { readRows } from '../data-rows.ts'
 import { parseManifest } from '../documents.ts'
 import type { ArchiveSource } from '../range/find-segment.ts'
 import { decodeRow } from '../row.ts'
-import { openNote } from '../signed-note.ts'
+import { NOTE_BYTES_MAX, openNote } from '../signed-note.ts'
 import { firstAbsent, heartbeatCount, heartbeatReader, namedManifests } from '../tree/heartbeat-search.ts'
 import {
   decodeRun,
@@ -27,7 +27,6 @@ import {
   type RunPlace,
 } from './index-run.ts'
 
-const NOTE_BYTES_MAX = 64 * 1024 * 1024
 /** Sixteen runs of the largest level held at once would be too much: what is larger is left in parts. */
 const TERMS_HELD_MAX = 4_000_000
 

@@ -2,12 +2,12 @@
 import type { ReadableArchive } from '../../ports/archive-store.ts'
 import { parseManifest } from '../documents.ts'
 import { isManifestKey } from '../keys.ts'
+import { MANIFEST_BYTES_MAX } from '../manifest.ts'
 import { findSegment, type ArchiveSource } from '../range/find-segment.ts'
 import { openNote } from '../signed-note.ts'
 import type { EventPlace } from './make-proof.ts'
 
 const PLACE = /^([A-Za-z0-9._-]{1,249}):([0-9]{1,5}):([0-9]{1,19})$/
-const MANIFEST_BYTES_MAX = 16 * 1024 * 1024
 
 export interface WrittenPlace {
   readonly topic: string

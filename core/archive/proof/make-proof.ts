@@ -13,6 +13,7 @@ import { leafHash, leafPreimage } from '../leaf.ts'
 import type { Heartbeat, Manifest } from '../manifest.ts'
 import { findSegment, type ArchiveSource } from '../range/find-segment.ts'
 import { decodeRow } from '../row.ts'
+import { NOTE_BYTES_MAX } from '../signed-note.ts'
 import {
   firstHeartbeat,
   heartbeatCount,
@@ -23,7 +24,6 @@ import { TreeRange } from '../tree/tree-range.ts'
 import { checkProof } from './check-proof.ts'
 import { parseProofRow, type Proof } from './proof.ts'
 
-const NOTE_BYTES_MAX = 64 * 1024 * 1024
 /** Clocks of two archivers may differ by this much. */
 const CLOCK_SKEW_MS = 600_000
 /** A manifest is named by the next heartbeat that sees it. */

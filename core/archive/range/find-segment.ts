@@ -9,10 +9,9 @@ import type { ReadableArchive } from '../../ports/archive-store.ts'
 import type { TopicPartition } from '../../ports/event-log.ts'
 import { parseManifest } from '../documents.ts'
 import { isManifestKey, keyOfManifest, manifestKey, segmentPrefix } from '../keys.ts'
-import type { Manifest } from '../manifest.ts'
+import { MANIFEST_BYTES_MAX, type Manifest } from '../manifest.ts'
 import { openNote, type NoteVerifier } from '../signed-note.ts'
 
-const MANIFEST_BYTES_MAX = 16 * 1024 * 1024
 /** Offsets that the first listing looks back; each one after that, so many times more. */
 const LOOK_BACK = 1_024n
 const LOOK_BACK_FACTOR = 16n

@@ -6,9 +6,7 @@ import { parseHeartbeat } from '../documents.ts'
 import { heartbeatKey } from '../keys.ts'
 import type { Heartbeat } from '../manifest.ts'
 import type { ArchiveSource } from '../range/find-segment.ts'
-import { openNote } from '../signed-note.ts'
-
-const NOTE_BYTES_MAX = 64 * 1024 * 1024
+import { NOTE_BYTES_MAX, openNote } from '../signed-note.ts'
 
 /** Null where there is none of that number. */
 export type HeartbeatReader = (n: bigint) => Promise<Heartbeat | null>

@@ -4,9 +4,6 @@ import { isHooktrailError } from '../../error/hooktrail-error.ts'
 import { openNote } from '../signed-note.ts'
 import type { Reading } from './verify-context.ts'
 
-/** A full heartbeat of many partitions is the largest note. */
-export const NOTE_BYTES_MAX = 64 * 1024 * 1024
-
 export interface VerifiedNote<T> {
   readonly document: T
   /** SHA-256 of the note's bytes, hex. */

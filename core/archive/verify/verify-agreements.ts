@@ -2,8 +2,9 @@
 import { parseHold } from '../holds.ts'
 import { numberedKey, type NumberedNotes } from '../keys.ts'
 import { parsePolicy, type Policy } from '../policy.ts'
+import { NOTE_BYTES_MAX } from '../signed-note.ts'
 import { Agreements, type AgreedNote, type NoteChain } from './agreements.ts'
-import { NOTE_BYTES_MAX, openVerified, type VerifiedNote } from './read-note.ts'
+import { openVerified, type VerifiedNote } from './read-note.ts'
 import type { Reading } from './verify-context.ts'
 
 type Place = Pick<Policy, 'archive_id' | 'n' | 'previous'>

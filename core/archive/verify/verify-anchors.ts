@@ -9,8 +9,7 @@ import { openReceipt } from '../anchor/receipt.ts'
 import { readTimestamp } from '../anchor/timestamp.ts'
 import { parseHeartbeat } from '../documents.ts'
 import { heartbeatKey } from '../keys.ts'
-import { openNote } from '../signed-note.ts'
-import { NOTE_BYTES_MAX } from './read-note.ts'
+import { NOTE_BYTES_MAX, openNote } from '../signed-note.ts'
 import type { VerifyContext } from './verify-context.ts'
 
 /** Third parties that one archive has named; more are counted as one. */

@@ -5,9 +5,15 @@ import { HooktrailError, isHooktrailError } from '../../error/hooktrail-error.ts
 import { parseGenesis } from '../documents.ts'
 import { GENESIS_KEY, heartbeatKey } from '../keys.ts'
 import type { Genesis } from '../manifest.ts'
-import { openNote, parseVerifierKey, readNoteUnverified, type NoteVerifier } from '../signed-note.ts'
+import {
+  NOTE_BYTES_MAX,
+  openNote,
+  parseVerifierKey,
+  readNoteUnverified,
+  type NoteVerifier,
+} from '../signed-note.ts'
 import type { Findings } from './finding.ts'
-import { attempt, NOTE_BYTES_MAX } from './read-note.ts'
+import { attempt } from './read-note.ts'
 
 export interface VerifiedGenesis {
   readonly genesis: Genesis
