@@ -10,6 +10,7 @@ import { openStage } from '../support/archiver-stage.ts'
 import { PROBE_CHECKS, resultOf } from '../../core/archive/worm.ts'
 import type { ProbeReport } from '../../core/ports/archive-store.ts'
 import { openS3Stage, type S3Stage } from '../support/s3-stage.ts'
+import { orSkip } from '../support/services/local-process.ts'
 import { s3Client, startOrReason, type S3Service } from '../support/services/s3-service.ts'
 import { startSeaweedfs } from '../support/services/seaweedfs.ts'
 import { startVersitygw } from '../support/services/versitygw.ts'
@@ -58,11 +59,8 @@ const WRITER_ACTIONS = [
 ]
 
 test('credentials without the right to delete prove nothing, and required refuses to start with what is missing', async (t) => {
-  const service = await startOrReason(startVersitygw)
-  if (typeof service === 'string') {
-    t.skip(service)
-    return
-  }
+  const service = await orSkip(t, startOrReason(startVersitygw))
+  if (service === null) return
   await using stage = await openS3Stage(service)
   const { bucket, client } = stage
   const statement = {
@@ -111,11 +109,8 @@ test('credentials without the right to delete prove nothing, and required refuse
 })
 
 test('separate credentials that may delete below probe/ prove the lock for an archiver that may not', async (t) => {
-  const service = await startOrReason(startVersitygw)
-  if (typeof service === 'string') {
-    t.skip(service)
-    return
-  }
+  const service = await orSkip(t, startOrReason(startVersitygw))
+  if (service === null) return
   await using stage = await openS3Stage(service)
   await using probe = openLockProbe({ ...stage.optionsOf(), credentials: service.reader }, service)
   assert.equal(resultOf(verdictsOf(await probe.run('governance'))), 'pass')

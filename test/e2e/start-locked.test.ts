@@ -16,7 +16,7 @@ import {
   type InstallationOptions,
 } from '../support/installation.ts'
 import { orSkip } from '../support/services/local-process.ts'
-import { s3Client, type S3Service } from '../support/services/s3-service.ts'
+import { s3Client, startOrReason, type S3Service } from '../support/services/s3-service.ts'
 import { startVersitygw } from '../support/services/versitygw.ts'
 
 const WAIT_MS_MAX = 120_000
@@ -44,7 +44,7 @@ sources:
 }
 
 test('a locked archive from init to verify, with a hold that is asked for, signed and released', async (t) => {
-  const s3 = await orSkip(t, startVersitygw())
+  const s3 = await orSkip(t, startOrReason(startVersitygw))
   if (s3 === null) return
   await using opened = new AsyncDisposableStack()
   opened.use(s3)
@@ -98,7 +98,7 @@ test('a locked archive from init to verify, with a hold that is asked for, signe
 })
 
 test('worm: required on a bucket without Object Lock ends the start, and says which check failed', async (t) => {
-  const s3 = await orSkip(t, startVersitygw())
+  const s3 = await orSkip(t, startOrReason(startVersitygw))
   if (s3 === null) return
   await using opened = new AsyncDisposableStack()
   opened.use(s3)
