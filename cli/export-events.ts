@@ -1,5 +1,5 @@
 /** `hooktrail export events`: JSONL on stdout, streamed without a cap; exit 1 when payloads could not be read. */
-import type { Command } from 'commander'
+import { Command } from 'commander'
 import { z } from 'zod'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import { DataOutput } from './archive-output.ts'
@@ -23,6 +23,10 @@ interface ExportFlags extends ApiFlags {
 }
 
 export function exportCommand(): Command {
+  return new Command('export').description('print what is stored, as JSONL').addCommand(exportEventsCommand())
+}
+
+function exportEventsCommand(): Command {
   return apiCommand(
     'events',
     'events with their payloads',

@@ -1,35 +1,36 @@
-/** The command line. One file a command; errors end here, with their four parts. */
+/**
+ * The command line. One file a command, loaded when it is named and all of them for help: most commands need a tenth of
+ * what the processes load. Errors end here, with their four parts.
+ */
 import { Command } from 'commander'
 import { packageVersion } from './composition/package-root.ts'
-import { archiveCatCommand } from './archive-cat.ts'
-import { archiveFindCommand, archiveIndexCommand } from './archive-find.ts'
-import { archiveInitCommand } from './archive-init.ts'
-import { archiveLsCommand } from './archive-ls.ts'
-import { archiveHoldCommands } from './archive-hold.ts'
-import { archiveProbeCommand } from './archive-probe.ts'
-import { archiveProveCommand } from './archive-prove.ts'
-import { archiveStatusCommand } from './archive-status.ts'
-import { archiveVerifyCommand } from './archive-verify.ts'
-import { benchCommand } from './bench.ts'
-import { createLogger } from '../adapters/system/logger.ts'
-import { eventsCommand } from './events.ts'
-import { exportCommand } from './export-events.ts'
-import { handlersCommand } from './handlers.ts'
-import { initCommand } from './init.ts'
-import { jobsCommand } from './jobs.ts'
-import { keysShowCommand, keysSigningCommand } from './keys-show.ts'
-import { moveCommand } from './move.ts'
-import { replayCommand } from './replay.ts'
-import { reportCommand } from './report.ts'
 import { reportError } from './report-error.ts'
-import { sendCommand } from './send.ts'
-import { singleCommands, startCommand } from './start.ts'
-import { statusCommand } from './status.ts'
-import { storeMigrateCommand } from './store-migrate.ts'
-import { storeRebuildCommand } from './store-rebuild.ts'
-import { validateCommand } from './validate.ts'
 
 const EXIT_USAGE = 64
+
+/** In the order of the help text. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  start: async () => (await import('./start.ts')).startCommand(),
+  ingress: async () => (await import('./start.ts')).singleCommand('ingress'),
+  dispatcher: async () => (await import('./start.ts')).singleCommand('dispatcher'),
+  archiver: async () => (await import('./start.ts')).singleCommand('archiver'),
+  api: async () => (await import('./start.ts')).singleCommand('api'),
+  init: async () => (await import('./init.ts')).initCommand(),
+  validate: async () => (await import('./validate.ts')).validateCommand(),
+  send: async () => (await import('./send.ts')).sendCommand(),
+  status: async () => (await import('./status.ts')).statusCommand(),
+  events: async () => (await import('./events.ts')).eventsCommand(),
+  jobs: async () => (await import('./jobs.ts')).jobsCommand(),
+  handlers: async () => (await import('./handlers.ts')).handlersCommand(),
+  replay: async () => (await import('./replay.ts')).replayCommand(),
+  report: async () => (await import('./report.ts')).reportCommand(),
+  bench: async () => (await import('./bench.ts')).benchCommand(),
+  move: async () => (await import('./move.ts')).moveCommand(),
+  export: async () => (await import('./export-events.ts')).exportCommand(),
+  keys: async () => (await import('./keys.ts')).keysCommand(),
+  store: async () => (await import('./store.ts')).storeCommand(),
+  archive: async () => (await import('./archive.ts')).archiveCommand(),
+}
 
 const program = new Command('hooktrail')
   .description(
@@ -43,49 +44,17 @@ const program = new Command('hooktrail')
     '\nExamples:\n  hooktrail start\n  hooktrail status\n  hooktrail jobs list --status dead',
   )
 
-const group = (name: string, about: string): Command => program.command(name).description(about)
-
-program.addCommand(startCommand())
-for (const command of singleCommands()) program.addCommand(command)
-for (const command of [initCommand(), validateCommand(), sendCommand(), statusCommand()])
-  program.addCommand(command)
-for (const command of [
-  eventsCommand(),
-  jobsCommand(),
-  handlersCommand(),
-  replayCommand(),
-  reportCommand(),
-  benchCommand(),
-  moveCommand(),
-])
-  program.addCommand(command)
-group('export', 'print what is stored, as JSONL').addCommand(exportCommand())
-group('keys', 'public keys of the archive and of signatures')
-  .addCommand(keysShowCommand())
-  .addCommand(keysSigningCommand())
-group('store', 'the database')
-  .addCommand(storeMigrateCommand(createLogger('warn')))
-  .addCommand(storeRebuildCommand())
-const archive = group('archive', 'the archive: most need only its folder or bucket')
-for (const command of [
-  archiveVerifyCommand(),
-  archiveProveCommand(),
-  archiveFindCommand(),
-  archiveIndexCommand(),
-  archiveCatCommand(),
-  archiveLsCommand(),
-  archiveStatusCommand(),
-  archiveInitCommand(),
-  archiveProbeCommand(),
-  ...archiveHoldCommands(),
-])
-  archive.addCommand(command)
-
+for (const load of named(process.argv[2])) program.addCommand(await load())
 exitWithUsage(program)
 try {
   await program.parseAsync()
 } catch (error) {
   process.exitCode = reportError(error)
+}
+
+function named(name: string | undefined): readonly (() => Promise<Command>)[] {
+  const command = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  return command === undefined ? Object.values(COMMANDS) : [command]
 }
 
 /** What commander itself refuses is a fault of usage. */

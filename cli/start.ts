@@ -27,11 +27,9 @@ export function startCommand(): Command {
   return processCommand('start', ALL, 'run ingress, dispatcher, archiver and api on one listener')
 }
 
-export function singleCommands(): readonly Command[] {
-  return ALL.map((name) => {
-    const command = processCommand(name, [name], `run the ${name} alone, against the same stores`)
-    return name === 'dispatcher' ? addServeOptions(command) : command
-  })
+export function singleCommand(name: ServiceName): Command {
+  const command = processCommand(name, [name], `run the ${name} alone, against the same stores`)
+  return name === 'dispatcher' ? addServeOptions(command) : command
 }
 
 type StartFlags = ConfigFlags & ServeFlags
