@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { Client } from 'pg'
 import { startOwnPostgres, type OwnPostgres } from '../../adapters/postgres/own-postgres.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
+import type { Clock } from '../../core/clock.ts'
 import type { Logger } from '../../core/log.ts'
 import { inDocker, startContainer } from './services/docker.ts'
 
@@ -29,9 +30,9 @@ export interface TestCluster extends AsyncDisposable {
   readonly postgres: OwnPostgres
 }
 
-export async function startTestCluster(): Promise<TestCluster> {
+export async function startTestCluster(clock: Clock = systemClock): Promise<TestCluster> {
   const home = await mkdtemp(join(tmpdir(), 'hooktrail-test-'))
-  const postgres = await startOwnPostgres({ home, clock: systemClock, logger: silentLogger })
+  const postgres = await startOwnPostgres({ home, clock, logger: silentLogger })
   return {
     home,
     postgres,
