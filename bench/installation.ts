@@ -7,10 +7,11 @@ import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parse } from 'yaml'
 import { z } from 'zod'
+import { packageRoot } from '../adapters/system/package-root.ts'
 import { usageOf, usageOfTree, type Usage } from './process-usage.ts'
 
 export const BENCH_SECRET = 'bench-secret-that-is-long-enough'
@@ -54,8 +55,7 @@ export async function startInstallation(options: InstallationOptions): Promise<I
   const port = await freePort()
   const file = join(folder, 'hooktrail.yaml')
   writeFileSync(file, configText({ ...options, port }))
-  const main = resolve(import.meta.dirname, '..', 'cli', 'main.ts')
-  const child = spawn(process.execPath, [...process.execArgv, main, 'start', '-c', file], {
+  const child = spawn(join(packageRoot(), 'bin', 'hooktrail'), ['start', '-c', file], {
     stdio: ['ignore', 'ignore', 'inherit'],
     env: { ...process.env, HOOKTRAIL_HOME: home, HOOKTRAIL_LOG: 'warn', ...options.services?.env },
   })

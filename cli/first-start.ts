@@ -7,7 +7,7 @@ import type { Settings } from '../core/config/config.ts'
 import { starterConfig } from '../core/config/starter.ts'
 import { archiveLocation } from '../core/config/warn-config.ts'
 import { homeOf } from './composition/load-config.ts'
-import { packageRoot } from './composition/package-root.ts'
+import { packageRoot } from '../adapters/system/package-root.ts'
 import { ECHO_URL } from './echo.ts'
 
 const PORT = 8888

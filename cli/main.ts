@@ -3,7 +3,7 @@
  * what the processes load. Errors end here, with their four parts.
  */
 import { Command } from 'commander'
-import { packageVersion } from './composition/package-root.ts'
+import { packageVersion } from '../adapters/system/package-root.ts'
 import { reportError } from './report-error.ts'
 
 const EXIT_USAGE = 64

@@ -9,7 +9,7 @@ import { startArchiver, type ArchiverService } from '../../archiver/archiver.ts'
 import { verifierToolKey } from '../../core/archive/keys.ts'
 import { parseVerifierKey, type NoteSigner } from '../../core/archive/signed-note.ts'
 import type { Context } from './context.ts'
-import { packageRoot, packageVersion } from './package-root.ts'
+import { packageRoot, packageVersion } from '../../adapters/system/package-root.ts'
 
 type Given = Pick<ArchiverDeps, 'archive' | 'anchors' | 'demand' | 'rememberedArchiveId' | 'worm'>
 
