@@ -8,7 +8,7 @@ import type { Database } from '../../adapters/postgres/database.ts'
 import { openDatabase } from '../../adapters/postgres/pool.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
-import { createTestDatabase, silentLogger, startTestCluster } from '../support/postgres.ts'
+import { createMigratedDatabase, silentLogger, startTestCluster } from '../support/postgres.ts'
 import { scale } from '../support/scale.ts'
 import {
   createTopic,
@@ -29,7 +29,7 @@ const DAY_MS = 86_400_000
 
 async function start(url?: string): Promise<PostgresLogUnderTest> {
   await using undo = new AsyncDisposableStack()
-  const address = url ?? undo.use(await createTestDatabase()).url
+  const address = url ?? undo.use(await createMigratedDatabase()).url
   await using setup = openDatabase({
     url: address,
     connectionsMax: 1,

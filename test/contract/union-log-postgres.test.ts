@@ -4,14 +4,14 @@ import { migrate } from '../../adapters/postgres/migrate.ts'
 import { openDatabase } from '../../adapters/postgres/pool.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
 import { openArchiveFolder } from '../support/archive-folder.ts'
-import { createTestDatabase, silentLogger } from '../support/postgres.ts'
+import { createMigratedDatabase, silentLogger } from '../support/postgres.ts'
 import { exerciseUnionLog, type UnionPlace } from './union-log.ts'
 
 const PREFIX = 'hooktrail'
 
 exerciseUnionLog('Postgres and a folder', async (): Promise<UnionPlace> => {
   await using undo = new AsyncDisposableStack()
-  const database = undo.use(await createTestDatabase())
+  const database = undo.use(await createMigratedDatabase())
   const pool = undo.use(
     openDatabase({
       url: database.url,

@@ -10,7 +10,7 @@ import { openDatabase } from '../../adapters/postgres/pool.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
 import type { EventLog } from '../../core/ports/event-log.ts'
 import { eventually } from '../support/installation.ts'
-import { createTestDatabase, silentLogger } from '../support/postgres.ts'
+import { createMigratedDatabase, silentLogger } from '../support/postgres.ts'
 import { startReceiver } from '../support/receiver.ts'
 import { startSingleProcess } from '../support/single-process.ts'
 
@@ -22,7 +22,7 @@ test('a dispatcher without the archive’s key says so, and goes on with other s
   })
   const home = join(folder, 'home')
   mkdirSync(home, { mode: 0o700 })
-  const { url } = opened.use(await createTestDatabase())
+  const { url } = opened.use(await createMigratedDatabase())
   const database = opened.use(
     openDatabase({ url, connectionsMax: 4, applicationName: 'apart-test', logger: silentLogger }),
   )

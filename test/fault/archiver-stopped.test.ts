@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { archivedRows } from '../support/archive-reader.ts'
 import { eventually, runCli } from '../support/installation.ts'
-import { createTestDatabase } from '../support/postgres.ts'
+import { createMigratedDatabase } from '../support/postgres.ts'
 import { startSingleProcess, type SingleProcess } from '../support/single-process.ts'
 
 const SECRET = 'a-secret-for-stopped-archivers'
@@ -83,7 +83,7 @@ async function stop({ child, exited }: SingleProcess): Promise<void> {
 }
 
 test('an archiver that sleeps beyond its lease, and an archive that is away for a while, lose and repeat nothing', async () => {
-  await using database = await createTestDatabase()
+  await using database = await createMigratedDatabase()
   const ingress = await start('ingress', database.url)
   const sleeper = await start('archiver', database.url)
   const acked = [...(await send(ingress.url, 20))]

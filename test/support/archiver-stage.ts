@@ -34,7 +34,7 @@ import { archivedRows } from './archive-reader.ts'
 import { FaultyArchive } from './faults-archive.ts'
 import { HandClock } from './hand-clock.ts'
 import type { KafkaLogStage } from './kafka-log.ts'
-import { createTestDatabase, silentLogger } from './postgres.ts'
+import { createMigratedDatabase, silentLogger } from './postgres.ts'
 
 export const PREFIX = 'hooktrail'
 
@@ -98,7 +98,7 @@ export async function openStage(
   given?: ArchiveStore,
   kafka: KafkaLogStage | null = null,
 ): Promise<ArchiverStage> {
-  const database = await createTestDatabase()
+  const database = await createMigratedDatabase()
   const folder = await mkdtemp(join(tmpdir(), 'hooktrail-archiver-'))
   const directory = join(folder, 'archive')
   const pool = openDatabase({

@@ -23,7 +23,7 @@ import { composeDispatcher, type ComposeDeps, type Dispatcher } from '../../disp
 import { WaitList } from '../../dispatcher/wait-list.ts'
 import type { KafkaLogStage } from './kafka-log.ts'
 import { valid } from './config-reader.ts'
-import { createTestDatabase, silentLogger } from './postgres.ts'
+import { createMigratedDatabase, silentLogger } from './postgres.ts'
 import { startReceiver, type Receiver } from './receiver.ts'
 
 export const SOURCE = 'shop'
@@ -58,7 +58,7 @@ export interface StageOptions {
 
 export async function openDispatcherStage(options: StageOptions): Promise<DispatcherStage> {
   const { apart } = options
-  const testDatabase = apart === undefined ? await createTestDatabase() : null
+  const testDatabase = apart === undefined ? await createMigratedDatabase() : null
   const receiver = await startReceiver()
   const database = openDatabase({
     url: apart?.databaseUrl ?? testDatabase?.url ?? '',

@@ -16,7 +16,7 @@ import type { AppendRecord, EventLog, LogPosition, LogRecord } from '../../core/
 import type { SchemaRegistry } from '../../core/ports/schema-registry.ts'
 import { startIngress, type Ingress } from '../../ingress/ingress-service.ts'
 import { valid } from './config-reader.ts'
-import { createTestDatabase, silentLogger } from './postgres.ts'
+import { createMigratedDatabase, silentLogger } from './postgres.ts'
 
 export const PREFIX = 'hooktrail'
 
@@ -61,7 +61,7 @@ export interface FixtureOptions {
 }
 
 export async function startIngressFixture(options: FixtureOptions): Promise<IngressFixture> {
-  const testDatabase = await createTestDatabase()
+  const testDatabase = await createMigratedDatabase()
   const clock = options.clock ?? systemClock
   const database = openDatabase({
     url: testDatabase.url,

@@ -19,7 +19,7 @@ import {
   type TakenJob,
   type Verdict,
 } from '../../core/ports/job-store.ts'
-import { createTestDatabase, silentLogger } from './postgres.ts'
+import { createMigratedDatabase, silentLogger } from './postgres.ts'
 
 export const TOPIC_ID = 'ab'.repeat(16)
 export const LEASE_MS = 60_000
@@ -44,7 +44,7 @@ export async function createJobStage({
   logger = silentLogger,
   queued = false,
 }: { connectionsMax?: number; logger?: Logger; queued?: boolean } = {}): Promise<JobStage> {
-  const server = await createTestDatabase()
+  const server = await createMigratedDatabase()
   const database = openDatabase({
     url: server.url,
     connectionsMax,

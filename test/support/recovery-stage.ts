@@ -20,7 +20,7 @@ import { guardStore, StoreGuard } from '../../dispatcher/store-guard.ts'
 import { tellingPartitions } from '../../dispatcher/store-witness.ts'
 import { openDispatcherStage, type DispatcherStage, type StageOptions } from './dispatcher-stage.ts'
 import { eventually } from './installation.ts'
-import { createTestDatabase, execute, silentLogger } from './postgres.ts'
+import { createMigratedDatabase, createTestDatabase, execute, silentLogger } from './postgres.ts'
 
 const TOLD_MS_MAX = 30_000
 const NO_METRICS = { count: () => undefined, set: () => undefined, observe: () => undefined }
@@ -52,7 +52,10 @@ export type LifeOptions = Pick<StageOptions, 'handlers' | 'partitions'> & { read
 
 export async function openRecoveryStage(): Promise<RecoveryStage> {
   await using undo = new AsyncDisposableStack()
-  const [store, logServer] = [undo.use(await createTestDatabase()), undo.use(await createTestDatabase())]
+  const [store, logServer] = [
+    undo.use(await createMigratedDatabase()),
+    undo.use(await createMigratedDatabase()),
+  ]
   const database = undo.use(
     openDatabase({
       url: logServer.url,
