@@ -14,7 +14,7 @@ import { ArchiveBuilder } from '../support/archive-builder.ts'
 import { orSkip } from '../support/services/local-process.ts'
 import { pythonOrReason } from '../support/services/python.ts'
 import { startAuthority } from '../support/services/timestamp-authority.ts'
-import { VERIFIER } from '../support/two-verifiers.ts'
+import { VERIFIER } from '../support/python-verifier.ts'
 
 const PAGE = new URL('../../docs/auditor.md', import.meta.url)
 const MAIN = new URL('../../cli/main.ts', import.meta.url).pathname

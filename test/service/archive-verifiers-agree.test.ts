@@ -18,7 +18,8 @@ import { orSkip } from '../support/services/local-process.ts'
 import { pythonOrReason } from '../support/services/python.ts'
 import { RECORDS, ROUNDS, SmallArchive } from '../support/small-archive.ts'
 import { change, flipped, forge, put, remove } from '../support/tampering.ts'
-import { judge, runVerifier, type Judgement, type JudgeRequest } from '../support/two-verifiers.ts'
+import { runVerifier } from '../support/python-verifier.ts'
+import { judge, type Judgement, type JudgeRequest } from '../support/two-verifiers.ts'
 
 /** Of the rounds that a second history under the same key shares with the first. */
 const ROUNDS_SHARED = 2

@@ -8,7 +8,7 @@ import { parseGenesis } from '../../core/archive/documents.ts'
 import { verifierToolKey } from '../../core/archive/keys.ts'
 import { readNoteUnverified } from '../../core/archive/signed-note.ts'
 import { openStage, type ArchiverStage } from '../support/archiver-stage.ts'
-import { VERIFIER } from '../support/two-verifiers.ts'
+import { VERIFIER } from '../support/python-verifier.ts'
 
 const KEY = verifierToolKey('1.2.3')
 

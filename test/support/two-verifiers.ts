@@ -1,9 +1,8 @@
 /**
- * One archive judged twice: by the product and by the independent verifier in Python, as a process of its own. Both must
+ * One archive judged twice: by the product and by the independent verifier in Python. Both must
  * say the same: the exit code, what was counted, and what is wrong with which object.
  */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -15,10 +14,8 @@ import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { Checkpoint } from '../../core/archive/verify/checkpoint.ts'
 import { verifyArchive } from '../../core/archive/verify/verify-archive.ts'
 import type { VerifyLevel } from '../../core/archive/verify/verify-context.ts'
+import { runVerifierAgain } from './python-verifier.ts'
 import type { Python } from './services/python.ts'
-
-export const VERIFIER = new URL('../../tools/hooktrail_verify.py', import.meta.url).pathname
-const PROCESS_MS_MAX = 240_000
 
 export interface JudgeRequest {
   readonly python: Python
@@ -77,7 +74,7 @@ async function judgeOurs(request: JudgeRequest): Promise<Judgement> {
 async function judgePython(request: JudgeRequest): Promise<Judgement> {
   const inputs = await mkdtemp(path.join(tmpdir(), 'two-verifiers-'))
   try {
-    const { status, stdout } = await runVerifier(request.python, await argumentsOf(request, inputs))
+    const { status, stdout } = await runVerifierAgain(request.python, await argumentsOf(request, inputs))
     if (stdout === '') return unjudged(status)
     const report = parseReport(stdout)
     assert.equal(status, report.exitCode)
@@ -109,23 +106,6 @@ async function argumentsOf(
     given.push('--checkpoint', path.join(inputs, 'checkpoint'))
   }
   return given
-}
-
-export function runVerifier(
-  python: Python,
-  given: readonly string[],
-): Promise<{ readonly status: number; readonly stdout: string; readonly stderr: string }> {
-  const { promise, resolve } = Promise.withResolvers<{ status: number; stdout: string; stderr: string }>()
-  // Isolated: no variable and no package of the caller decides.
-  execFile(
-    python.path,
-    ['-I', VERIFIER, ...given],
-    { timeout: PROCESS_MS_MAX, maxBuffer: 64 * 1024 * 1024 },
-    (error, stdout, stderr) => {
-      resolve({ status: error === null ? 0 : Number(error.code), stdout, stderr })
-    },
-  )
-  return promise
 }
 
 interface Report {
