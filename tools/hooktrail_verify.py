@@ -1545,6 +1545,8 @@ class Heartbeats:
             self.findings.altered("heartbeat-chain", key, f"it says that it is number {document['n']}")
         if self.previous is not None and document["previous"] != self.previous:
             self.findings.altered("heartbeat-chain", key, "it does not follow the one before it, or genesis")
+        if self.all.last is not None and document["created_at"] < self.all.last[0]["created_at"]:
+            self.findings.altered("heartbeat-chain", key, "it is dated before the one that it follows")
         for named in document["manifests"]:
             self._follow(key, named)
         for named in document["anchors"]:

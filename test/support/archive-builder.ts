@@ -19,6 +19,7 @@ import type {
   HeartbeatPartition,
   Manifest,
   ManifestGap,
+  NamedObject,
   SegmentFormat,
 } from '../../core/archive/manifest.ts'
 import { merkleRoot, MerkleStack } from '../../core/archive/merkle.ts'
@@ -57,6 +58,8 @@ export interface ArchiveBuilderOptions {
   readonly hasTree?: boolean
   /** What its manifests say of the lock of their data. */
   readonly retention?: Manifest['retention']
+  /** Explaining files besides the README: key → text. */
+  readonly files?: Readonly<Record<string, string>>
 }
 
 interface ChainState {
@@ -69,10 +72,18 @@ export class ArchiveBuilder {
   readonly store: ArchiveStore
   readonly signer: NoteSigner
   nowMs = ARCHIVE_START_MS
-  readonly #format: SegmentFormat
+  /** What its next heartbeats say of the deletion lock. */
+  worm: Heartbeat['worm'] = 'off'
+  /** What its next heartbeat names. */
+  anchors: readonly NamedObject[] = []
+  genesisSha256 = ''
+  /** Of the newest heartbeat. */
+  checkpoint = ''
+  readonly format: SegmentFormat
   readonly #retention: Manifest['retention']
   readonly #chains: ChainState[]
   readonly #hasTree: boolean
+  readonly #files: Readonly<Record<string, string>>
   #create: ArchiveStore['create']
   readonly #tree = new MerkleStack()
   readonly #tiles = new TileStack()
@@ -85,9 +96,10 @@ export class ArchiveBuilder {
     this.store = store
     this.#create = (object) => store.create(object)
     this.signer = options.signer
-    this.#format = options.format
+    this.format = options.format
     this.#hasTree = options.hasTree
     this.#retention = options.retention
+    this.#files = { 'README.txt': README_TEXT, ...options.files }
     this.#chains = [0, 1].map((partition) => ({
       at: { topic: 'hooktrail.events.demo', topicId: TOPIC_ID, partition },
       next: 0n,
@@ -96,9 +108,15 @@ export class ArchiveBuilder {
   }
 
   static async create(folder: string, options: ArchiveBuilderOptions = {}): Promise<ArchiveBuilder> {
-    const { signer = newSigner(), format = 'jsonl.zst', hasTree = true, retention = null } = options
+    const {
+      signer = newSigner(),
+      format = 'jsonl.zst',
+      hasTree = true,
+      retention = null,
+      files = {},
+    } = options
     const store = await openDirectoryStore(folder, { clock: fixedClock, logger: silentLogger })
-    const builder = new ArchiveBuilder(store, { signer, format, hasTree, retention })
+    const builder = new ArchiveBuilder(store, { signer, format, hasTree, retention, files })
     await builder.#writeGenesis()
     return builder
   }
@@ -115,7 +133,7 @@ export class ArchiveBuilder {
     const rows = Array.from({ length: records }, (_, index) => recordAt(chain.next + BigInt(index)))
     const data = await encodeRows(
       rows.map((row) => encodeRow(row, chain.at)),
-      this.#format,
+      this.format,
     )
     const { topic, topicId } = chain.at
     const key = dataKey({
@@ -124,7 +142,7 @@ export class ArchiveBuilder {
       partition,
       start: chain.next,
       timestampMs: 0n,
-      format: this.#format,
+      format: this.format,
     })
     await this.put(key, data)
     const leaves = rows.map((row) => leafHash(row, chain.at))
@@ -132,7 +150,7 @@ export class ArchiveBuilder {
     const parts = manifestOf(chain, {
       key,
       data,
-      format: this.#format,
+      format: this.format,
       leaves,
       last,
       gaps,
@@ -140,7 +158,7 @@ export class ArchiveBuilder {
     })
     const manifest = { ...parts, retention: this.#retention }
     const manifestName = manifestKey(topic, topicId, partition, chain.next)
-    chain.head = await this.#sign(manifestName, encodeDocument(manifest))
+    chain.head = await this.sign(manifestName, encodeDocument(manifest))
     chain.next = last + 1n
     this.#unlisted.push({ key: manifestName, sha256: chain.head })
     return { manifest: manifestName, data: key }
@@ -167,13 +185,15 @@ export class ArchiveBuilder {
       tree_root: this.#tree.root().toString('hex'),
       tree_edge: this.#tree.edge().map((node) => node.toString('hex')),
       ...this.#checkpoint(),
-      worm: 'off',
+      worm: this.worm,
       clocks: { own: this.#iso(), log: null, store: null },
-      anchors: [],
+      anchors: this.anchors,
       writer: 'test',
     }
     const key = heartbeatKey(this.#n)
-    this.#previous = await this.#sign(key, encodeDocument(heartbeat))
+    this.#previous = await this.sign(key, encodeDocument(heartbeat))
+    this.checkpoint = heartbeat.checkpoint ?? ''
+    this.anchors = []
     this.#unlisted = []
     this.#n += 1n
     if (this.#hasTree) for (const tile of tiles) await this.put(tileKey(tile), tile.bytes)
@@ -212,9 +232,12 @@ export class ArchiveBuilder {
   }
 
   async #writeGenesis(): Promise<void> {
-    const readme = Buffer.from(README_TEXT)
-    await this.put('README.txt', readme)
-    this.#previous = await this.#sign(
+    const files: Record<string, string> = {}
+    for (const [key, text] of Object.entries(this.#files)) {
+      await this.put(key, Buffer.from(text))
+      files[key] = hash('sha256', text, 'hex')
+    }
+    this.genesisSha256 = await this.sign(
       GENESIS_KEY,
       encodeDocument({
         kind: 'genesis',
@@ -223,13 +246,15 @@ export class ArchiveBuilder {
         created_at: this.#iso(),
         cadence: { active_seconds: 60, idle_seconds: 900 },
         root_key: this.signer.vkey,
-        files: { 'README.txt': hash('sha256', readme, 'hex') },
-        format: this.#format,
+        files,
+        format: this.format,
       }),
     )
+    this.#previous = this.genesisSha256
   }
 
-  async #sign(key: string, text: string): Promise<string> {
+  /** @returns SHA-256 of the note */
+  async sign(key: string, text: string): Promise<string> {
     const note = signNote(text, this.signer)
     await this.put(key, note)
     return hash('sha256', note, 'hex')

@@ -3,13 +3,15 @@
  * end, and copies of it to be damaged.
  */
 import assert from 'node:assert/strict'
-import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { link, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { openDirectoryForReading } from '../../adapters/directory/directory-store.ts'
+import type { SegmentFormat } from '../../core/archive/manifest.ts'
 import type { Checkpoint } from '../../core/archive/verify/checkpoint.ts'
 import { verifyArchive } from '../../core/archive/verify/verify-archive.ts'
 import { ArchiveBuilder, type ArchiveBuilderOptions } from './archive-builder.ts'
+import { KEPT, PUSHED_ROUND, pushCheckpoint, signKept } from './kept-notes.ts'
 
 export const ROUNDS = 4
 export const RECORDS = 90
@@ -22,6 +24,8 @@ export interface SegmentKeys {
 export interface SmallArchiveOptions extends ArchiveBuilderOptions {
   /** Records of partition 0 in each round. */
   readonly records?: (round: number) => number
+  /** With a policy, a legal hold, a pushed checkpoint and all explaining files, as an archiver on a locked bucket leaves them. */
+  readonly isKept?: boolean
 }
 
 export class SmallArchive implements AsyncDisposable {
@@ -32,6 +36,7 @@ export class SmallArchive implements AsyncDisposable {
   readonly heartbeats: readonly string[]
   readonly checkpoint: Checkpoint
   #copies = 0
+  #files: readonly string[] | null = null
 
   private constructor(
     parts: Pick<SmallArchive, 'base' | 'builder' | 'segments' | 'heartbeats' | 'checkpoint'>,
@@ -43,18 +48,28 @@ export class SmallArchive implements AsyncDisposable {
     this.checkpoint = parts.checkpoint
   }
 
-  static async make({ records = () => 20, ...options }: SmallArchiveOptions = {}): Promise<SmallArchive> {
+  static async make(options: SmallArchiveOptions = {}): Promise<SmallArchive> {
+    const { records = () => 20, isKept = false, ...building } = options
     const base = await mkdtemp(path.join(tmpdir(), 'small-archive-'))
-    const builder = await ArchiveBuilder.create(path.join(base, 'true'), options)
+    const builder = await ArchiveBuilder.create(path.join(base, 'true'), {
+      ...(isKept ? KEPT : {}),
+      ...building,
+    })
+    if (isKept) await signKept(builder)
     const segments: SegmentKeys[] = []
     const heartbeats: string[] = []
     for (let round = 0; round < ROUNDS; round++) {
       segments.push(await builder.addSegment(0, records(round)))
       if (hasSecond(round)) segments.push(await builder.addSegment(1, 5))
       heartbeats.push(await builder.addHeartbeat())
+      if (isKept && round === PUSHED_ROUND) await pushCheckpoint(builder, BigInt(round))
     }
     const checkpoint = await checkpointOf(builder, path.join(base, 'true'))
     return new SmallArchive({ base, builder, segments, heartbeats, checkpoint })
+  }
+
+  get format(): SegmentFormat {
+    return this.builder.format
   }
 
   get folder(): string {
@@ -84,16 +99,29 @@ export class SmallArchive implements AsyncDisposable {
     }
   }
 
+  /** Its files are links, which cost next to nothing: who changes one writes it anew (tampering.ts). */
   async copy(): Promise<string> {
     this.#copies += 1
     const folder = path.join(this.base, `copy-${String(this.#copies)}`)
-    await cp(this.folder, folder, { recursive: true, preserveTimestamps: true })
+    this.#files ??= await filesBelow(this.folder)
+    for (const parent of new Set(this.#files.map((file) => path.dirname(file))))
+      await mkdir(path.join(folder, parent), { recursive: true })
+    await Promise.all(this.#files.map((file) => link(path.join(this.folder, file), path.join(folder, file))))
     return folder
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.base, { recursive: true, force: true })
   }
+}
+
+/** Paths below a folder, sorted. */
+export async function filesBelow(folder: string): Promise<readonly string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(folder, path.join(entry.parentPath, entry.name)))
+    .toSorted()
 }
 
 function hasSecond(round: number): boolean {

@@ -1,19 +1,34 @@
-/** What somebody does to files below an archive: each edit leaves exactly the bytes that it says. */
+/**
+ * What somebody does to files below an archive: each edit leaves exactly the bytes that it says, in a file of its own, since
+ * the files of a copy may be links to those of the true archive.
+ */
 import assert from 'node:assert/strict'
-import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, truncate, utimes, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { readNoteUnverified, signNote, type NoteSigner } from '../../core/archive/signed-note.ts'
 
 export async function change(folder: string, key: string, edit: (bytes: Buffer) => Buffer): Promise<void> {
   const file = path.join(folder, key)
   const bytes = await readFile(file)
-  await chmod(file, 0o644)
+  await rm(file)
   await writeFile(file, edit(bytes))
 }
 
 export async function put(folder: string, key: string, bytes: Buffer | string): Promise<void> {
   await mkdir(path.dirname(path.join(folder, key)), { recursive: true })
+  await rm(path.join(folder, key), { force: true })
   await writeFile(path.join(folder, key), bytes)
+}
+
+/** Goes on in noughts, which take no place. */
+export async function grow(folder: string, key: string, size: number): Promise<void> {
+  await change(folder, key, (bytes) => bytes)
+  await truncate(path.join(folder, key), size)
+}
+
+export async function dateBack(folder: string, key: string): Promise<void> {
+  await change(folder, key, (bytes) => bytes)
+  await utimes(path.join(folder, key), 1_000_000_000, 1_000_000_000)
 }
 
 export async function remove(folder: string, keys: readonly string[]): Promise<void> {

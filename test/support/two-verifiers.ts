@@ -11,6 +11,7 @@ import { parseCertificates } from '../../core/archive/anchor/timestamp.ts'
 import { openCheckpoint } from '../../core/archive/tree/tree-checkpoint.ts'
 import { parseVerifierKey } from '../../core/archive/signed-note.ts'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
+import type { Finding } from '../../core/archive/verify/finding.ts'
 import type { Checkpoint } from '../../core/archive/verify/checkpoint.ts'
 import { verifyArchive } from '../../core/archive/verify/verify-archive.ts'
 import type { VerifyLevel } from '../../core/archive/verify/verify-context.ts'
@@ -40,18 +41,23 @@ export interface Judgement {
   readonly findings: readonly string[]
 }
 
-/** @returns what both say; asserts that it is the same */
-export async function judge(request: JudgeRequest): Promise<Judgement> {
-  const ours = await judgeOurs(request)
-  const theirs = await judgePython(request)
-  assert.deepEqual(theirs, ours, `${request.folder}: the verifiers disagree`)
-  return ours
+/** What both said alike, and what each told of it. */
+export interface SharedJudgement extends Judgement {
+  readonly told: Readonly<Record<'ours' | 'theirs', readonly Finding[]>>
 }
 
-async function judgeOurs(request: JudgeRequest): Promise<Judgement> {
+/** @returns what both say; asserts that it is the same */
+export async function judge(request: JudgeRequest): Promise<SharedJudgement> {
+  const [ours, theirs] = await Promise.all([judgeOurs(request), judgePython(request)])
+  const shared = judgementOf(ours)
+  assert.deepEqual(judgementOf(theirs), shared, `${request.folder}: the verifiers disagree`)
+  return { ...shared, told: { ours: ours.findings, theirs: theirs.findings } }
+}
+
+async function judgeOurs(request: JudgeRequest): Promise<Report> {
   const { folder, keys, nowMs, checkpoint = null, level = 2, anchorCa = '' } = request
   try {
-    const report = await verifyArchive({
+    return await verifyArchive({
       store: await openDirectoryForReading(folder),
       keys: keys?.map(parseVerifierKey) ?? null,
       nowMs,
@@ -64,21 +70,20 @@ async function judgeOurs(request: JudgeRequest): Promise<Judgement> {
       level,
       signal: new AbortController().signal,
     })
-    return judgementOf(report)
   } catch (error) {
     if (!isHooktrailError(error)) throw error
     return unjudged(error.code === 'ARCHIVE_OTHER_KEY' ? 64 : 66)
   }
 }
 
-async function judgePython(request: JudgeRequest): Promise<Judgement> {
+async function judgePython(request: JudgeRequest): Promise<Report> {
   const inputs = await mkdtemp(path.join(tmpdir(), 'two-verifiers-'))
   try {
     const { status, stdout } = await runVerifierAgain(request.python, await argumentsOf(request, inputs))
     if (stdout === '') return unjudged(status)
     const report = parseReport(stdout)
     assert.equal(status, report.exitCode)
-    return judgementOf(report)
+    return report
   } finally {
     await rm(inputs, { recursive: true })
   }
@@ -113,7 +118,7 @@ interface Report {
   readonly records: string
   readonly heartbeats: number
   readonly manifests: number
-  readonly findings: readonly { readonly severity: string; readonly object: string }[]
+  readonly findings: readonly Finding[]
 }
 
 function parseReport(text: string): Report {
@@ -125,6 +130,6 @@ function judgementOf({ exitCode, records, heartbeats, manifests, findings }: Rep
   return { exitCode, records, heartbeats, manifests, findings: [...named].toSorted() }
 }
 
-function unjudged(exitCode: number): Judgement {
+function unjudged(exitCode: number): Report {
   return { exitCode, records: '', heartbeats: 0, manifests: 0, findings: [] }
 }

@@ -119,6 +119,9 @@ class HeartbeatPass implements Witness {
         'it does not follow the one before it (or genesis) in this archive',
       )
     }
+    if (this.last !== null && document.created_at < this.last.document.created_at) {
+      findings.altered('heartbeat-chain', key, 'it is dated before the one that it follows')
+    }
     for (const named of document.manifests) await this.#follow(key, named)
     for (const named of document.anchors) await this.#compareAnchor(key, named)
     this.#compareTree(key, document)
