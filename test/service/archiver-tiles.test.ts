@@ -11,6 +11,7 @@ import type { ArchiverContext } from '../../archiver/archiver-context.ts'
 import { HeartbeatChain } from '../../archiver/heartbeat-chain.ts'
 import { TileWriter } from '../../archiver/tile-writer.ts'
 import { GENESIS_KEY } from '../../core/archive/keys.ts'
+import type { FindingCode } from '../../core/archive/verify/finding.ts'
 import { ArchiveBuilder, silentLogger } from '../support/archive-builder.ts'
 import { openStage } from '../support/archiver-stage.ts'
 import { orSkip } from '../support/services/local-process.ts'
@@ -71,21 +72,70 @@ test('archivers make the tiles of any archive, each the same bytes; verifiers fi
   const judged = (level: 0 | 1 = 0) =>
     judge({ python, folder, keys: [builder.signer.vkey], nowMs: builder.nowMs, level })
   assert.deepEqual((await judged()).findings, [])
-  for (const [index, tile] of before.entries()) {
-    const key = TILES[index] ?? ''
-    await change(folder, key, (bytes) => flipped(bytes, 0.3))
-    assert.deepEqual((await judged()).findings, [`altered ${key}`])
-    await change(folder, key, () => tile)
+  for (const { how, damage, exitCode, code, object, level = 0 } of TILE_TAMPERINGS) {
+    await damage(folder)
+    const said = await judged(level)
+    assert.equal(said.exitCode, exitCode, how)
+    assert.deepEqual(said.findings, [`${exitCode === 0 ? 'note' : 'altered'} ${object}`], how)
+    for (const findings of Object.values(said.told))
+      assert.deepEqual(
+        findings.map((each) => each.code),
+        [code],
+        how,
+      )
+    await rm(path.join(folder, 'tlog'), { recursive: true, force: true })
+    for (const [index, tile] of before.entries()) await put(folder, TILES[index] ?? '', tile)
   }
-  for (const key of ['tlog/tile/0/002', 'tlog/tile/1/000', 'tlog/tile/0/000.p/1', 'tlog/checkpoint']) {
-    await put(folder, key, 'x')
-    assert.deepEqual((await judged(1)).findings, [`altered ${key}`])
-    await rm(path.join(folder, key), { recursive: true })
-    if (key.includes('.p/')) await rm(path.join(folder, path.dirname(key)), { recursive: true })
-  }
-  await remove(folder, TILES.slice(1))
-  assert.deepEqual((await judged()).findings, [`note ${TILES[1] ?? ''}`])
-  await remove(folder, TILES.slice(0, 1))
-  await put(folder, TILES[1] ?? '', before[1] ?? '')
-  assert.deepEqual((await judged()).findings, [`altered ${TILES[0] ?? ''}`])
 })
+
+interface TileTampering {
+  readonly how: string
+  readonly damage: (folder: string) => Promise<void>
+  readonly exitCode: 0 | 1
+  readonly code: FindingCode
+  readonly object: string
+  readonly level?: 1
+}
+
+const [FIRST = '', LAST = ''] = TILES
+
+const TILE_TAMPERINGS: readonly TileTampering[] = [
+  ...TILES.map((key): TileTampering => ({
+    how: `a flipped bit in ${key}`,
+    damage: (folder) => change(folder, key, (bytes) => flipped(bytes, 0.3)),
+    ...{ exitCode: 1, code: 'tile-altered', object: key },
+  })),
+  {
+    how: 'a tile without its end',
+    damage: (folder) => change(folder, LAST, (bytes) => bytes.subarray(0, -32)),
+    ...{ exitCode: 1, code: 'tile-altered', object: LAST },
+  },
+  {
+    how: 'the first tile once more in place of the last',
+    damage: async (folder) => put(folder, LAST, await readFile(path.join(folder, FIRST))),
+    ...{ exitCode: 1, code: 'tile-altered', object: LAST },
+  },
+  {
+    how: 'a tile that was taken away, while a later one is there',
+    damage: (folder) => remove(folder, [FIRST]),
+    ...{ exitCode: 1, code: 'tile-missing', object: FIRST },
+  },
+  // They are made again from what is signed: nothing is lost.
+  {
+    how: 'the last tile taken away',
+    damage: (folder) => remove(folder, [LAST]),
+    ...{ exitCode: 0, code: 'tile-waiting', object: LAST },
+  },
+  {
+    how: 'all tiles taken away',
+    damage: (folder) => rm(path.join(folder, 'tlog'), { recursive: true }),
+    ...{ exitCode: 0, code: 'tile-waiting', object: FIRST },
+  },
+  ...['tlog/tile/0/002', 'tlog/tile/1/000', 'tlog/tile/0/000.p/1', 'tlog/checkpoint'].map(
+    (key): TileTampering => ({
+      how: `an invented ${key}`,
+      damage: (folder) => put(folder, key, 'x'),
+      ...{ exitCode: 1, code: 'foreign', object: key, level: 1 },
+    }),
+  ),
+]

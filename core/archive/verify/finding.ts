@@ -9,7 +9,6 @@ export type FindingCode =
   | 'file-altered'
   | 'heartbeat-missing'
   | 'heartbeat-chain'
-  | 'heartbeat-head'
   | 'heartbeat-tree'
   | 'partition-table'
   | 'anchor-forged'
