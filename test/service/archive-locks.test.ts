@@ -19,12 +19,12 @@ import { lockOf } from '../../core/archive/retention.ts'
 import type { VerifyReport } from '../../core/archive/verify/verify-report.ts'
 import { archiveAll, openStage, partitionOf, type ArchiverStage } from '../support/archiver-stage.ts'
 import { HandClock } from '../support/hand-clock.ts'
-import { LOCK_TAMPERINGS } from '../support/lock-tamperings.ts'
 import { LockedArchive } from '../support/locked-archive.ts'
 import { openS3Stage, type S3Stage } from '../support/s3-stage.ts'
 import { startOrReason, type S3Service } from '../support/services/s3-service.ts'
 import { startSeaweedfs } from '../support/services/seaweedfs.ts'
 import { startVersitygw } from '../support/services/versitygw.ts'
+import { HELD_TAMPERINGS, LOCK_TAMPERINGS, type LockTampering } from '../support/tamperings/locks.ts'
 
 const DAY_MS = 86_400_000
 /** The same requests on other keys: on the slower store once is enough. */
@@ -109,20 +109,8 @@ function testLocks(name: string, service: S3Service): void {
     )
   })
 
-  for (const { how, damage, object, code } of LOCK_TAMPERINGS.filter(
-    ({ how }) => name === 'versitygw' || !REPEATED.test(how),
-  ))
-    test(`${how} is named on ${name}`, async () => {
-      const archive = await copy()
-      await damage(archive)
-      const report = await judge(archive.store)
-      const named = object(archive)
-      assert.equal(report.exitCode, 1, JSON.stringify(report.findings, null, 1))
-      assert.ok(
-        report.findings.some((finding) => finding.code === code && finding.object === named),
-        `${code} ${named} in ${JSON.stringify(report.findings, null, 1)}`,
-      )
-    })
+  for (const tampering of LOCK_TAMPERINGS.filter(({ how }) => name === 'versitygw' || !REPEATED.test(how)))
+    test(`${tampering.how} is named on ${name}`, () => assertNamed(tampering))
 
   test(`a longer retention is signed, and what leads to the archive is locked on, on ${name}`, async () => {
     const terms = { ...TERMS, fallback: { mode: 'governance' as const, periodMs: 30 * DAY_MS } }
@@ -170,20 +158,7 @@ function testLocks(name: string, service: S3Service): void {
     await follow(keeper)
     assert.equal(await seat.heartbeats.step(await stage.log.topics()), 'signed')
     assert.equal((await judge(store)).exitCode, 0)
-    for (const [damage, code, prefix] of [
-      [(archive: LockedArchive, key: string) => archive.release(key), 'hold-removed', 'data/'],
-      [(archive: LockedArchive, key: string) => archive.release(key), 'hold-removed', 'segments/'],
-      [(archive: LockedArchive, key: string) => archive.removeVersion(key), 'note-missing', 'holds/'],
-    ] as const) {
-      const archive = await copy()
-      await damage(archive, archive.key(prefix))
-      const report = await judge(archive.store)
-      assert.equal(report.exitCode, 1, prefix)
-      assert.ok(
-        report.findings.some((found) => found.code === code && found.object === archive.key(prefix)),
-        prefix,
-      )
-    }
+    for (const tampering of HELD_TAMPERINGS) await assertNamed(tampering)
     const held = await copy()
     await held.release(held.key('data/'))
     await held.removeVersion(held.key('data/'))
@@ -205,6 +180,19 @@ function testLocks(name: string, service: S3Service): void {
       [[0n, '2']],
     )
   })
+
+  async function assertNamed({ how, damage, object, code }: LockTampering): Promise<void> {
+    const archive = await copy()
+    await damage(archive)
+    const report = await judge(archive.store)
+    const named = object(archive)
+    const told = JSON.stringify(report.findings, null, 1)
+    assert.equal(report.exitCode, 1, `${how}: ${told}`)
+    assert.ok(
+      report.findings.some((finding) => finding.code === code && finding.object === named),
+      `${how}: no ${code} of ${named} in ${told}`,
+    )
+  }
 
   /** The archive once more with its locks, under a prefix of its own. */
   async function copy(): Promise<LockedArchive> {

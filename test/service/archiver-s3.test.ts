@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { resolve } from 'node:path'
 import { after, before, test } from 'node:test'
-import { DeleteObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3'
+import { DeleteObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import {
   openS3ForReading,
   openS3Store,
@@ -123,38 +123,7 @@ function testArchiver(server: S3Service): void {
     await stage.check([at])
   })
 
-  test('a tail that is hidden behind markers is found, and so is an object that was written over one', async () => {
-    const keys = (await Array.fromAsync(store.list('heartbeats/'))).map(({ key }) => key)
-    const Key = pathOf(keys.at(-1) ?? '')
-    const marker = await client.send(new DeleteObjectCommand({ Bucket: options.bucket, Key }))
-    const hidden = await stage.verify({ store: auditor })
-    assert.equal(hidden.exitCode, 1)
-    assert(hidden.findings.some(({ code, object }) => code === 'delete-marker' && pathOf(object) === Key))
-    await client.send(new PutObjectCommand({ Bucket: options.bucket, Key, Body: 'forged' }))
-    const forged = await stage.verify({ store: auditor })
-    assert(forged.findings.some(({ code, object }) => code === 'several-versions' && pathOf(object) === Key))
-    const newest = (await Array.fromAsync(store.listVersions(keys.at(-1) ?? '')))[0]
-    for (const VersionId of [newest?.versionId, marker.VersionId]) {
-      await client.send(new DeleteObjectCommand({ Bucket: options.bucket, Key, VersionId }))
-    }
-    await stage.check([at])
-  })
-
-  test('a version that somebody with the right to lift its lock deletes is found', async () => {
-    const key = await firstKey('data/')
-    const version = await versionAt(key)
-    await client.send(new DeleteObjectCommand({ ...version, BypassGovernanceRetention: true }))
-    const report = await stage.verify({ store: auditor })
-    assert.equal(report.exitCode, 1)
-    assert(report.findings.some(({ code, object }) => code === 'data-missing' && object === key))
-  })
-
   const pathOf = (key: string): string => `${options.prefix}/${key}`
-
-  async function firstKey(prefix: string): Promise<string> {
-    for await (const { key } of store.list(prefix)) return key
-    throw new Error(`nothing below ${prefix}`)
-  }
 
   async function versionAt(key: string): Promise<{ Bucket: string; Key: string; VersionId: string }> {
     const versions: ObjectVersion[] = await Array.fromAsync(store.listVersions(key))

@@ -39,10 +39,14 @@ export class LockedArchive {
     await this.#stage.client.send(new PutObjectCommand({ ...this.#at(key), Body: body }))
   }
 
-  async writeAgain(key: string): Promise<void> {
+  async bytes(key: string): Promise<Buffer> {
     const bytes = await this.store.read(key, 1 << 24)
     assert(bytes !== null)
-    await this.write(key, bytes)
+    return bytes
+  }
+
+  async writeAgain(key: string): Promise<void> {
+    await this.write(key, await this.bytes(key))
   }
 
   /** A plain delete, which leaves a marker. */
@@ -80,8 +84,7 @@ export class LockedArchive {
 
   /** Removed and written anew with the same bytes, and without a lock. */
   async rewriteUnlocked(key: string): Promise<void> {
-    const bytes = await this.store.read(key, 1 << 24)
-    assert(bytes !== null)
+    const bytes = await this.bytes(key)
     await this.removeVersion(key)
     await this.write(key, bytes)
   }
