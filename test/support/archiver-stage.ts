@@ -28,9 +28,9 @@ import { verifyArchive, type VerifyRequest } from '../../core/archive/verify/ver
 import type { VerifyReport } from '../../core/archive/verify/verify-report.ts'
 import type { ArchiveConfig } from '../../core/config/config.ts'
 import type { ArchiveStore } from '../../core/ports/archive-store.ts'
-import type { EventLog, Topic, TopicPartition } from '../../core/ports/event-log.ts'
+import type { EventLog, ReplaceableLog, Topic, TopicPartition } from '../../core/ports/event-log.ts'
 import type { JobStore } from '../../core/ports/job-store.ts'
-import { archivedRows } from './archive-reader.ts'
+import { archivedRows, type ArchivedRow } from './archive-reader.ts'
 import { FaultyArchive } from './faults-archive.ts'
 import { HandClock } from './hand-clock.ts'
 import type { KafkaLogStage } from './kafka-log.ts'
@@ -73,6 +73,8 @@ export interface ArchiverStage extends AsyncDisposable {
   readonly folder: string
   readonly directory: string
   readonly log: EventLog
+  /** The log where it travels with the database; not on Kafka. */
+  readonly replaceableLog: ReplaceableLog | null
   readonly store: ArchiveStore
   readonly jobs: JobStore
   seat(instance: string, options?: SeatOptions): Promise<ArchiverSeat>
@@ -86,6 +88,8 @@ export interface ArchiverStage extends AsyncDisposable {
   /** Puts the partition back as a restored copy of the database would: the log ends at `next` again. Not on Kafka. */
   rewind(at: TopicPartition, next: bigint): Promise<void>
   verify(request?: Partial<VerifyRequest>): Promise<VerifyReport>
+  /** Of the archive as it lies in the store, read without any product code. */
+  rows(): Promise<readonly ArchivedRow[]>
   /** Every record that the log still holds is in the archive exactly once, and the verifier agrees. */
   check(partitions: readonly TopicPartition[], exitCode?: number): Promise<void>
 }
@@ -109,7 +113,7 @@ export async function openStage(
   })
   await migrate(pool)
   const topicPrefix = kafka?.topicPrefix ?? PREFIX
-  const { log, deleteTopic } = await openLog(pool, kafka)
+  const { log, replaceableLog, deleteTopic } = await openLog(pool, kafka)
   const store = given ?? (await openDirectoryStore(directory, { clock: systemClock, logger: silentLogger }))
   const signer = makeSigner(generateKeyPairSync('ed25519').privateKey, 'hooktrail-archive')
   const verifiers = [parseVerifierKey(signer.vkey)]
@@ -138,16 +142,23 @@ export async function openStage(
       ...request,
     })
 
+  const rows = async (): Promise<readonly ArchivedRow[]> => {
+    if (given !== undefined) await copyArchive(given, directory)
+    return archivedRows(directory)
+  }
+
   return {
     folder,
     directory,
     log,
+    replaceableLog,
     deleteTopic,
     topicPrefix,
     store,
     jobs: createPostgresJobStore(pool, { logger: silentLogger }),
     deps,
     verify,
+    rows,
     seat: (instance, options) => takeSeat(deps, instance, options),
     topic: async (name, partitions = 1) => {
       const topics = await log.ensureTopics([{ name, partitions }])
@@ -163,10 +174,9 @@ export async function openStage(
     },
     append: (at, count, name = 'event') => append(log, at, count, name),
     check: async (partitions, exitCode = 0) => {
-      if (given !== undefined) await copyArchive(given, directory)
-      const rows = archivedRows(directory)
+      const all = await rows()
       for (const at of partitions) {
-        const archived = rows
+        const archived = all
           .filter(({ topicId, partition }) => topicId === at.topicId && partition === at.partition)
           .map(({ offset, value }) => `${String(offset)} ${value ?? ''}`)
         assert.deepEqual(
@@ -190,11 +200,14 @@ export async function openStage(
 async function openLog(
   pool: Database,
   kafka: KafkaLogStage | null,
-): Promise<{ readonly log: EventLog & AsyncDisposable } & Pick<ArchiverStage, 'deleteTopic'>> {
-  if (kafka !== null) return { log: await kafka.open(), deleteTopic: (name) => kafka.deleteTopic(name) }
+): Promise<
+  { readonly log: EventLog & AsyncDisposable } & Pick<ArchiverStage, 'deleteTopic' | 'replaceableLog'>
+> {
+  if (kafka !== null)
+    return { log: await kafka.open(), replaceableLog: null, deleteTopic: (name) => kafka.deleteTopic(name) }
   const common = { clock: systemClock, logger: silentLogger }
   const log = await createPostgresEventLog(pool, { topicPrefix: PREFIX, retentionMs: 3_600_000, ...common })
-  return { log, deleteTopic: (name) => log.deleteTopic(name) }
+  return { log, replaceableLog: log, deleteTopic: (name) => log.deleteTopic(name) }
 }
 
 /** Over what an earlier copy left: objects never change. */

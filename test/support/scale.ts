@@ -17,6 +17,8 @@ export const scale = {
   archiveFlips: size(20, 200),
   /** Segments of a synthetic archive: a year of one installation. */
   archiveSegments: size(20_000, 500_000),
+  /** Rounds in which each crash point of the archiver has its turn; six are every store with one archiver and with three. */
+  crashSeeds: size(1, 6),
   /** Times that an S3 server is killed while objects are created. */
   s3Kills: size(2, 20),
   /** Rounds of kill -9 over the whole process group and over the database alone. */

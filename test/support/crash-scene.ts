@@ -1,0 +1,133 @@
+/**
+ * What happens around archivers that die: records come in, time passes, a legal hold is asked for, the log is cut. In the
+ * end the archive must hold what was appended, record for record, and both halves of that are read without the archiver.
+ */
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { openDirectoryStore } from '../../adapters/directory/directory-store.ts'
+import { openLockProbe } from '../../adapters/s3/lock-probe.ts'
+import type { S3Store } from '../../adapters/s3/s3-store.ts'
+import { systemClock } from '../../adapters/system/clock.ts'
+import type { ArchiverConfig } from '../../archiver/archiver.ts'
+import { storeTarget } from '../../core/archive/anchor/store-target.ts'
+import type { VerifyReport } from '../../core/archive/verify/verify-report.ts'
+import type { TopicPartition } from '../../core/ports/event-log.ts'
+import type { JobStore } from '../../core/ports/job-store.ts'
+import { openStage, partitionOf, PREFIX, SETTINGS, type ArchiverStage } from './archiver-stage.ts'
+import { ArchiverLife } from './archiver-life.ts'
+import { HandClock } from './hand-clock.ts'
+import { FaultPlan, type Fault } from './mortal-process.ts'
+import { silentLogger } from './postgres.ts'
+import type { S3Stage } from './s3-stage.ts'
+
+const PER_ROUND = 6
+const RECORDS_MAX = 4
+const DAY_MS = 86_400_000
+
+const CONFIG: ArchiverConfig = {
+  archive: { ...SETTINGS, roll: { ...SETTINGS.roll, recordsMax: RECORDS_MAX } },
+  log: {
+    ...{ kafka: null, topicPrefix: PREFIX, partitions: 1, retentionMs: 0 },
+    disk: { capacityBytes: null, alarmRatio: 0.7, shedRatio: 0.9 },
+  },
+}
+
+export interface Scene extends AsyncDisposable {
+  readonly stage: ArchiverStage
+  readonly clock: HandClock
+  readonly plan: FaultPlan
+  readonly at: TopicPartition
+  /** Records, a turn of every archiver, and then this time passes. */
+  round(pauseMs: number): Promise<void>
+  finish(): Promise<void>
+  /** Asserts that the archive holds exactly what was appended, and that it verifies as `exitCode`. */
+  check(exitCode?: number): Promise<VerifyReport>
+}
+
+export interface SceneOptions {
+  /** Null: a directory, without locks. */
+  readonly s3: S3Stage | null
+  readonly archivers: number
+  readonly faults: readonly Fault[]
+}
+
+export async function openScene({ s3, archivers, faults }: SceneOptions): Promise<Scene> {
+  await using opening = new AsyncDisposableStack()
+  const store = s3?.open()
+  const stage = opening.use(await openStage(store))
+  const clock = new HandClock()
+  const plan = new FaultPlan(faults)
+  const at = partitionOf(await stage.topic(`${PREFIX}.events.scene`))
+  const worm = store === undefined || s3 === null ? {} : { worm: opening.use(wormOf(s3, store)) }
+  const lives = Array.from({ length: archivers }, (_, n) => {
+    const instance = `archiver-${String(n)}`
+    const kept = join(stage.folder, 'kept')
+    const anchors = [
+      storeTarget(kept, () => openDirectoryStore(kept, { clock: systemClock, logger: silentLogger })),
+    ]
+    const deps = stage.deps(instance, {
+      clock,
+      deps: {
+        ...{ store: sharedLeases(stage.jobs), anchors, spoolDirectory: join(stage.folder, instance) },
+        ...worm,
+        ...(stage.replaceableLog && { replaceableLog: stage.replaceableLog }),
+        tools: { 'tools/0.0.0/hooktrail_verify.py': '# a verifier\n' },
+      },
+    })
+    return new ArchiverLife({ config: CONFIG, deps, clock, plan })
+  })
+  const appended: string[] = []
+  let rounds = 0
+  const kept = opening.move()
+  return {
+    ...{ stage, clock, plan, at },
+    round: async (pauseMs) => {
+      const name = `round-${String(rounds++)}`
+      await stage.append(at, PER_ROUND, name)
+      for (let n = 0; n < PER_ROUND; n++) appended.push(`${name}-${String(n)}`)
+      await Promise.all(lives.map((life) => life.turn()))
+      clock.advance(pauseMs)
+    },
+    finish: async () => {
+      await Promise.all(lives.map((life) => life.finish()))
+    },
+    check: async (exitCode = 0) => {
+      const archived = (await stage.rows()).map(({ value }) => value)
+      assert.deepEqual(archived, appended, `each record once, in order, after ${plan.struck.join(', ')}`)
+      const report = await stage.verify({ nowMs: clock.now() })
+      assert.equal(
+        report.exitCode,
+        exitCode,
+        `${JSON.stringify(report.findings, null, 1)} after ${plan.struck.join(', ')}`,
+      )
+      assert.deepEqual(plan.unstruck, [], 'each fault came')
+      return report
+    },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  }
+}
+
+function wormOf(s3: S3Stage, store: S3Store) {
+  const probe = openLockProbe(s3.optionsOf(), null)
+  const fallback = { mode: 'governance' as const, periodMs: 10 * DAY_MS }
+  const terms = { fallback, topics: new Map() }
+  return {
+    ...{ mode: 'required' as const, terms, store, probe },
+    [Symbol.asyncDispose]: () => probe[Symbol.asyncDispose](),
+  }
+}
+
+/** Leases are for liveness only: here everybody believes to have them, so that all write everything. */
+function sharedLeases(store: JobStore): JobStore {
+  return new Proxy(store, {
+    get: (target, method) => {
+      if (method === 'acquireLease')
+        return async (...given: Parameters<JobStore['acquireLease']>) => {
+          await target.acquireLease(...given)
+          return true
+        }
+      const member: unknown = Reflect.get(target, method, target)
+      return typeof member === 'function' ? member.bind(target) : member
+    },
+  })
+}
