@@ -10,7 +10,7 @@ import type { HandClock } from './hand-clock.ts'
 import { MortalProcess, type FaultPlan } from './mortal-process.ts'
 
 /** More than any plan kills or fails in one turn. */
-const TRIES_MAX = 20
+const TRIES_MAX = 100
 const STEPS_MAX = 200
 /** Longer than a partition or a loop waits after a failure. */
 const PATIENCE_MS = 60_000
@@ -41,15 +41,26 @@ export class ArchiverLife {
       await repeat(() => archiver.protectStep())
       await archiver.derivedStep(signal)
       await archiver.cutStep()
+      return this.#isCaughtUp(archiver)
     })
   }
 
   /** Commits and signs what it has, as at the end of a process. */
   finish(): Promise<void> {
-    return this.#try((archiver) => archiver.finish())
+    return this.#try(async (archiver) => {
+      await archiver.finish()
+      return true
+    })
   }
 
-  async #try(live: (archiver: Archiver) => Promise<void>): Promise<void> {
+  /** Nothing waits in the log but what is too little for a segment. */
+  #isCaughtUp(archiver: Archiver): boolean {
+    const { lagRecords, halted } = archiver.status()
+    assert.deepEqual(halted, [])
+    return lagRecords !== null && lagRecords < BigInt(this.#options.config.archive.roll.recordsMax)
+  }
+
+  async #try(live: (archiver: Archiver) => Promise<boolean>): Promise<void> {
     for (let tries = 0; tries < TRIES_MAX; tries++) {
       if (await this.#survives(live)) return
       this.#options.clock.advance(PATIENCE_MS)
@@ -57,8 +68,8 @@ export class ArchiverLife {
     assert.fail('the archiver never comes through')
   }
 
-  /** @returns false where it died, or an error stopped the step */
-  async #survives(live: (archiver: Archiver) => Promise<void>): Promise<boolean> {
+  /** @returns false where it died, an error stopped the step, or a partition waits */
+  async #survives(live: (archiver: Archiver) => Promise<boolean>): Promise<boolean> {
     const { config, deps, plan } = this.#options
     if (this.#process.isDead) {
       this.#process = new MortalProcess(plan)
@@ -66,8 +77,8 @@ export class ArchiverLife {
     }
     try {
       this.#archiver ??= await createArchiver(config, this.#process.portsOf(deps))
-      await live(this.#archiver)
-      return !this.#process.isDead
+      const isDone = await live(this.#archiver)
+      return isDone && !this.#process.isDead
     } catch (error) {
       if (!this.#process.isDead && !isHooktrailError(error)) throw error
       return false
