@@ -24,6 +24,7 @@ import { HeartbeatWriter } from './heartbeat-writer.ts'
 import { PartitionSet } from './partition-set.ts'
 import { ProbedLock } from './probed-lock.ts'
 import { Protection, type ProtectionOptions } from './protection.ts'
+import { RunningRoots } from './running-roots.ts'
 import { replaceTravelled } from './replace-travelled.ts'
 import { TileWriter } from './tile-writer.ts'
 import { Upkeep, type ProtectedContext } from './upkeep.ts'
@@ -90,6 +91,7 @@ export class Archiver {
   readonly #holds: HoldKeeper
   readonly #tiles: TileWriter
   readonly #anchors: AnchorWriter
+  readonly #running: RunningRoots
   readonly #closed = new Set<string>()
   #topics: readonly Topic[] | null = null
   #topicsAt = -Infinity
@@ -104,12 +106,14 @@ export class Archiver {
     this.#context = context
     this.#chain = new HeartbeatChain(context, genesisSha256)
     this.#anchors = new AnchorWriter(context, this.#chain)
-    this.#heartbeats = new HeartbeatWriter(context, this.#chain, this.#anchors)
     this.#tiles = new TileWriter(context, this.#chain)
     this.#assignment = new Assignment(context)
     this.#upkeep = new Upkeep(context)
     this.#holds = new HoldKeeper(context)
     this.#partitions = new PartitionSet(context, this.#chain)
+    this.#running = new RunningRoots(context, this.#partitions)
+    const sources = { anchors: this.#anchors, running: this.#running }
+    this.#heartbeats = new HeartbeatWriter(context, this.#chain, sources)
     const rollAgeMs = config.archive.roll.ageMsMax
     this.#deference = new Deference({ clock: context.clock, demand: context.demand, rollAgeMs })
   }
@@ -173,6 +177,11 @@ export class Archiver {
     return this.#holds.step()
   }
 
+  /** Tells the others of its open segments. */
+  async runningStep(): Promise<boolean> {
+    return this.#running.post()
+  }
+
   /** What is made of heartbeats after they are signed: late is no loss. */
   async derivedStep(signal: AbortSignal): Promise<void> {
     if (this.#chain.newest === null) return
@@ -197,6 +206,10 @@ export class Archiver {
       this.#run(signal, async () => {
         await this.heartbeatStep()
         return heartbeatTickMs
+      }),
+      this.#run(signal, async () => {
+        await this.runningStep()
+        return this.#config.archive.runningRootMs
       }),
       this.#run(signal, async () => {
         return (await this.protectStep()) ? 0 : PROTECT_MS

@@ -8,6 +8,7 @@ import type { LogBounds, TopicPartition } from '../core/ports/event-log.ts'
 import { adoptData, searchDataAt } from './adopt-data.ts'
 import type { ArchiverContext } from './archiver-context.ts'
 import { commitManifest, gapSegment, type CommitRequest } from './commit-segment.ts'
+import { refuseOtherHistory, refuseOtherTail } from './refuse-fork.ts'
 import { firstStart, followChain, headOf, newestManifest, type ChainHead } from './manifest-chain.ts'
 
 /** Newest head, checked against what the newest heartbeat signed; the log is not asked. @throws ARCHIVE_CHAIN_BEHIND */
@@ -78,6 +79,7 @@ export async function fitToLog(
     })
   }
   await refuseOtherHistory(context, { at, head, bounds })
+  await refuseOtherTail(context, { at, signed, bounds })
   if (bounds.logStart <= head.next) return head
   const adopted = await adoptBeforeLoss(context, { at, head, bounds })
   if (adopted.next >= bounds.logStart) return adopted
@@ -88,37 +90,6 @@ export async function fitToLog(
   context.metrics.count('archive_losses_total')
   const loss = gapSegment(adopted.next, bounds.logStart - 1n, 'retention-loss')
   return commitManifest(context, { at, head: adopted, bounds }, loss)
-}
-
-/**
- * A log that lost its end (put back, or led by a replica that lagged) and has grown past the archive again holds other
- * records under offsets that are archived. Kafka tells where the time of the leader ended under which the last archived
- * record was written; and no second history has that record's time at its offset.
- */
-async function refuseOtherHistory(
-  context: ArchiverContext,
-  { at, head, bounds }: CommitRequest,
-): Promise<void> {
-  const epoch = head.manifest?.leader_epochs.at(-1)?.epoch
-  const epochEnd = epoch === undefined ? null : await context.log.epochEnd(at, epoch)
-  if (epochEnd !== null && epochEnd < head.next)
-    throw new HooktrailError('ARCHIVE_FORK', {
-      ...{ ...at, epoch, epochEnd: String(epochEnd) },
-      archived: String(head.next),
-    })
-  const archivedMs = head.manifest?.max_timestamp_ms ?? null
-  if (archivedMs === null) return
-  const offset = head.next - 1n
-  if (offset < bounds.logStart) return
-  const request = { ...at, from: offset, recordsMax: 1, bytesMax: 1, waitMsMax: 0 }
-  const [record] = (await context.log.read(request)).records
-  if (record?.offset !== offset || String(record.timestampMs) === archivedMs) return
-  throw new HooktrailError('ARCHIVE_FORK', {
-    ...at,
-    offset: String(offset),
-    archivedMs,
-    loggedMs: String(record.timestampMs),
-  })
 }
 
 export async function adoptBeforeLoss(

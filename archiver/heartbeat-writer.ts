@@ -11,7 +11,9 @@ import {
   type Heartbeat,
   type HeartbeatPartition,
   type NamedObject,
+  type RunningRoot,
 } from '../core/archive/manifest.ts'
+import type { OpenRoot } from '../core/archive/running-roots.ts'
 import type { LogBounds, Topic, TopicPartition } from '../core/ports/event-log.ts'
 import type { RememberedHeartbeat } from '../core/ports/job-store.ts'
 import { signCheckpoint } from '../core/archive/tree/tree-checkpoint.ts'
@@ -33,24 +35,43 @@ interface Observed {
   readonly isChanged: boolean
 }
 
+interface ObserveRequest {
+  readonly at: TopicPartition
+  readonly bounds: LogBounds | null
+  readonly room: number
+  readonly running: ReadonlyMap<string, readonly OpenRoot[]>
+}
+
 /** Anchors that were made since the newest heartbeat. */
 export interface AnchorSource {
   readonly made: readonly NamedObject[]
   named(named: readonly NamedObject[]): void
 }
 
+/** What is known of open segments, by partitionKey. */
+export interface RunningSource {
+  known(): Promise<ReadonlyMap<string, readonly OpenRoot[]>>
+}
+
+export interface HeartbeatSources {
+  readonly anchors?: AnchorSource
+  readonly running?: RunningSource
+}
+
 export class HeartbeatWriter {
   readonly #context: ArchiverContext
   readonly #chain: HeartbeatChain
   readonly #anchors: AnchorSource | null
+  readonly #running: RunningSource | null
   /** Monotonic time at which the newest heartbeat was written, as far as its own clock can be believed. */
   #newestAt: number | null = null
   #newestN: bigint | null = null
 
-  constructor(context: ArchiverContext, chain: HeartbeatChain, anchors: AnchorSource | null = null) {
+  constructor(context: ArchiverContext, chain: HeartbeatChain, sources: HeartbeatSources = {}) {
     this.#context = context
     this.#chain = chain
-    this.#anchors = anchors
+    this.#anchors = sources.anchors ?? null
+    this.#running = sources.running ?? null
   }
 
   /**
@@ -87,18 +108,20 @@ export class HeartbeatWriter {
   /** Every partition that the log has or the table knows, with the manifests behind its signed head. */
   async #observe(topics: readonly Topic[] | null): Promise<readonly Observed[]> {
     const seen = new Map<string, Observed>()
+    const running = (await this.#running?.known()) ?? new Map<string, readonly OpenRoot[]>()
     let room = MANIFESTS_MAX
     const live = new Set<string>()
     for (const at of (topics ?? []).flatMap(partitionsOf)) {
       live.add(partitionKey(at))
-      const observed = await this.#observePartition(at, await this.#boundsOf(at), room)
+      const bounds = await this.#boundsOf(at)
+      const observed = await this.#observePartition({ at, bounds, room, running })
       room -= observed.manifests.length
       seen.set(partitionKey(at), observed)
     }
     for (const row of this.#chain.partitions()) {
       const at = { topic: row.topic, topicId: row.topic_id, partition: row.partition }
       if (live.has(partitionKey(at))) continue
-      const observed = await this.#observePartition(at, null, room)
+      const observed = await this.#observePartition({ at, bounds: null, room, running })
       room -= observed.manifests.length
       seen.set(partitionKey(at), observed)
     }
@@ -116,7 +139,7 @@ export class HeartbeatWriter {
     }
   }
 
-  async #observePartition(at: TopicPartition, bounds: LogBounds | null, room: number): Promise<Observed> {
+  async #observePartition({ at, bounds, room, running }: ObserveRequest): Promise<Observed> {
     const signed = this.#chain.row(at)
     const start =
       signed === null ? ((await firstStart(this.#context, at)) ?? bounds?.logStart ?? 0n) : BigInt(signed.to)
@@ -128,7 +151,8 @@ export class HeartbeatWriter {
         if (manifests.length >= room) break
       }
     }
-    const row = rowOf({ at, signed, bounds, start, newest: manifests.at(-1) ?? null })
+    const open = running.get(partitionKey(at)) ?? []
+    const row = rowOf({ at, signed, bounds, start, newest: manifests.at(-1) ?? null, open })
     return { row, manifests, isChanged: signed === null || !sameState(row, signed) }
   }
 
@@ -213,9 +237,11 @@ function rowOf(view: {
   readonly bounds: LogBounds | null
   readonly start: bigint
   readonly newest: StoredManifest | null
+  readonly open: readonly OpenRoot[]
 }): HeartbeatPartition {
-  const { at, signed, bounds, start, newest } = view
+  const { at, signed, bounds, start, newest, open } = view
   const to = newest === null ? start : BigInt(newest.manifest.next)
+  const running = runningAt(to, signed, open)
   const end = greatest(BigInt(signed?.high_watermark ?? 0), bounds?.highWatermark ?? to)
   return {
     topic: at.topic,
@@ -224,16 +250,26 @@ function rowOf(view: {
     from: String(start),
     to: String(to),
     head: newest?.sha256 ?? signed?.head ?? null,
-    running: null,
+    running,
     log_start: String(greatest(BigInt(signed?.log_start ?? 0), bounds?.logStart ?? 0n)),
-    high_watermark: String(greatest(end, to)),
+    high_watermark: String(greatest(end, BigInt(running?.next ?? to))),
   }
 }
 
+/** The one that reaches furthest of those that begin at the head; what was signed stays until the head moves on. */
+function runningAt(
+  to: bigint,
+  signed: HeartbeatPartition | null,
+  open: readonly OpenRoot[],
+): RunningRoot | null {
+  let furthest = signed !== null && BigInt(signed.to) === to ? signed.running : null
+  for (const { start, next, root } of open)
+    if (start === to && next > BigInt(furthest?.next ?? to)) furthest = { next: String(next), root }
+  return furthest
+}
+
 function sameState(a: HeartbeatPartition, b: HeartbeatPartition): boolean {
-  return (
-    a.to === b.to && a.head === b.head && a.log_start === b.log_start && a.high_watermark === b.high_watermark
-  )
+  return canonicalJson({ ...a, from: null }) === canonicalJson({ ...b, from: null })
 }
 
 /** When the probe ran is no news; what it found is, and which policy and holds are in force. */

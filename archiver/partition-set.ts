@@ -2,6 +2,7 @@
  * The writers of this process, one a partition, within global budgets. Steps run one after the other: there is one
  * upload at a time, and the largest open segments are sealed early when the spool grows past its budget.
  */
+import type { OpenRoot } from '../core/archive/running-roots.ts'
 import type { Topic } from '../core/ports/event-log.ts'
 import { partitionKey, type ArchiverContext } from './archiver-context.ts'
 import type { HeartbeatChain } from './heartbeat-chain.ts'
@@ -27,6 +28,10 @@ export class PartitionSet {
 
   statuses(): readonly WriterStatus[] {
     return [...this.#writers.values()].map((writer) => writer.status())
+  }
+
+  openRoots(): readonly OpenRoot[] {
+    return [...this.#writers.values()].map((writer) => writer.openRoot()).filter((root) => root !== null)
   }
 
   /** By partitionKey. */

@@ -7,6 +7,7 @@ import { AssertionError } from 'node:assert/strict'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { formatBehind, type HeartbeatPartition } from '../core/archive/manifest.ts'
+import type { OpenRoot } from '../core/archive/running-roots.ts'
 import { explanationOf } from '../core/error/explanation-of.ts'
 import { HooktrailError, isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { LogBounds, ReadResult, TopicPartition } from '../core/ports/event-log.ts'
@@ -81,6 +82,10 @@ export class PartitionWriter {
 
   get bufferedBytes(): number {
     return this.#buffer?.bytes ?? 0
+  }
+
+  openRoot(): OpenRoot | null {
+    return this.#buffer?.openRoot() ?? null
   }
 
   status(): WriterStatus {

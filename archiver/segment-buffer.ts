@@ -8,6 +8,7 @@ import { leafHash } from '../core/archive/leaf.ts'
 import type { ManifestGap, SegmentFormat } from '../core/archive/manifest.ts'
 import { MerkleStack } from '../core/archive/merkle.ts'
 import { encodeRow } from '../core/archive/row.ts'
+import type { OpenRoot } from '../core/archive/running-roots.ts'
 import type { LeaderEpoch, LogRecord, OffsetGap, TopicPartition } from '../core/ports/event-log.ts'
 import { rawBytesOf } from '../core/record/raw-bytes.ts'
 import { addGap, type SealedSegment, type SegmentData } from './segment.ts'
@@ -59,6 +60,13 @@ export class SegmentBuffer {
   }
   get firstTimestampMs(): bigint | null {
     return this.#firstTimestampMs
+  }
+
+  /** Over the leaves so far; null while there is none. */
+  openRoot(): OpenRoot | null {
+    if (this.#records === 0) return null
+    const { at, first: start } = this.#start
+    return { at, start, next: this.#next, root: this.#merkle.root().toString('hex') }
   }
 
   /** True when the record lies in a later UTC hour than the first one: then it belongs to the next segment. */

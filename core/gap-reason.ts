@@ -12,6 +12,11 @@ const LOSSES: ReadonlySet<GapReason> = new Set<GapReason>([
   'log-travelled-back',
 ])
 
+/** True where no record ever was, whoever looks when; of the others one may have been there earlier. */
+export function neverHeldRecord(reason: GapReason): boolean {
+  return reason === 'control' || reason === 'aborted'
+}
+
 export function isLoss(reason: GapReason): boolean {
   return LOSSES.has(reason)
 }

@@ -124,7 +124,7 @@ const heartbeat = z.strictObject({
       from: int64,
       to: int64,
       head: sha256.nullable(),
-      running: z.null(),
+      running: z.strictObject({ next: int64, root: sha256 }).nullable(),
       log_start: int64,
       high_watermark: int64,
     }),

@@ -102,6 +102,12 @@ export function formatBehind(genesis: SegmentFormat, head: Manifest | null): Seg
   return head?.format?.next ?? genesis
 }
 
+/** RFC 6962 root over the leaves of all records from `to` of its row up to before `next`: an open segment's, while it is open. */
+export interface RunningRoot {
+  readonly next: string
+  readonly root: string
+}
+
 /** One partition's state in a heartbeat. */
 export interface HeartbeatPartition {
   readonly topic: string
@@ -112,8 +118,8 @@ export interface HeartbeatPartition {
   readonly to: string
   /** SHA-256 of the newest manifest's note; null while there is none. */
   readonly head: string | null
-  /** Reserved for running roots (null until they are written). */
-  readonly running: null
+  /** Of what lies behind `to` and is not in a manifest yet; null where its archiver has told of nothing. */
+  readonly running: RunningRoot | null
   readonly log_start: string
   readonly high_watermark: string
 }

@@ -12,18 +12,22 @@ export interface RowFault {
   readonly offset?: string
 }
 
+export type LeafListener = (offset: bigint, leaf: Buffer) => void
+
 export class RowCheck {
   /** The offset that the next row must have, after the gaps. */
   next: bigint
   readonly #manifest: Manifest
+  readonly #onLeaf: LeafListener | null
   readonly #stack = new MerkleStack()
   #gap = 0
   #fault: RowFault | null = null
   #least: bigint | null = null
   #greatest: bigint | null = null
 
-  constructor(manifest: Manifest) {
+  constructor(manifest: Manifest, onLeaf: LeafListener | null = null) {
     this.#manifest = manifest
+    this.#onLeaf = onLeaf
     this.next = BigInt(manifest.first)
     this.#skipGaps()
   }
@@ -38,7 +42,9 @@ export class RowCheck {
       const text = `a row has offset ${String(record.offset)} where ${String(this.next)} is due`
       this.#fault ??= { text, offset: String(this.next) }
     }
-    this.#stack.push(leafHash(record, at))
+    const leaf = leafHash(record, at)
+    this.#onLeaf?.(record.offset, leaf)
+    this.#stack.push(leaf)
     const { timestampMs } = record
     if (this.#least === null || timestampMs < this.#least) this.#least = timestampMs
     if (this.#greatest === null || timestampMs > this.#greatest) this.#greatest = timestampMs

@@ -101,6 +101,7 @@ function buildArchive(archive: Sections['archive']): Config['archive'] {
     probeCredentials: buildCredentials(archive.probe_credentials),
     roll: { bytesMax: archive.roll.bytes, recordsMax: archive.roll.records, ageMsMax: archive.roll.age },
     heartbeatMs: archive.heartbeat,
+    runningRootMs: archive.running_root,
     idleHeartbeatMs: archive.idle_heartbeat ?? Math.max(archive.heartbeat, IDLE_HEARTBEAT_MS),
     signingKey: archive.signing_key ?? null,
     publicKey: archive.public_key === undefined || archive.public_key === '' ? null : archive.public_key,

@@ -150,6 +150,8 @@ export interface ArchiveConfig {
   readonly heartbeatMs: number
   /** Cadence when nothing changes. */
   readonly idleHeartbeatMs: number
+  /** The root of each open segment is told to the other archivers this often. */
+  readonly runningRootMs: number
   /** PEM (PKCS #8, Ed25519); null: $HOOKTRAIL_HOME/keys/archive.key, made at first start. */
   readonly signingKey: string | null
   /** Verifier key line, believed beside that of `signingKey`; null: where there is neither, $HOOKTRAIL_HOME/keys/archive.pub. */

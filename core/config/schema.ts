@@ -271,6 +271,9 @@ export const sectionSchemas = {
     idle_heartbeat: duration(100, 7 * DAY_MS, 'from 100ms to 7d')
       .optional()
       .describe('and while nothing changes; default: 15m, or heartbeat when that is longer'),
+    running_root: duration(100, DAY_MS, 'from 100ms to 1d')
+      .prefault('30s')
+      .describe('what open segments hold is told to the archiver that signs next'),
     signing_key: text
       .refine((value) => value.includes('-----BEGIN PRIVATE KEY-----'), {
         error: () => 'must be an Ed25519 private key as PEM, such as ${file:/path/archive.key}',

@@ -11,6 +11,7 @@ import type { TopicId } from './event-log.ts'
 import type { AttemptTimings } from './attempt-timings.ts'
 import type { BreakerStore, ProbeRequest } from './breaker-store.ts'
 import type { HoldStore } from './hold-store.ts'
+import type { RunningRootStore } from './running-root-store.ts'
 import type { LeaseStore, ServingStore } from './lease-store.ts'
 import type { OperatorStore } from './operator-store.ts'
 import type { StepFact } from '../recovery/fact.ts'
@@ -351,6 +352,7 @@ export interface JobStore
     ReplayDeliveryStore,
     ReplayStore,
     HoldStore,
+    RunningRootStore,
     PlanRecoveryStore,
     OperatorStore {
   /** Resolves when the store answers; rejects with STORE_UNAVAILABLE. */

@@ -61,7 +61,7 @@ test('a checkpoint is stamped and pushed once an hour, and whoever verifies sees
   const topic = await stage.topic('hooktrail.events.demo')
   const at = partitionOf(topic)
   const writer = new AnchorWriter(seat.context, seat.chain)
-  const heartbeats = new HeartbeatWriter(seat.context, seat.chain, writer)
+  const heartbeats = new HeartbeatWriter(seat.context, seat.chain, { anchors: writer })
   const beat = async (): Promise<void> => {
     await stage.append(at, 3)
     await archiveAll(seat.writer(at))

@@ -3,6 +3,7 @@
  * segments, heartbeats. Tests then change it by hand and ask the verifier what it sees.
  */
 import { generateKeyPairSync, hash } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import { buffer } from 'node:stream/consumers'
 import { openDirectoryStore } from '../../adapters/directory/directory-store.ts'
 import {
@@ -20,6 +21,7 @@ import type {
   Manifest,
   ManifestGap,
   NamedObject,
+  RunningRoot,
   SegmentFormat,
 } from '../../core/archive/manifest.ts'
 import { merkleRoot, MerkleStack } from '../../core/archive/merkle.ts'
@@ -60,6 +62,14 @@ export interface ArchiveBuilderOptions {
   readonly retention?: Manifest['retention']
   /** Explaining files besides the README: key → text. */
   readonly files?: Readonly<Record<string, string>>
+}
+
+/** What lies behind a partition's head when a heartbeat is signed. */
+export interface OpenRecords {
+  readonly partition: number
+  readonly records: number
+  /** Other ones than the next segment will hold. */
+  readonly isOther?: boolean
 }
 
 interface ChainState {
@@ -165,10 +175,13 @@ export class ArchiveBuilder {
   }
 
   /** @returns the heartbeat's key */
-  async addHeartbeat(): Promise<string> {
+  async addHeartbeat(open: readonly OpenRecords[] = []): Promise<string> {
     this.nowMs += HEARTBEAT_EVERY_MS
     const full = this.#n % 3n === 0n
-    const ordered = this.#chains.map((chain) => this.#rowOf(chain))
+    const before = this.#chains.map((chain) => this.#rows.get(chain))
+    const ordered = this.#chains.map((chain) => this.#rowOf(chain, open))
+    const isNews = (row: HeartbeatPartition, at: number): boolean =>
+      row.from !== row.to || !isDeepStrictEqual(row.running, before[at]?.running ?? null)
     const tiles = this.#unlisted.flatMap(({ sha256 }) => this.#append(manifestLeaf(sha256)))
     const heartbeat: Heartbeat = {
       kind: 'heartbeat',
@@ -177,7 +190,7 @@ export class ArchiveBuilder {
       n: String(this.#n),
       created_at: this.#iso(),
       previous: this.#previous,
-      partitions: ordered.filter((row) => full || row.from !== row.to).toSorted(comparePartitions),
+      partitions: ordered.filter((row, at) => full || isNews(row, at)).toSorted(comparePartitions),
       full,
       partition_root: merkleRoot(ordered.toSorted(comparePartitions).map(partitionLeaf)).toString('hex'),
       manifests: this.#unlisted,
@@ -221,11 +234,15 @@ export class ArchiveBuilder {
     this.#create = create
   }
 
-  #rowOf(chain: ChainState): HeartbeatPartition {
+  #rowOf(chain: ChainState, open: readonly OpenRecords[]): HeartbeatPartition {
     const { topic, topicId, partition } = chain.at
     const from = this.#rows.get(chain)?.to ?? '0'
     const to = String(chain.next)
-    const bounds = { running: null, log_start: '0', high_watermark: to }
+    const running = runningOf(
+      chain,
+      open.find((each) => each.partition === partition),
+    )
+    const bounds = { running, log_start: '0', high_watermark: running?.next ?? to }
     const row = { topic, topic_id: topicId, partition, from, to, head: chain.head, ...bounds }
     this.#rows.set(chain, row)
     return row
@@ -263,6 +280,15 @@ export class ArchiveBuilder {
   #iso(): string {
     return new Date(this.nowMs).toISOString()
   }
+}
+
+/** The root over records that a later segment will hold, or over other ones. */
+function runningOf({ at, next }: ChainState, open: OpenRecords | undefined): RunningRoot | null {
+  if (open === undefined) return null
+  const records = Array.from({ length: open.records }, (_, index) => recordAt(next + BigInt(index)))
+  const value = open.isOther === true ? { value: Buffer.from('other') } : {}
+  const leaves = records.map((record) => leafHash({ ...record, ...value }, at))
+  return { next: String(next + BigInt(open.records)), root: merkleRoot(leaves).toString('hex') }
 }
 
 /** A key of the same name: what tells two of them apart is the key alone. */

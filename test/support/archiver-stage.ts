@@ -48,6 +48,7 @@ export const SETTINGS: ArchiveConfig = {
   roll: { bytesMax: 64 * 1024 * 1024, recordsMax: 100_000, ageMsMax: 600_000 },
   heartbeatMs: 60_000,
   idleHeartbeatMs: 900_000,
+  runningRootMs: 30_000,
   signingKey: null,
   publicKey: null,
   anchors: [],

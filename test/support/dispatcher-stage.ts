@@ -215,6 +215,7 @@ function stageConfig(options: StageOptions, url: string): Config {
       roll: { bytesMax: 1, recordsMax: 1, ageMsMax: 1 },
       heartbeatMs: 1,
       idleHeartbeatMs: 1,
+      runningRootMs: 30_000,
     },
     worker: { retentionHours: 24, deadRetentionHours: 720, concurrencyMax: 200, drainTimeoutMs: 5_000 },
     sources: [{ ...DEFAULT_SOURCE, ...options.source }],

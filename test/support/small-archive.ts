@@ -15,6 +15,8 @@ import { KEPT, PUSHED_ROUND, pushCheckpoint, signKept } from './kept-notes.ts'
 
 export const ROUNDS = 4
 export const RECORDS = 90
+/** Records of partition 0 behind each heartbeat, whose root it signs. */
+const OPEN = 7
 
 export interface SegmentKeys {
   readonly manifest: string
@@ -61,7 +63,7 @@ export class SmallArchive implements AsyncDisposable {
     for (let round = 0; round < ROUNDS; round++) {
       segments.push(await builder.addSegment(0, records(round)))
       if (hasSecond(round)) segments.push(await builder.addSegment(1, 5))
-      heartbeats.push(await builder.addHeartbeat())
+      heartbeats.push(await builder.addHeartbeat([{ partition: 0, records: OPEN }]))
       if (isKept && round === PUSHED_ROUND) await pushCheckpoint(builder, BigInt(round))
     }
     const checkpoint = await checkpointOf(builder, path.join(base, 'true'))

@@ -15,6 +15,7 @@ import { createRecoveryStore } from './recovery.ts'
 import { commitReplayStep, replayPositions } from './replay-plan.ts'
 import { takeReplayed } from './replay-take.ts'
 import { createReplayStore } from './replays.ts'
+import { createRunningRootStore } from './running-roots.ts'
 import { createServingStore } from './serving.ts'
 import { rememberedVerdicts } from './verdicts.ts'
 import { stepStatements } from './write-step.ts'
@@ -46,6 +47,7 @@ export function createPostgresJobStore(
     rememberedVerdicts: (request) => rememberedVerdicts(database, request),
     takeReplayed: (request) => takeReplayed(database, request),
     ...createHoldStore(database),
+    ...createRunningRootStore(database),
     ping: async () => {
       await database.query('SELECT 1')
     },

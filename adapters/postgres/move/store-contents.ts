@@ -9,7 +9,7 @@ const APPLICATION_NAME = 'hooktrail'
 /** Tables that stay: the log, which the archive replaces, and what belongs to processes and to the database itself. */
 const STAYS = [
   ...['log_topics', 'log_partitions', 'log_records'],
-  ...['leases', 'dispatchers', 'schema_migrations', 'moves'],
+  ...['leases', 'dispatchers', 'schema_migrations', 'moves', 'running_roots'],
 ]
 /** The migrations write their only rows. */
 export const SEEDED: readonly string[] = ['store', 'relay_positions']

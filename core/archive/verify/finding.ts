@@ -22,6 +22,8 @@ export type FindingCode =
   | 'data-missing'
   | 'data-altered'
   | 'rows-altered'
+  | 'running-contradicted'
+  | 'running-unchecked'
   | 'foreign'
   | 'not-a-file'
   | 'delete-marker'

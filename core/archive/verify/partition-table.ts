@@ -71,6 +71,8 @@ export class PartitionTable {
     const before = this.#rows.get(name)
     const head = this.#heads.get(name)
     this.#rows.set(name, row)
+    if (row.running !== null && !isWithin(row, BigInt(row.running.next)))
+      return `${name} has a running root that does not end behind its head`
     if (head === undefined) {
       if (row.head !== null) this.#heads.set(name, { next: row.to, head: row.head })
       return this.#complete && row.head !== null ? `${name} has a head that no heartbeat listed` : null
@@ -86,4 +88,9 @@ export class PartitionTable {
     const rows = [...this.#rows.values()].toSorted(comparePartitions)
     return merkleRoot(rows.map(partitionLeaf)).toString('hex')
   }
+}
+
+/** Behind the head, and of what the log held. */
+function isWithin({ to, high_watermark }: HeartbeatPartition, next: bigint): boolean {
+  return next > BigInt(to) && next <= BigInt(high_watermark)
 }

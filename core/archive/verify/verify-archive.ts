@@ -65,7 +65,11 @@ export async function verifyArchive(asked: VerifyRequest): Promise<VerifyReport>
     },
   })
   const anchors = await verifyAnchors(context, request.authorities ?? [])
-  const ends = await verifySegments(withTotal(context, witness), { table: witness.table, checkpoint })
+  const ends = await verifySegments(withTotal(context, witness), {
+    table: witness.table,
+    running: witness.running,
+    checkpoint,
+  })
   const last = witness.last?.document ?? null
   if (request.level > 0) {
     locks.noteCopy(last !== null && wormResult(last.worm) !== 'off')

@@ -6,23 +6,30 @@ import { createHash } from 'node:crypto'
 import { HooktrailError } from '../../error/hooktrail-error.ts'
 import { readRows } from '../data-rows.ts'
 import type { Manifest, ManifestData } from '../manifest.ts'
-import { RowCheck, type RowFault } from '../row-check.ts'
+import { RowCheck, type LeafListener, type RowFault } from '../row-check.ts'
 import type { VerifyContext } from './verify-context.ts'
 import { messageOf } from '../../error/message-of.ts'
 
+export interface DataRequest {
+  readonly manifest: Manifest
+  readonly data: ManifestData
+  /** Null where nobody waits for leaves. */
+  readonly onLeaf: LeafListener | null
+}
+
+/** @returns true when rows were read, and are those of the manifest */
 export async function verifyData(
   context: VerifyContext,
-  manifest: Manifest,
-  data: ManifestData,
-): Promise<void> {
+  { manifest, data, onLeaf }: DataRequest,
+): Promise<boolean> {
   const { findings, store, level } = context
   const bytes = await store.open(data.key)
   if (bytes === null) {
     noteMissing(context, manifest, data)
-    return
+    return false
   }
   const digest = new ByteDigest(context)
-  const rows = level === 2 ? new RowCheck(manifest) : null
+  const rows = level === 2 ? new RowCheck(manifest, onLeaf) : null
   const fault =
     rows === null ? await drain(bytes, digest) : await readChecked(context, { bytes, data, rows, digest })
   if (digest.size !== data.size && fault === null) {
@@ -36,6 +43,7 @@ export async function verifyData(
   }
   const wrong = fault ?? rows?.finish() ?? null
   if (wrong !== null) findings.add({ code: 'rows-altered', severity: 'altered', object: data.key, ...wrong })
+  return rows !== null && wrong === null
 }
 
 /** What has run out may be gone: the manifest still says what it was. What is held may not. */

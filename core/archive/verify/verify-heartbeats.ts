@@ -10,8 +10,9 @@ import type { Heartbeat, NamedObject } from '../manifest.ts'
 import { edgeLength, MerkleStack } from '../merkle.ts'
 import { NOTE_BYTES_MAX, openNote, readNoteUnverified } from '../signed-note.ts'
 import { checkpointText, treeOfHeartbeat } from '../tree/tree-checkpoint.ts'
-import { PartitionTable } from './partition-table.ts'
+import { partitionName, PartitionTable } from './partition-table.ts'
 import { attempt, openVerified, type VerifiedNote } from './read-note.ts'
+import { RunningClaims } from './running-claims.ts'
 import { TileCheck } from './tile-check.ts'
 import type { VerifyContext } from './verify-context.ts'
 import { verifyHeartbeatLock } from './verify-locks.ts'
@@ -30,6 +31,8 @@ export interface Witness {
   readonly last: VerifiedNote<Heartbeat> | null
   /** Bytes of all data objects named so far. */
   readonly dataBytes: bigint
+  /** Empty unless rows are read. */
+  readonly running: RunningClaims
 }
 
 export async function verifyHeartbeats(context: VerifyContext, request: WitnessRequest): Promise<Witness> {
@@ -46,6 +49,7 @@ class HeartbeatPass implements Witness {
   readonly table = new PartitionTable()
   last: VerifiedNote<Heartbeat> | null = null
   dataBytes = 0n
+  readonly running = new RunningClaims()
   readonly #context: VerifyContext
   readonly #request: WitnessRequest
   #next = 0n
@@ -128,8 +132,17 @@ class HeartbeatPass implements Witness {
     this.#compareCheckpoint(key, document)
     const fault = this.table.apply(document)
     if (fault !== null) findings.altered('partition-table', key, fault)
+    if (this.#context.level === 2) this.#takeRunning(key, document)
     this.#previous = sha256
     this.last = note
+  }
+
+  #takeRunning(key: string, { n, partitions }: Heartbeat): void {
+    for (const row of partitions) {
+      if (row.running === null) continue
+      if (!this.running.add(partitionName(row), row.to, row.running, BigInt(n)))
+        this.#context.findings.note('running-unchecked', key, 'there are more running roots than are kept')
+    }
   }
 
   /** One manifest that the heartbeat names. Its signature is checked with its segment. */

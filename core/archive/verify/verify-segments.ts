@@ -5,18 +5,21 @@
 import { isLoss } from '../../gap-reason.ts'
 import { parseManifest } from '../documents.ts'
 import { dataKeyParts, isManifestKey, keyOfManifest } from '../keys.ts'
-import type { Manifest } from '../manifest.ts'
+import type { Manifest, ManifestData } from '../manifest.ts'
 import { EMPTY_ROOT } from '../merkle.ts'
+import type { LeafListener } from '../row-check.ts'
 import { NOTE_BYTES_MAX } from '../signed-note.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { partitionName, type ChainEnd, type ChainHead, type PartitionTable } from './partition-table.ts'
 import { openVerified } from './read-note.ts'
 import type { VerifyContext } from './verify-context.ts'
+import { RunningCheck, type RunningClaims } from './running-claims.ts'
 import { verifyData } from './verify-data.ts'
 import { verifySegmentLocks } from './verify-locks.ts'
 
 export interface SegmentsRequest {
   readonly table: PartitionTable
+  readonly running: RunningClaims
   readonly checkpoint: Checkpoint | null
 }
 
@@ -43,6 +46,7 @@ class SegmentPass {
   #end: ChainEnd | null = null
   /** False after a manifest that cannot be read: the next one's link cannot be compared. */
   #linked = true
+  readonly #running = new RunningCheck()
 
   constructor(context: VerifyContext, request: SegmentsRequest) {
     this.#context = context
@@ -56,6 +60,7 @@ class SegmentPass {
       this.#folder = folder
       this.#end = null
       this.#linked = true
+      this.#running.drop()
     }
     if (!isManifestKey(key)) {
       this.#context.findings.altered('foreign', key, 'no manifest has such a name')
@@ -65,6 +70,7 @@ class SegmentPass {
     const note = bytes === null ? null : openVerified(this.#context, { key, parse: parseManifest }, bytes)
     if (note === null) {
       this.#linked = false
+      this.#running.drop()
       return
     }
     if (keyOfManifest(note.document) !== key) {
@@ -73,7 +79,10 @@ class SegmentPass {
     }
     if (!this.#link(key, note.document)) return
     this.#take(note.document, note.sha256)
+    const claims = this.#request.running.take(partitionName(note.document), BigInt(note.document.first))
+    this.#running.begin(note.document, claims)
     await this.#verifyContent(key, note.document)
+    this.#compareRunning(key, note.document)
     if (this.#context.level > 0) await verifySegmentLocks(this.#context, key, note.document)
   }
 
@@ -97,6 +106,7 @@ class SegmentPass {
     if (manifest.first !== end.next) {
       const missing = `${this.#folder}${end.next.padStart(20, '0')}.note`
       findings.altered('manifest-missing', missing, `the chain goes on at ${manifest.first}`)
+      this.#running.drop()
     } else if (manifest.previous !== end.head) {
       findings.altered('manifest-chain', key, 'it names another manifest as the one before it')
     }
@@ -141,6 +151,26 @@ class SegmentPass {
       findings.altered('manifest-chain', key, 'it names a data object of another range or format')
       return
     }
-    if (level > 0) await verifyData(this.#context, manifest, manifest.data)
+    if (level > 0) await this.#verifyData(manifest, manifest.data)
+  }
+
+  async #verifyData(manifest: Manifest, data: ManifestData): Promise<void> {
+    const running = this.#running
+    const onLeaf: LeafListener | null = running.isIdle
+      ? null
+      : (offset, leaf) => {
+          running.add(offset, leaf)
+        }
+    if (!(await verifyData(this.#context, { manifest, data, onLeaf }))) running.drop()
+  }
+
+  /** What was signed of these offsets while they lay in an open segment. */
+  #compareRunning(key: string, manifest: Manifest): void {
+    const object = manifest.data?.key ?? key
+    for (const { start, next, heartbeat } of this.#running.end(manifest)) {
+      const text = `the root over offsets ${String(start)} to ${String(next - 1n)} is not the one that heartbeat ${String(heartbeat)} signed`
+      const offset = String(start)
+      this.#context.findings.add({ code: 'running-contradicted', severity: 'altered', object, offset, text })
+    }
   }
 }
