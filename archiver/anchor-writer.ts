@@ -80,7 +80,10 @@ export class AnchorWriter {
     try {
       const bytes = Buffer.from(checkpoint)
       const answer = await target.submit({ archiveId, n: newest.n, checkpoint: bytes }, signal)
-      await this.#keep(anchorKey(newest.n, target.kind, target.name), answer ?? this.#receiptOf(due, bytes))
+      await this.#keep(
+        anchorKey(newest.n, target.kind, target.name),
+        answer ?? (await this.#receiptOf(due, bytes)),
+      )
       state.anchoredMs = Date.parse(newest.heartbeat.created_at)
       state.failures = 0
       return true
@@ -97,8 +100,8 @@ export class AnchorWriter {
     }
   }
 
-  #receiptOf({ target, newest }: DueAnchor, checkpoint: Buffer): Buffer {
-    const { archiveId, clock, signer } = this.#context
+  #receiptOf({ target, newest }: DueAnchor, checkpoint: Buffer): Promise<Buffer> {
+    const { archiveId, clock, keys } = this.#context
     const receipt: Receipt = {
       kind: 'receipt',
       format_version: FORMAT_VERSION,
@@ -108,7 +111,7 @@ export class AnchorWriter {
       target: target.name,
       pushed_at: isoTime(clock.now()),
     }
-    return signReceipt(receipt, signer)
+    return signReceipt(receipt, keys.signer())
   }
 
   /** Somebody else's anchor of the same heartbeat is as good. */

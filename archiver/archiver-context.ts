@@ -1,6 +1,6 @@
 /** What every step of the archiver is handed: ports, keys and names. Nothing here changes while it runs. */
 import type { SegmentFormat } from '../core/archive/manifest.ts'
-import type { NoteSigner, NoteVerifier } from '../core/archive/signed-note.ts'
+import type { NoteVerifier } from '../core/archive/signed-note.ts'
 import type { Clock } from '../core/clock.ts'
 import type { ArchiveConfig } from '../core/config/config.ts'
 import type { Demand } from '../core/demand.ts'
@@ -10,6 +10,8 @@ import type { ArchiveStore } from '../core/ports/archive-store.ts'
 import type { EventLog, ReplaceableLog, TopicPartition } from '../core/ports/event-log.ts'
 import type { JobStore } from '../core/ports/job-store.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
+import type { KeySource, Signer } from '../core/ports/signer.ts'
+import type { ArchiveKeys } from './archive-keys.ts'
 import type { Protecting, WormDeps } from './protecting.ts'
 
 export interface ArchiverDeps {
@@ -17,9 +19,12 @@ export interface ArchiverDeps {
   readonly archive: ArchiveStore
   /** Null where this process has none: leases are left out. */
   readonly store: JobStore | null
-  readonly signer: NoteSigner
-  /** Keys whose notes are believed; the signer's own key is among them. */
+  /** The key to begin with. */
+  readonly signer: Signer
+  /** Keys of which the archive must have one: as root, first or later key. */
   readonly verifiers: readonly NoteVerifier[]
+  /** Where the signer's successor comes from; absent: there is never one. */
+  readonly keySource?: KeySource
   /** Third parties that see checkpoints; absent: none. */
   readonly anchors?: readonly AnchorTarget[]
   readonly clock: Clock
@@ -44,6 +49,7 @@ export interface ArchiverDeps {
 
 export interface ArchiverContext extends ArchiverDeps {
   readonly archiveId: string
+  readonly keys: ArchiveKeys
   /** Of data objects where no manifest says otherwise. */
   readonly genesisFormat: SegmentFormat
   readonly settings: ArchiveConfig
@@ -52,7 +58,7 @@ export interface ArchiverContext extends ArchiverDeps {
 }
 
 /** The context before genesis was read. */
-export type OpeningContext = Omit<ArchiverContext, 'archiveId' | 'genesisFormat' | 'protection'>
+export type OpeningContext = Omit<ArchiverContext, 'archiveId' | 'keys' | 'genesisFormat' | 'protection'>
 
 export function partitionKey({ topic, topicId, partition }: TopicPartition): string {
   return `${topic}/${topicId}/${partition}`

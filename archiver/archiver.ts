@@ -9,6 +9,7 @@ import type { Config } from '../core/config/config.ts'
 import { explanationOf } from '../core/error/explanation-of.ts'
 import { isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Topic } from '../core/ports/event-log.ts'
+import type { KeySource } from '../core/ports/signer.ts'
 import type { Service } from '../core/service.ts'
 import { AnchorWriter } from './anchor-writer.ts'
 import type { ArchiverContext, ArchiverDeps, OpeningContext } from './archiver-context.ts'
@@ -19,6 +20,7 @@ import { Deference } from './deference.ts'
 import { cutStep } from './cut-log.ts'
 import { openGenesis } from './genesis.ts'
 import { HoldKeeper } from './hold-keeper.ts'
+import { KeyKeeper } from './key-keeper.ts'
 import { HeartbeatChain } from './heartbeat-chain.ts'
 import { HeartbeatWriter } from './heartbeat-writer.ts'
 import { PartitionSet } from './partition-set.ts'
@@ -42,6 +44,9 @@ const POLL_MS_MIN = 1_000
 const POLL_MS_MAX = 2_000
 const HEARTBEAT_TICK_MS_MAX = 5_000
 
+/** Of a loop. @returns how long it waits then, in milliseconds */
+type Step = (signal: AbortSignal) => Promise<number>
+
 /** The parts of the configuration that are used here. */
 export type ArchiverConfig = Pick<Config, 'archive' | 'log'>
 
@@ -57,7 +62,7 @@ export async function startArchiver(config: ArchiverConfig, deps: ArchiverDeps):
 /** The context of everything behind genesis. */
 export function withProtection(opening: OpeningContext, options: ProtectionOptions): ProtectedContext {
   const { archive_id: archiveId, format: genesisFormat } = options.genesis
-  const context = { ...opening, archiveId, genesisFormat }
+  const context = { ...opening, archiveId, genesisFormat, keys: options.keys }
   return { ...context, protection: new Protection(context, options) }
 }
 
@@ -67,8 +72,10 @@ export async function createArchiver(config: ArchiverConfig, deps: ArchiverDeps)
   const probed = deps.worm === undefined ? null : new ProbedLock(opening, deps.worm)
   // Before anything is written: what is not locked from the beginning could be exchanged until it is.
   await probed?.begin()
-  const { genesis, sha256 } = await openGenesis(opening)
-  const context = withProtection(opening, { genesis, genesisSha256: sha256, probed })
+  const { genesis, sha256, keys } = await openGenesis(opening)
+  const context = withProtection(opening, { genesis, genesisSha256: sha256, keys, probed })
+  // Before anything is signed: the key to begin with may have been replaced, and its successor be at hand.
+  await new KeyKeeper(context, keySourceOf(deps)).step()
   await context.protection.agree()
   await new Upkeep(context).lockRoots()
   // Whatever an earlier process spooled is read again from the log.
@@ -89,6 +96,7 @@ export class Archiver {
   readonly #deference: Deference
   readonly #upkeep: Upkeep
   readonly #holds: HoldKeeper
+  readonly #keys: KeyKeeper
   readonly #tiles: TileWriter
   readonly #anchors: AnchorWriter
   readonly #running: RunningRoots
@@ -99,13 +107,15 @@ export class Archiver {
   /** Monotonic time of the last look whether the log was put back; the first is at the start. */
   #lookedBackAt = -Infinity
   #chainFault: string | null = null
-  #waitsFor: string | null = null
+  /** Of each loop whose last step failed: for what it waits. */
+  readonly #waits = new Map<Step, string>()
 
   constructor(config: ArchiverConfig, context: ProtectedContext, genesisSha256: string) {
     this.#config = config
     this.#context = context
     this.#chain = new HeartbeatChain(context, genesisSha256)
     this.#anchors = new AnchorWriter(context, this.#chain)
+    this.#keys = new KeyKeeper(context, keySourceOf(context))
     this.#tiles = new TileWriter(context, this.#chain)
     this.#assignment = new Assignment(context)
     this.#upkeep = new Upkeep(context)
@@ -124,7 +134,7 @@ export class Archiver {
       newest: this.#chain.newest,
       writers: this.#partitions.statuses(),
       chainFault: this.#chainFault,
-      waitsFor: this.#waitsFor,
+      waitsFor: this.#waits.values().next().value ?? null,
     })
   }
 
@@ -149,6 +159,8 @@ export class Archiver {
   /** Assigns and gives every partition its turn. @returns true when there is more to do at once. */
   async archiveStep(signal: AbortSignal): Promise<boolean> {
     if (this.#chain.newest === null) await this.#chain.catchUp()
+    // Without the key in force nothing can be committed: another archiver gets the partitions.
+    this.#context.keys.signer()
     const topics = await this.#freshTopics()
     const held = await this.#assignment.step(topics.map(({ name }) => name))
     await this.#partitions.assign(topics, held)
@@ -182,6 +194,11 @@ export class Archiver {
     return this.#running.post()
   }
 
+  /** Looks for a key that is to replace the one in force, and for what other archivers brought into force. */
+  async keyStep(): Promise<void> {
+    await this.#keys.step()
+  }
+
   /** What is made of heartbeats after they are signed: late is no loss. */
   async derivedStep(signal: AbortSignal): Promise<void> {
     if (this.#chain.newest === null) return
@@ -210,6 +227,10 @@ export class Archiver {
       this.#run(signal, async () => {
         await this.runningStep()
         return this.#config.archive.runningRootMs
+      }),
+      this.#run(signal, async () => {
+        await this.keyStep()
+        return PROTECT_MS
       }),
       this.#run(signal, async () => {
         return (await this.protectStep()) ? 0 : PROTECT_MS
@@ -260,7 +281,7 @@ export class Archiver {
   }
 
   /** Operational errors are waited out; anything else ends the service. */
-  async #run(signal: AbortSignal, step: (signal: AbortSignal) => Promise<number>): Promise<void> {
+  async #run(signal: AbortSignal, step: Step): Promise<void> {
     const { clock, logger } = this.#context
     let failures = 0
     while (!signal.aborted) {
@@ -268,11 +289,12 @@ export class Archiver {
       try {
         waitMs = await step(signal)
         failures = 0
-        this.#waitsFor = null
+        this.#waits.delete(step)
       } catch (error) {
         if (!isHooktrailError(error) || error.code === 'STORE_ARCHIVE_MISMATCH') throw error
         failures += 1
         waitMs = Math.min(30_000, 500 * 2 ** Math.min(failures, 6))
+        this.#waits.set(step, explanationOf(error))
         this.#noteFailure(error, failures)
       }
       if (waitMs > 0) await clock.sleep(waitMs, signal)
@@ -282,7 +304,6 @@ export class Archiver {
 
   #noteFailure(error: unknown, failures: number): void {
     const fields = { error: messageOf(error), details: isHooktrailError(error) ? error.details : {} }
-    this.#waitsFor = explanationOf(error)
     if (haltsPartition(error)) this.#chainFault = messageOf(error)
     if (failures === 1) this.#context.logger.error(fields, 'the archiver waits and tries again')
   }
@@ -342,4 +363,13 @@ export class Archiver {
       this.#closed.add(key)
     }
   }
+}
+
+function keySourceOf({ keySource, signer }: ArchiverDeps): KeySource {
+  return (
+    keySource ?? {
+      read: () => Promise.resolve([{ signer, delegations: [] }]),
+      promote: () => Promise.resolve(),
+    }
+  )
 }

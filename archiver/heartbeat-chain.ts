@@ -97,6 +97,7 @@ export class HeartbeatChain {
     this.#tree = tree
     for (const row of heartbeat.partitions) this.#table.set(keyOf(row), row)
     this.#newest = stored
+    this.#context.keys.see(heartbeat.created_at)
   }
 
   /** At start: the newest one, and those before it back to a full table. */
@@ -122,6 +123,7 @@ export class HeartbeatChain {
     this.#tree = treeOf(newest)
     checkState(newest, this.#tree, this.#table)
     this.#newest = newest
+    this.#context.keys.see(newest.heartbeat.created_at)
     return back.length
   }
 }

@@ -16,7 +16,8 @@ import {
 import type { OpenRoot } from '../core/archive/running-roots.ts'
 import type { LogBounds, Topic, TopicPartition } from '../core/ports/event-log.ts'
 import type { RememberedHeartbeat } from '../core/ports/job-store.ts'
-import { signCheckpoint } from '../core/archive/tree/tree-checkpoint.ts'
+import { checkpointText } from '../core/archive/tree/tree-checkpoint.ts'
+import { signNoteBy } from '../core/archive/signed-note.ts'
 import { isHooktrailError } from '../core/error/hooktrail-error.ts'
 import { isoTime, partitionKey, type ArchiverContext } from './archiver-context.ts'
 import { FULL_EVERY, partitionRoot, type HeartbeatChain } from './heartbeat-chain.ts'
@@ -87,7 +88,9 @@ export class HeartbeatWriter {
     const worm = (await this.#context.protection?.worm()) ?? 'off'
     const { newest } = this.#chain
     const isChanged =
-      observed.some((each) => each.isChanged) || (newest !== null && !sameWorm(worm, newest.heartbeat.worm))
+      observed.some((each) => each.isChanged) ||
+      (newest !== null && !sameWorm(worm, newest.heartbeat.worm)) ||
+      newest?.heartbeat.keys?.n !== this.#context.keys.newestNote?.n
     if (!isChanged && (age < idleHeartbeatMs || isLast) && this.#chain.newest !== null) return 'not-due'
     return this.#sign(observed, worm)
   }
@@ -157,7 +160,9 @@ export class HeartbeatWriter {
   }
 
   async #sign(observed: readonly Observed[], worm: Heartbeat['worm']): Promise<HeartbeatStep> {
-    const document = this.#documentOf(observed, worm)
+    // A key that another archiver brought into force meanwhile must sign this one.
+    await this.#context.keys.catchUp()
+    const document = await this.#documentOf(observed, worm)
     const { outcome, sha256 } = await createNote(this.#context, heartbeatKey(BigInt(document.n)), document)
     if (outcome === 'exists') {
       await this.#chain.catchUp()
@@ -183,8 +188,8 @@ export class HeartbeatWriter {
     })
   }
 
-  #documentOf(observed: readonly Observed[], worm: Heartbeat['worm']): Heartbeat {
-    const { clock, archiveId, instance } = this.#context
+  async #documentOf(observed: readonly Observed[], worm: Heartbeat['worm']): Promise<Heartbeat> {
+    const { clock, archiveId, instance, keys } = this.#context
     const n = this.#chain.nextN
     const isFull = n % FULL_EVERY === 0n
     const ordered = this.#inOrder(observed)
@@ -206,8 +211,9 @@ export class HeartbeatWriter {
       tree_size: String(size),
       tree_root: root,
       tree_edge: tree.edge().map((node) => node.toString('hex')),
-      checkpoint: signCheckpoint({ archiveId, size, root }, this.#context.signer),
+      checkpoint: (await signNoteBy(checkpointText({ archiveId, size, root }), [keys.signer()])).toString(),
       worm,
+      ...(keys.newestNote === null ? {} : { keys: keys.newestNote }),
       clocks: { own: isoTime(clock.now()), log: null, store: null },
       anchors: this.#anchors?.made ?? [],
       writer: instance,

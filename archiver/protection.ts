@@ -17,6 +17,7 @@ import { covers, lockOf } from '../core/archive/retention.ts'
 import type { Worm } from '../core/archive/worm.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import type { NewObject, ObjectHead, ObjectLock } from '../core/ports/archive-store.ts'
+import type { ArchiveKeys } from './archive-keys.ts'
 import { isoTime, type ArchiverContext } from './archiver-context.ts'
 import { NumberedChain } from './numbered-chain.ts'
 import type { ProbedLock } from './probed-lock.ts'
@@ -29,6 +30,7 @@ const CLOCK_SKEW_MS = 300_000
 export interface ProtectionOptions {
   readonly genesis: Genesis
   readonly genesisSha256: string
+  readonly keys: ArchiveKeys
   /** Null where nothing is locked. */
   readonly probed: ProbedLock | null
 }

@@ -27,7 +27,7 @@ export interface TravelledLog {
 export async function replaceTravelled(travelled: TravelledLog, signal: AbortSignal): Promise<number> {
   const { context, chain, store, topicPrefix } = travelled
   await chain.catchUp()
-  const source = { store: context.archive, keys: context.verifiers }
+  const source = { store: context.archive, keys: context.keys.verifiers }
   const ends = await readSignedEnds(source)
   using range = new ArchiveRange({ openSource: () => Promise.resolve(source), clock: context.clock })
   const archived = { read: (request: Parameters<ArchiveRange['read']>[0]) => range.read(request, null) }

@@ -26,12 +26,12 @@ export class RunningRoots {
 
   /** @returns true when they are with the job store */
   async post(): Promise<boolean> {
-    const { store, archiveId, clock, instance, signer } = this.#context
+    const { store, archiveId, clock, instance, keys } = this.#context
     const roots = this.#segments.openRoots()
     if (store === null || (roots.length === 0 && !this.#hasPosted)) return false
-    const note = signRoots({ archiveId, postedAt: isoTime(clock.now()), writer: instance, roots }, signer)
+    const posted = { archiveId, postedAt: isoTime(clock.now()), writer: instance, roots }
     const isPosted = await this.#bestEffort(async () => {
-      await store.postRunningRoots(instance, note)
+      await store.postRunningRoots(instance, await signRoots(posted, keys.signer()))
       return true
     })
     if (isPosted === true) this.#hasPosted = roots.length > 0
@@ -40,11 +40,11 @@ export class RunningRoots {
 
   /** By partitionKey: its own, and what others posted and signed. */
   async known(): Promise<ReadonlyMap<string, readonly OpenRoot[]>> {
-    const { store, verifiers, archiveId } = this.#context
+    const { store, keys, archiveId } = this.#context
     const notes = (await this.#bestEffort(async () => store?.runningRoots())) ?? []
     const others: OpenRoot[] = []
     for (const note of notes) {
-      const posted = await this.#bestEffort(() => Promise.resolve(openRoots(note, verifiers)))
+      const posted = await this.#bestEffort(() => Promise.resolve(openRoots(note, keys.verifiers)))
       if (posted?.archiveId === archiveId) others.push(...posted.roots)
     }
     return Map.groupBy([...this.#segments.openRoots(), ...others], ({ at }) => partitionKey(at))

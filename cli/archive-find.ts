@@ -1,15 +1,11 @@
 /** `hooktrail archive find` and `archive index`: where an event lies, by its id or dedup key, and the index that says so. */
 import { Command } from 'commander'
-import { readPublicKeys } from '../adapters/system/key-files.ts'
 import { buildIndex } from '../core/archive/index/index-builder.ts'
+import { readKeyChain } from '../core/archive/key/read-key-chain.ts'
 import { findEvent } from '../core/archive/index/find-event.ts'
-import { parseGenesis } from '../core/archive/documents.ts'
-import { GENESIS_KEY } from '../core/archive/keys.ts'
-import { openNote } from '../core/archive/signed-note.ts'
-import { LOCATION_HELP, openArchive } from './open-archive.ts'
+import { LOCATION_HELP, openSource } from './open-archive.ts'
 import { openIndex, openIndexForWriting, type IndexOptions } from './open-index.ts'
 
-const GENESIS_BYTES_MAX = 1024 * 1024
 const EXIT_NOT_FOUND = 1
 
 interface FindOptions extends IndexOptions {
@@ -28,8 +24,7 @@ export function archiveFindCommand(): Command {
     .addHelpText('after', FIND_HELP)
     .action(async (location: string, value: string, options: FindOptions) => {
       await using opened = new AsyncDisposableStack()
-      const keys = await readPublicKeys(options.key)
-      const source = { store: await openArchive(location, opened), keys }
+      const source = await openSource(location, options.key, opened)
       const index = await openIndex(location, options, opened)
       const kind = options.dedup === true ? 'unique_key' : 'event_id'
       const { signal } = new AbortController()
@@ -53,11 +48,9 @@ export function archiveIndexCommand(): Command {
     .addHelpText('after', INDEX_HELP)
     .action(async (location: string, options: FindOptions) => {
       await using opened = new AsyncDisposableStack()
-      const keys = await readPublicKeys(options.key)
-      const source = { store: await openArchive(location, opened), keys }
+      const source = await openSource(location, options.key, opened)
       const index = await openIndexForWriting(location, options, opened)
-      const genesis = await source.store.read(GENESIS_KEY, GENESIS_BYTES_MAX)
-      const archiveId = genesis === null ? '' : parseGenesis(openNote(genesis, keys).text).archive_id
+      const archiveId = (await readKeyChain(source.store))?.genesis.archive_id ?? ''
       const { signal } = new AbortController()
       const added = await buildIndex({ source, archiveId, index, signal })
       console.log(`${String(added)} segments added to ${index.location}`)

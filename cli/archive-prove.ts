@@ -12,7 +12,7 @@ import { makeProof, type EventPlace } from '../core/archive/proof/make-proof.ts'
 import { parseProof, type Proof } from '../core/archive/proof/proof.ts'
 import type { ArchiveSource } from '../core/archive/range/find-segment.ts'
 import { HooktrailError, isHooktrailError } from '../core/error/hooktrail-error.ts'
-import { LOCATION_HELP, openArchive } from './open-archive.ts'
+import { LOCATION_HELP, openSource } from './open-archive.ts'
 import { openIndex, type IndexOptions } from './open-index.ts'
 
 interface ProveOptions extends IndexOptions {
@@ -44,11 +44,9 @@ export function archiveProveCommand(): Command {
 
 async function prove(location: string, event: string, options: ProveOptions): Promise<void> {
   await using opened = new AsyncDisposableStack()
-  const keys = await readPublicKeys(options.key)
-  const store = await openArchive(location, opened)
+  const source = await openSource(location, options.key, opened)
   const index = await openIndex(location, options, opened)
   const { signal } = new AbortController()
-  const source = { store, keys }
   const place = await placeOf({ source, index, event, signal })
   const proof = await makeProof(source, place, signal)
   const text = `${JSON.stringify(proof, null, 2)}\n`

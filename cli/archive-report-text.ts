@@ -15,10 +15,25 @@ export function reportText(report: VerifyReport): string {
       `counts as stale after ${report.staleAfter} (signed cadence and ${String(report.graceSeconds)} s of grace)`,
     )
   }
+  lines.push(...keyLines(report))
   if (last !== null) lines.push(...anchorLines(report))
   lines.push(...report.findings.map(findingText))
   if (report.findingsDropped > 0) lines.push(`and ${String(report.findingsDropped)} more findings`)
   return lines.join('\n')
+}
+
+/** Of an archive that one key has signed from the beginning there is nothing to say. */
+function keyLines({ keys, rootKey }: VerifyReport): readonly string[] {
+  if (keys.length < 2 && rootKey === null) return []
+  const root = rootKey === null ? 'no root key: each key was introduced by the one before it' : `root key ${rootKey}`
+  return [root, ...keys.map(keyText)]
+}
+
+function keyText({ key, fromHeartbeat, since, until, reason }: VerifyReport['keys'][number]): string {
+  const from = fromHeartbeat === null ? 'no heartbeat yet' : `from heartbeat ${fromHeartbeat} on`
+  const end = until === null ? '' : `, until ${until}`
+  const alone = reason === null ? '' : `, without the key before it: ${reason}`
+  return `signed by ${key} since ${since}, ${from}${end}${alone}`
 }
 
 /** After the newest anchor the key holder could have written anything. */

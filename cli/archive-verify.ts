@@ -8,8 +8,6 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { systemClock } from '../adapters/system/clock.ts'
 import { readPublicKeys } from '../adapters/system/key-files.ts'
 import { parseCertificates } from '../core/archive/anchor/timestamp.ts'
-import type { NoteVerifier } from '../core/archive/signed-note.ts'
-import { openCheckpoint } from '../core/archive/tree/tree-checkpoint.ts'
 import { parseCheckpoint } from '../core/archive/verify/checkpoint.ts'
 import type { VerifyLevel } from '../core/archive/verify/verify-context.ts'
 import { verifyArchive, type VerifyRequest } from '../core/archive/verify/verify-archive.ts'
@@ -72,14 +70,11 @@ async function keepCheckpoint(file: string, { checkpoint, exitCode }: VerifyRepo
 }
 
 /** What `--write-checkpoint` wrote, or a C2SP checkpoint, which anchors are made of. @throws ARCHIVE_CHECKPOINT_INVALID */
-async function readCheckpoint(
-  file: string,
-  keys: readonly NoteVerifier[] | null,
-): Promise<Pick<VerifyRequest, 'checkpoint' | 'keptTree'>> {
+async function readCheckpoint(file: string): Promise<Pick<VerifyRequest, 'checkpoint' | 'keptTree'>> {
   try {
     const text = await readFile(file, 'utf8')
     if (text.trimStart().startsWith('{')) return { checkpoint: parseCheckpoint(text) }
-    return { keptTree: openCheckpoint(text, keys ?? []) }
+    return { keptTree: text }
   } catch (error) {
     throw new HooktrailError('ARCHIVE_CHECKPOINT_INVALID', { file }, error)
   }
@@ -100,7 +95,7 @@ async function verify(location: string, options: VerifyOptions): Promise<VerifyR
   await using opened = new AsyncDisposableStack()
   const store = await openLocation(location, opened)
   const keys = options.key === undefined ? null : await readPublicKeys(options.key)
-  const kept = options.checkpoint === undefined ? {} : await readCheckpoint(options.checkpoint, keys)
+  const kept = options.checkpoint === undefined ? {} : await readCheckpoint(options.checkpoint)
   const progress = progressLine(systemClock, process.stderr)
   const report = await verifyArchive({
     store,

@@ -6,6 +6,9 @@ import { openDirectoryForReading } from '../adapters/directory/directory-store.t
 import type { S3StoreOptions } from '../adapters/s3/s3-store.ts'
 import { systemClock } from '../adapters/system/clock.ts'
 import { createLogger } from '../adapters/system/logger.ts'
+import { readPublicKeys } from '../adapters/system/key-files.ts'
+import { believedKeys } from '../core/archive/key/read-key-chain.ts'
+import type { ArchiveSource } from '../core/archive/range/find-segment.ts'
 import { requireArchive } from '../core/archive/require-archive.ts'
 import { S3_REGION } from '../core/config/build-services.ts'
 import { catalogue } from '../core/error/catalogue.ts'
@@ -24,6 +27,17 @@ export async function openArchive(location: string, opened: AsyncDisposableStack
   const store = await openLocation(location, opened)
   await requireArchive(store).catch((error: unknown) => failAt(location, error))
   return store
+}
+
+/** With the keys that somebody believes who was given those of the file. @throws ARCHIVE_NOT_FOUND, ARCHIVE_OTHER_KEY */
+export async function openSource(
+  location: string,
+  keyFile: string,
+  opened: AsyncDisposableStack,
+): Promise<ArchiveSource> {
+  const pinned = await readPublicKeys(keyFile)
+  const store = await openArchive(location, opened)
+  return { store, keys: await believedKeys(store, pinned) }
 }
 
 /** As openArchive, also for what is damaged so that it no longer looks like one. */

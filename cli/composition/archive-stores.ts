@@ -9,6 +9,7 @@ import type { S3StoreOptions } from '../../adapters/s3/s3-store.ts'
 import { archivePublicKeyPath, archiveSignerOf, readPublicKeys } from '../../adapters/system/key-files.ts'
 import { ArchiveRange } from '../../core/archive/range/archive-range.ts'
 import type { ArchiveSource } from '../../core/archive/range/find-segment.ts'
+import { believedKeys } from '../../core/archive/key/read-key-chain.ts'
 import { UnionLog } from '../../core/archive/range/union-log.ts'
 import { parseVerifierKey, type NoteVerifier } from '../../core/archive/signed-note.ts'
 import type { S3Config } from '../../core/config/config.ts'
@@ -61,9 +62,9 @@ export function openUnion(
   openArchive: () => Promise<ArchiveStore | null>,
 ): UnionLog {
   const openSource = async (): Promise<ArchiveSource> => {
-    const keys = await archiveKeys(context)
+    const pinned = await archiveKeys(context)
     const store = await openArchive()
-    if (store !== null) return { store, keys }
+    if (store !== null) return { store, keys: await believedKeys(store, pinned) }
     const location = archiveLocation(context.config.archive, folderOf(context))
     throw new HooktrailError('ARCHIVE_READER_MISSING', { reason: `there is no archive at ${location}` })
   }
@@ -76,7 +77,7 @@ export async function openArchiveSource(
   openArchive: () => Promise<ArchiveStore | null>,
 ): Promise<ArchiveSource | null> {
   const store = await openArchive()
-  return store === null ? null : { store, keys: await archiveKeys(context) }
+  return store === null ? null : { store, keys: await believedKeys(store, await archiveKeys(context)) }
 }
 
 /** Whose notes are believed: the keys of the settings, or the one that the archiver keeps in the home. @throws ARCHIVE_READER_MISSING */

@@ -21,6 +21,7 @@ import {
   version,
 } from './document-fields.ts'
 import type { Hold } from './holds.ts'
+import type { KeyNote } from './key/key-note.ts'
 import {
   SEGMENT_FORMATS,
   type Genesis,
@@ -30,13 +31,12 @@ import {
 } from './manifest.ts'
 import { merkleLeaf } from './merkle.ts'
 import type { Policy } from './policy.ts'
+import { NOTE_TEXT_LENGTH_MAX } from './signed-note.ts'
 import { PROBE_CHECKS, PROBE_VERDICTS, WORM_RESULTS } from './worm.ts'
 
-export type ArchiveDocument = Genesis | Manifest | Heartbeat | Policy | Hold
+export type ArchiveDocument = Genesis | Manifest | Heartbeat | Policy | Hold | KeyNote
 
 const format = z.enum(SEGMENT_FORMATS)
-/** A C2SP checkpoint with its signatures. */
-const CHECKPOINT_LENGTH_MAX = 4096
 
 const genesis = z.strictObject({
   kind: z.literal('genesis'),
@@ -47,6 +47,7 @@ const genesis = z.strictObject({
   root_key: text,
   files: z.record(key, sha256),
   format,
+  delegation: z.string().max(NOTE_TEXT_LENGTH_MAX).exactOptional(),
 })
 
 const manifest = z.strictObject({
@@ -135,8 +136,9 @@ const heartbeat = z.strictObject({
   tree_size: int64,
   tree_root: sha256,
   tree_edge: z.array(sha256).max(64),
-  checkpoint: z.string().max(CHECKPOINT_LENGTH_MAX).exactOptional(),
+  checkpoint: z.string().max(NOTE_TEXT_LENGTH_MAX).exactOptional(),
   worm,
+  keys: entry.exactOptional(),
   clocks: z.strictObject({ own: time, log: time.nullable(), store: time.nullable() }),
   anchors: z.array(z.strictObject({ key, sha256 })),
   writer: text,

@@ -60,7 +60,7 @@ export function heartbeatKey(n: bigint): string {
 }
 
 /** Signed notes that are numbered 0, 1, 2 …, each naming the one before. */
-export type NumberedNotes = 'policy' | 'holds'
+export type NumberedNotes = 'policy' | 'holds' | 'keys'
 
 export function numberedKey(notes: NumberedNotes, n: bigint): string {
   return `${notes}/${pad(n, 12)}.note`

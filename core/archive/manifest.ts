@@ -5,7 +5,7 @@
  */
 
 import type { GapReason } from '../gap-reason.ts'
-import type { Worm } from './worm.ts'
+import type { NumberedNote, Worm } from './worm.ts'
 
 export const FORMAT_VERSION = 1
 
@@ -27,6 +27,8 @@ export interface Genesis {
   readonly files: Readonly<Record<string, string>>
   /** Of each chain's data objects, until a manifest says otherwise. */
   readonly format: SegmentFormat
+  /** The root's note for the key that signs genesis; absent where that is the root key itself. */
+  readonly delegation?: string
 }
 
 /** A heartbeat is due this long after the one before it: while something changes, and when nothing does. */
@@ -155,6 +157,8 @@ export interface Heartbeat {
   /** That tree as a signed C2SP checkpoint; heartbeats of earlier versions have none. */
   readonly checkpoint?: string
   readonly worm: 'off' | Worm
+  /** The newest key note, whose key signs this heartbeat; absent while there is none. */
+  readonly keys?: NumberedNote
   readonly clocks: { readonly own: string; readonly log: string | null; readonly store: string | null }
   /** Anchors of earlier heartbeats that its writer made since. */
   readonly anchors: readonly NamedObject[]

@@ -17,7 +17,8 @@ import {
   version,
 } from './document-fields.ts'
 import { FORMAT_VERSION } from './manifest.ts'
-import { openNote, signNote, type NoteSigner, type NoteVerifier } from './signed-note.ts'
+import type { Signer } from '../ports/signer.ts'
+import { openNote, signNoteBy, type NoteVerifier } from './signed-note.ts'
 
 /** Root over the records of [start, next). */
 export interface OpenRoot {
@@ -52,7 +53,11 @@ export interface PostedRoots {
   readonly roots: readonly OpenRoot[]
 }
 
-export function signRoots({ archiveId, postedAt, writer, roots }: PostedRoots, signer: NoteSigner): Buffer {
+/** @throws ARCHIVE_SIGNER_FAILED */
+export function signRoots(
+  { archiveId, postedAt, writer, roots }: PostedRoots,
+  signer: Signer,
+): Promise<Buffer> {
   const document = {
     kind: 'running-roots',
     format_version: FORMAT_VERSION,
@@ -68,7 +73,7 @@ export function signRoots({ archiveId, postedAt, writer, roots }: PostedRoots, s
     })),
     writer,
   }
-  return signNote(`${canonicalJson(document)}\n`, signer)
+  return signNoteBy(`${canonicalJson(document)}\n`, [signer])
 }
 
 /** @throws ARCHIVE_NOTE_INVALID, ARCHIVE_DOCUMENT_INVALID */

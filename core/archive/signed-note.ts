@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict'
 import { createPublicKey, hash, sign, verify, type KeyObject } from 'node:crypto'
 import { HooktrailError, isHooktrailError } from '../error/hooktrail-error.ts'
+import type { Signer } from '../ports/signer.ts'
 
 /** Signature type byte of Ed25519 in key hashes and verifier keys. */
 const ED25519 = 0x01
@@ -15,12 +16,11 @@ const SPLIT = Buffer.from('\n\n')
 
 /** A heartbeat names every partition and all that came since the one before. */
 export const NOTE_BYTES_MAX = 64 * 1024 * 1024
+/** Of a short note that another document carries as text: a checkpoint, a delegation. */
+export const NOTE_TEXT_LENGTH_MAX = 4096
 
-export interface NoteSigner {
-  readonly name: string
-  readonly keyHash: Buffer
-  /** Verifier key line: `name+hash+base64`. */
-  readonly vkey: string
+/** A private key in this process. */
+export interface NoteSigner extends Signer {
   readonly privateKey: KeyObject
 }
 
@@ -33,15 +33,27 @@ export interface NoteVerifier {
 
 export interface OpenedNote {
   readonly text: string
-  /** Names of the keys that signed, in order. */
-  readonly signedBy: readonly string[]
+  /** The keys that signed, in order. */
+  readonly signedBy: readonly NoteVerifier[]
 }
 
 export function makeSigner(privateKey: KeyObject, name: string): NoteSigner {
   assertName(name)
   const raw = rawPublicKey(privateKey)
   const keyHash = keyHashOf(name, raw)
-  return { name, keyHash, vkey: vkeyOf(name, raw), privateKey }
+  const signRaw = (message: Buffer): Promise<Buffer> => Promise.resolve(sign(null, message, privateKey))
+  return { name, keyHash, vkey: vkeyOf(name, raw), privateKey, sign: signRaw }
+}
+
+/** Name and id, as in the public key's line: what reports call a key. */
+export function keyIdOf({ name, keyHash }: Pick<NoteVerifier, 'name' | 'keyHash'>): string {
+  return `${name}+${keyHash.toString('hex')}`
+}
+
+/** Verifier key line of a public key. */
+export function verifierKeyOf(name: string, key: KeyObject): string {
+  assertName(name)
+  return vkeyOf(name, rawPublicKey(key))
 }
 
 /** @throws ARCHIVE_NOTE_INVALID */
@@ -69,19 +81,48 @@ export function isVerifierKey(vkey: string): boolean {
   }
 }
 
-/** @param text ends in a newline. */
+/** With a key in this process. @param text ends in a newline. */
 export function signNote(text: string, signer: NoteSigner): Buffer {
+  return noteOf(text, [{ signer, signature: sign(null, Buffer.from(text), signer.privateKey) }])
+}
+
+/**
+ * With keys that may lie elsewhere: what comes back is checked, so that no note is ever written which nobody can believe.
+ * @param text ends in a newline.
+ * @throws ARCHIVE_SIGNER_FAILED
+ */
+export async function signNoteBy(text: string, signers: readonly Signer[]): Promise<Buffer> {
+  const message = Buffer.from(text)
+  const signed: NoteSignature[] = []
+  for (const signer of signers) {
+    const signature = await signer.sign(message)
+    if (!verify(null, message, parseVerifierKey(signer.vkey).publicKey, signature)) {
+      const reason = 'its signature does not fit its public key'
+      throw new HooktrailError('ARCHIVE_SIGNER_FAILED', { key: keyIdOf(signer), reason })
+    }
+    signed.push({ signer, signature })
+  }
+  return noteOf(text, signed)
+}
+
+interface NoteSignature {
+  readonly signer: Pick<Signer, 'name' | 'keyHash'>
+  readonly signature: Buffer
+}
+
+function noteOf(text: string, signatures: readonly NoteSignature[]): Buffer {
   assert(text.endsWith('\n'), 'the text of a note ends in a newline')
-  const signature = sign(null, Buffer.from(text), signer.privateKey)
-  const encoded = Buffer.concat([signer.keyHash, signature]).toString('base64')
-  return Buffer.from(`${text}\n\u2014 ${signer.name} ${encoded}\n`)
+  const lines = signatures.map(({ signer: { name, keyHash }, signature }) => {
+    return `\u2014 ${name} ${Buffer.concat([keyHash, signature]).toString('base64')}\n`
+  })
+  return Buffer.from(`${text}\n${lines.join('')}`)
 }
 
 /** @throws ARCHIVE_NOTE_INVALID */
 export function openNote(bytes: Buffer, known: readonly NoteVerifier[]): OpenedNote {
   const { text, lines } = splitNote(bytes)
-  if (new Set(lines.map(({ name }) => name)).size !== lines.length)
-    throw invalid('two signatures of one name')
+  const ids = lines.map(keyIdOf)
+  if (new Set(ids).size !== ids.length) throw invalid('two signatures of one key')
   const message = Buffer.from(text)
   const signedBy = lines.map((line) => {
     const key = known.find(({ name, keyHash }) => name === line.name && keyHash.equals(line.keyHash))
@@ -89,9 +130,16 @@ export function openNote(bytes: Buffer, known: readonly NoteVerifier[]): OpenedN
     if (!verify(null, message, key.publicKey, line.signature)) {
       throw invalid('the signature does not fit the text', { signer: line.name })
     }
-    return key.name
+    return key
   })
   return { text, signedBy }
+}
+
+/** The one of `known` whose signature the note bears, unchecked; null where it is another's, or several. */
+export function statedSigner(bytes: Buffer, known: readonly NoteVerifier[]): NoteVerifier | null {
+  const [line, ...others] = splitNote(bytes).lines
+  if (line === undefined || others.length > 0) return null
+  return known.find(({ name, keyHash }) => name === line.name && keyHash.equals(line.keyHash)) ?? null
 }
 
 /** The text without any check of signatures, for reading where no key is known. @throws ARCHIVE_NOTE_INVALID */

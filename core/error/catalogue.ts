@@ -7,6 +7,7 @@ import { archiveErrors } from './archive-errors.ts'
 import { configErrors } from './config-errors.ts'
 import { dispatcherErrors } from './dispatcher-errors.ts'
 import { ingressErrors } from './ingress-errors.ts'
+import { keyErrors } from './key-errors.ts'
 import { logErrors } from './log-errors.ts'
 import { moveErrors } from './move-errors.ts'
 import { queueErrors } from './queue-errors.ts'
@@ -19,6 +20,7 @@ export const catalogue = {
   ...configErrors,
   ...dispatcherErrors,
   ...ingressErrors,
+  ...keyErrors,
   ...logErrors,
   ...moveErrors,
   ...queueErrors,

@@ -7,8 +7,8 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { after, before, test, type TestContext } from 'node:test'
 import { parseHeartbeat } from '../../core/archive/documents.ts'
-import { signCheckpoint, treeOfHeartbeat } from '../../core/archive/tree/tree-checkpoint.ts'
-import { readNoteUnverified } from '../../core/archive/signed-note.ts'
+import { checkpointText, treeOfHeartbeat } from '../../core/archive/tree/tree-checkpoint.ts'
+import { readNoteUnverified, signNote } from '../../core/archive/signed-note.ts'
 import { newSigner } from '../support/archive-builder.ts'
 import { orSkip } from '../support/services/local-process.ts'
 import { pythonOrReason } from '../support/services/python.ts'
@@ -89,9 +89,11 @@ test('both verifiers hold an archive against a checkpoint that was pushed', asyn
     { ...tree, archiveId: 'another' },
     { ...tree, size: 1n },
   ]) {
-    const found = await judged(archive.folder, { keptTree: signCheckpoint(wrong, signer) })
+    const found = await judged(archive.folder, {
+      keptTree: signNote(checkpointText(wrong), signer).toString(),
+    })
     assert.deepEqual([found.exitCode, found.findings], [1, ['altered checkpoint']])
   }
-  const foreign = signCheckpoint(tree, newSigner())
+  const foreign = signNote(checkpointText(tree), newSigner()).toString()
   assert.equal((await judged(archive.folder, { keptTree: foreign })).exitCode, 66)
 })

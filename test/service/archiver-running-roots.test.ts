@@ -82,7 +82,7 @@ test('roots pass through the job store to whoever signs, unless another key sign
   const forged = makeSigner(generateKeyPairSync('ed25519').privateKey, 'hooktrail-archive')
   const roots = [{ at, start: 0n, next: 4n, root: 'ab'.repeat(32) }]
   const posted = { archiveId: archiver.context.archiveId, postedAt: '2026-01-01T00:00:00.000Z', writer: 'c' }
-  await stage.jobs.postRunningRoots('c', signRoots({ ...posted, roots }, forged))
+  await stage.jobs.postRunningRoots('c', await signRoots({ ...posted, roots }, forged))
   assert.equal(await archiver.running.post(), true)
   await signing.sign()
   assert.deepEqual(signing.chain.row(at)?.running, {

@@ -7,9 +7,11 @@ import { hash } from 'node:crypto'
 import { readdir, readFile, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { test } from 'node:test'
+import { ArchiveKeys } from '../../archiver/archive-keys.ts'
 import type { ArchiverContext } from '../../archiver/archiver-context.ts'
 import { HeartbeatChain } from '../../archiver/heartbeat-chain.ts'
 import { TileWriter } from '../../archiver/tile-writer.ts'
+import { KeyChain } from '../../core/archive/key/key-chain.ts'
 import { GENESIS_KEY } from '../../core/archive/keys.ts'
 import type { FindingCode } from '../../core/archive/verify/finding.ts'
 import { ArchiveBuilder, silentLogger } from '../support/archive-builder.ts'
@@ -33,11 +35,12 @@ async function buildArchive(folder: string): Promise<ArchiveBuilder> {
   return builder
 }
 
-function contextOf(builder: ArchiveBuilder, context: ArchiverContext): ArchiverContext {
+function contextOf({ store }: ArchiveBuilder, context: ArchiverContext, genesis: Buffer): ArchiverContext {
+  const { clock } = context
   return {
     ...context,
-    archive: builder.store,
-    verifiers: builder.keys,
+    archive: store,
+    keys: new ArchiveKeys({ archive: store, clock, chain: new KeyChain(genesis), signers: [] }),
     archiveId: 'test-archive',
     logger: silentLogger,
   }
@@ -48,8 +51,9 @@ test('archivers make the tiles of any archive, each the same bytes; verifiers fi
   const seat = await stage.seat('a')
   const folder = path.join(stage.folder, 'built')
   const builder = await buildArchive(folder)
-  const context = contextOf(builder, seat.context)
-  const genesis = hash('sha256', await readFile(path.join(folder, GENESIS_KEY)), 'hex')
+  const genesisNote = await readFile(path.join(folder, GENESIS_KEY))
+  const context = contextOf(builder, seat.context, genesisNote)
+  const genesis = hash('sha256', genesisNote, 'hex')
   const before = await Promise.all(TILES.map((key) => readFile(path.join(folder, key))))
 
   const writer = async (): Promise<TileWriter> => {

@@ -149,10 +149,11 @@ async function archiveEverything(
     formatsText: '# formats\n',
     settings: { ...stage.config.archive, roll: { bytesMax: 1 << 20, recordsMax: 1000, ageMsMax: 60_000 } },
   }
-  const { genesis, sha256 } = await openGenesis(opening)
+  const { genesis, sha256, keys } = await openGenesis(opening)
   const context: ArchiverContext = {
     ...opening,
     archiveId: genesis.archive_id,
+    keys,
     genesisFormat: genesis.format,
   }
   const chain = new HeartbeatChain(context, sha256)

@@ -29,7 +29,7 @@ import { README_TEXT } from '../../core/archive/readme-text.ts'
 import { encodeRow } from '../../core/archive/row.ts'
 import { makeSigner, parseVerifierKey, signNote, type NoteSigner } from '../../core/archive/signed-note.ts'
 import { tileKey, TileStack, type Tile } from '../../core/archive/tree/tile.ts'
-import { signCheckpoint } from '../../core/archive/tree/tree-checkpoint.ts'
+import { checkpointText } from '../../core/archive/tree/tree-checkpoint.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Logger } from '../../core/log.ts'
 import type { ArchiveStore } from '../../core/ports/archive-store.ts'
@@ -221,7 +221,7 @@ export class ArchiveBuilder {
   #checkpoint(): Pick<Heartbeat, 'checkpoint'> {
     if (!this.#hasTree) return {}
     const [archiveId, size, root] = ['test-archive', this.#tree.size, this.#tree.root().toString('hex')]
-    return { checkpoint: signCheckpoint({ archiveId, size, root }, this.signer) }
+    return { checkpoint: signNote(checkpointText({ archiveId, size, root }), this.signer).toString() }
   }
 
   async put(key: string, body: Buffer): Promise<void> {

@@ -250,8 +250,8 @@ async function takeSeat(
   const opening = { ...deps, archive, settings: { ...SETTINGS, ...options.settings } }
   const probed = deps.worm === undefined ? null : new ProbedLock(opening, deps.worm)
   await probed?.begin()
-  const { genesis, sha256 } = await openGenesis(opening)
-  const context = withProtection(opening, { genesis, genesisSha256: sha256, probed })
+  const { genesis, sha256, keys } = await openGenesis(opening)
+  const context = withProtection(opening, { genesis, genesisSha256: sha256, keys, probed })
   await context.protection.agree()
   const chain = new HeartbeatChain(context, sha256)
   return {

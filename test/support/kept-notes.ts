@@ -67,7 +67,7 @@ function signHold(builder: ArchiveBuilder, parts: HoldParts): Promise<string> {
 }
 
 export async function pushCheckpoint(builder: ArchiveBuilder, n: bigint): Promise<void> {
-  const receipt = signReceipt(
+  const receipt = await signReceipt(
     {
       ...{ kind: 'receipt', format_version: 1, archive_id: 'test-archive', heartbeat: String(n) },
       checkpoint_sha256: hash('sha256', builder.checkpoint, 'hex'),

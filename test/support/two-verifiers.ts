@@ -8,7 +8,6 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { openDirectoryForReading } from '../../adapters/directory/directory-store.ts'
 import { parseCertificates } from '../../core/archive/anchor/timestamp.ts'
-import { openCheckpoint } from '../../core/archive/tree/tree-checkpoint.ts'
 import { parseVerifierKey } from '../../core/archive/signed-note.ts'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { Finding } from '../../core/archive/verify/finding.ts'
@@ -62,10 +61,7 @@ async function judgeOurs(request: JudgeRequest): Promise<Report> {
       keys: keys?.map(parseVerifierKey) ?? null,
       nowMs,
       checkpoint,
-      keptTree:
-        request.keptTree === undefined
-          ? null
-          : openCheckpoint(request.keptTree, keys?.map(parseVerifierKey) ?? []),
+      keptTree: request.keptTree ?? null,
       authorities: parseCertificates(anchorCa),
       level,
       signal: new AbortController().signal,

@@ -64,10 +64,11 @@ export async function openUnionStage(log: EventLog, place: ArchivePlace): Promis
     metrics: { count: () => undefined, set: () => undefined, observe: () => undefined },
     settings: { ...SETTINGS, roll: { ...SETTINGS.roll, recordsMax: SEGMENT_RECORDS } },
   }
-  const { genesis, sha256 } = await openGenesis(opening)
+  const { genesis, sha256, keys: archiveKeys } = await openGenesis(opening)
   const context: ArchiverContext = {
     ...opening,
     archiveId: genesis.archive_id,
+    keys: archiveKeys,
     genesisFormat: genesis.format,
   }
   const chain = new HeartbeatChain(context, sha256)

@@ -79,7 +79,7 @@ test('the published signed note is made byte for byte and opens', () => {
   assert.equal(signer.vkey, VKEY)
   assert.equal(signNote(TEXT, signer).toString(), `${TEXT}\n${LINE}`)
   const opened = openNote(Buffer.from(`${TEXT}\n${LINE}`), [parseVerifierKey(VKEY)])
-  assert.deepEqual(opened, { text: TEXT, signedBy: ['PeterNeumann'] })
+  assert.deepEqual(opened, { text: TEXT, signedBy: [parseVerifierKey(VKEY)] })
 })
 
 test('a note with anything foreign on it is refused', () => {

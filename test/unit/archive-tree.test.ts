@@ -5,9 +5,9 @@ import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { merkleLeaf, merkleRoot, MerkleStack } from '../../core/archive/merkle.ts'
 import { fullTiles, tileKey, tilePlace, tileRoot, TileStack } from '../../core/archive/tree/tile.ts'
-import { checkpointText, openCheckpoint, signCheckpoint } from '../../core/archive/tree/tree-checkpoint.ts'
+import { checkpointText, openCheckpoint } from '../../core/archive/tree/tree-checkpoint.ts'
 import { rootOfPath, TreeRange } from '../../core/archive/tree/tree-range.ts'
-import { parseVerifierKey } from '../../core/archive/signed-note.ts'
+import { parseVerifierKey, signNote } from '../../core/archive/signed-note.ts'
 import { newSigner } from '../support/archive-builder.ts'
 
 const LEAVES = Array.from({ length: 70 }, (_, at) => merkleLeaf(Buffer.from(String(at))))
@@ -85,7 +85,7 @@ test('a checkpoint is the three lines of C2SP, and nothing else is believed', ()
     size: 6n,
     root: merkleRoot(LEAVES).toString('hex'),
   }
-  const note = signCheckpoint(checkpoint, signer)
+  const note = signNote(checkpointText(checkpoint), signer).toString()
   assert.deepEqual(openCheckpoint(note, keys), checkpoint)
   assert.match(checkpointText(checkpoint), /^hooktrail\/01J00000000000000000000000\n6\n[A-Za-z0-9+/]{43}=\n$/)
   assert.throws(() => openCheckpoint(note.replace('\n6\n', '\n7\n'), keys), /signed note/)

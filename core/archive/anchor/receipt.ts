@@ -3,7 +3,8 @@ import { hash } from 'node:crypto'
 import { z } from 'zod'
 import { HooktrailError } from '../../error/hooktrail-error.ts'
 import { canonicalJson } from '../canonical-json.ts'
-import { openNote, signNote, type NoteSigner, type NoteVerifier } from '../signed-note.ts'
+import type { Signer } from '../../ports/signer.ts'
+import { openNote, signNoteBy, type NoteVerifier } from '../signed-note.ts'
 
 const schema = z.strictObject({
   kind: z.literal('receipt'),
@@ -17,8 +18,8 @@ const schema = z.strictObject({
 
 export type Receipt = z.infer<typeof schema>
 
-export function signReceipt(receipt: Receipt, signer: NoteSigner): Buffer {
-  return signNote(`${canonicalJson(receipt)}\n`, signer)
+export function signReceipt(receipt: Receipt, signer: Signer): Promise<Buffer> {
+  return signNoteBy(`${canonicalJson(receipt)}\n`, [signer])
 }
 
 /** @throws ARCHIVE_NOTE_INVALID, ARCHIVE_ANCHOR_INVALID */

@@ -9,7 +9,9 @@ import { leafPreimage } from '../leaf.ts'
 import type { Heartbeat, Manifest } from '../manifest.ts'
 import { merkleLeaf } from '../merkle.ts'
 import { decodeRow, type DecodedRow } from '../row.ts'
-import { openNote, type NoteVerifier } from '../signed-note.ts'
+import { KeyChain } from '../key/key-chain.ts'
+import { requireKeyOf } from '../key/read-key-chain.ts'
+import { openNote, statedSigner, type NoteVerifier } from '../signed-note.ts'
 import { rootOfPath } from '../tree/tree-range.ts'
 import type { Proof } from './proof.ts'
 
@@ -18,11 +20,18 @@ export interface ProvenEvent extends DecodedRow {
   readonly heartbeat: Heartbeat
 }
 
-/** @throws ARCHIVE_PROOF_INVALID, ARCHIVE_NOTE_INVALID, ARCHIVE_DOCUMENT_INVALID, ARCHIVE_ROW_INVALID */
-export function checkProof(proof: Proof, keys: readonly NoteVerifier[]): ProvenEvent {
+/**
+ * @param pinned root, first or later key of the archive
+ * @throws ARCHIVE_PROOF_INVALID, ARCHIVE_NOTE_INVALID, ARCHIVE_DOCUMENT_INVALID, ARCHIVE_ROW_INVALID,
+ * ARCHIVE_DELEGATION_INVALID, ARCHIVE_OTHER_KEY
+ */
+export function checkProof(proof: Proof, pinned: readonly NoteVerifier[]): ProvenEvent {
+  const chain = chainOf(proof, pinned)
+  const keys = chain?.verifiers ?? pinned
   const manifest = parseManifest(openNote(Buffer.from(proof.manifest), keys).text)
   const heartbeat = parseHeartbeat(openNote(Buffer.from(proof.heartbeat), keys).text)
   if (manifest.archive_id !== heartbeat.archive_id) throw invalid('its two notes are of two archives')
+  if (chain !== null) checkKey(chain, proof, heartbeat)
   const row = decodeRow(JSON.stringify(proof.row))
   const preimage = Buffer.from(proof.preimage, 'base64')
   if (!leafPreimage(row.record, row.at).equals(preimage))
@@ -34,6 +43,28 @@ export function checkProof(proof: Proof, keys: readonly NoteVerifier[]): ProvenE
   if (root?.toString('hex') !== heartbeat.tree_root)
     throw invalid('its manifest does not lead to the root that the heartbeat signs')
   return { ...row, manifest, heartbeat }
+}
+
+/** Null where the proof needs no keys but those that were given. */
+function chainOf({ keys }: Proof, pinned: readonly NoteVerifier[]): KeyChain | null {
+  const [genesis, ...notes] = keys ?? []
+  if (genesis === undefined) return null
+  const chain = new KeyChain(Buffer.from(genesis))
+  for (const note of notes) chain.add(Buffer.from(note))
+  requireKeyOf(chain, pinned)
+  return chain
+}
+
+/** The heartbeat is of the archive that genesis begins, and of the key that was in force. */
+function checkKey(chain: KeyChain, proof: Proof, heartbeat: Heartbeat): void {
+  if (chain.genesis.archive_id !== heartbeat.archive_id) throw invalid('its keys are of another archive')
+  const signer = statedSigner(Buffer.from(proof.heartbeat), chain.verifiers)
+  const due = chain.keys[heartbeat.keys === undefined ? 0 : Number(heartbeat.keys.n) + 1]
+  const isDue = signer !== null && due?.verifier.vkey === signer.vkey
+  const fault = isDue
+    ? chain.faultAt(signer, Date.parse(heartbeat.created_at))
+    : 'of another key than it names'
+  if (fault !== null) throw invalid(`its heartbeat is not believed: ${fault}`)
 }
 
 interface SegmentLeaf {

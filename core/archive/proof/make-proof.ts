@@ -8,7 +8,8 @@ import type { TopicPartition } from '../../ports/event-log.ts'
 import { readRows } from '../data-rows.ts'
 import { manifestLeaf } from '../documents.ts'
 import { ANCHOR_BYTES_MAX, ANCHORS_PREFIX, anchoredHeartbeat, anchorPrefix } from '../anchor/anchor-keys.ts'
-import { heartbeatKey, keyOfManifest } from '../keys.ts'
+import { readKeyChain } from '../key/read-key-chain.ts'
+import { GENESIS_KEY, heartbeatKey, keyOfManifest, numberedKey } from '../keys.ts'
 import { leafHash, leafPreimage } from '../leaf.ts'
 import type { Heartbeat, Manifest } from '../manifest.ts'
 import { findSegment, type ArchiveSource } from '../range/find-segment.ts'
@@ -52,6 +53,7 @@ export async function makeProof(
     ...segment,
     manifest: await noteText(source.store, key),
     ...(await treePart(source, { manifest, key, place })),
+    ...(await keysPart(source.store)),
   }
   checkProof(proof, source.keys)
   return proof
@@ -88,6 +90,16 @@ async function segmentPart(
     preimage: leafPreimage(record, at).toString('base64'),
     segment: { index: row.index, path: toHex(new TreeRange(leaves).path(row.index)) },
   }
+}
+
+/** Nothing where the key of genesis is its own root, and the only one. */
+async function keysPart(store: ReadableArchive): Promise<Pick<Proof, 'keys'>> {
+  const chain = await readKeyChain(store)
+  if (chain === null || (!chain.hasRoot && chain.newestNote === null)) return {}
+  const notes = chain.keys.slice(1).map((_, n) => numberedKey('keys', BigInt(n)))
+  const keys: string[] = []
+  for (const key of [GENESIS_KEY, ...notes]) keys.push(await noteText(store, key))
+  return { keys }
 }
 
 interface TreeRequest {

@@ -29,6 +29,8 @@ const schema = z.strictObject({
   /** Among the manifests of the heartbeat's tree. */
   tree: place,
   heartbeat: z.string(),
+  /** genesis.note and the key notes, where not the key of genesis alone signs the archive. */
+  keys: z.array(z.string()).min(1).exactOptional(),
   anchors: z.array(z.strictObject({ key: z.string(), body: base64 })),
 })
 

@@ -4,7 +4,7 @@
  */
 import { HooktrailError } from '../../error/hooktrail-error.ts'
 import type { Heartbeat } from '../manifest.ts'
-import { openNote, signNote, type NoteSigner, type NoteVerifier } from '../signed-note.ts'
+import { openNote, type NoteVerifier } from '../signed-note.ts'
 
 export interface TreeCheckpoint {
   readonly archiveId: string
@@ -18,10 +18,6 @@ const TEXT = /^hooktrail\/([^\n]+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n
 
 export function checkpointText({ archiveId, size, root }: TreeCheckpoint): string {
   return `${ORIGIN}${archiveId}\n${String(size)}\n${Buffer.from(root, 'hex').toString('base64')}\n`
-}
-
-export function signCheckpoint(checkpoint: TreeCheckpoint, signer: NoteSigner): string {
-  return signNote(checkpointText(checkpoint), signer).toString()
 }
 
 /** @throws ARCHIVE_NOTE_INVALID, ARCHIVE_DOCUMENT_INVALID */

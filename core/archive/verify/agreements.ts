@@ -9,12 +9,15 @@ import type { Heartbeat, Manifest } from '../manifest.ts'
 import { retentionTermsOf, type Policy } from '../policy.ts'
 import { lockOf } from '../retention.ts'
 import type { NumberedNote } from '../worm.ts'
-import type { Findings } from './finding.ts'
+import type { NoteVerifier } from '../signed-note.ts'
+import type { VerifyContext } from './verify-context.ts'
+import type { KeyCheck } from './verify-keys.ts'
 
 export interface AgreedNote<T> {
   readonly document: T
   /** Of the note's bytes, hex. */
   readonly sha256: string
+  readonly signer: NoteVerifier | null
 }
 
 /** By number; null for a note that is missing or cannot be believed. */
@@ -24,6 +27,8 @@ export class Agreements {
   readonly book = new HoldBook()
   readonly #policies: NoteChain<Policy>
   readonly #holds: NoteChain<Hold>
+  /** How many of each heartbeats have named so far. */
+  readonly #named = { policy: 0, holds: 0, keys: 0 }
 
   constructor(policies: NoteChain<Policy>, holds: NoteChain<Hold>) {
     this.#policies = policies
@@ -54,7 +59,7 @@ export class Agreements {
   }
 
   /** What a heartbeat names must be there. */
-  witness(findings: Findings, key: string, { worm }: Heartbeat): void {
+  witness({ findings, keyCheck }: Witnessing, key: string, { worm }: Heartbeat): void {
     if (worm === 'off') return
     const named: readonly [NumberedNotes, NumberedNote | null, NoteChain<unknown>][] = [
       ['policy', worm.policy, this.#policies],
@@ -62,6 +67,7 @@ export class Agreements {
     ]
     for (const [notes, note, chain] of named) {
       if (note === null) continue
+      this.#judgeKeys(notes, chain.slice(0, Number(note.n) + 1), keyCheck)
       const found = chain[Number(note.n)]
       const name = numberedKey(notes, BigInt(note.n))
       if (found === undefined) findings.altered('note-missing', name, `it is missing; ${key} names it`)
@@ -69,4 +75,19 @@ export class Agreements {
         findings.altered('note-chain', name, `it is not the one that ${key} names`)
     }
   }
+
+  /** After the last heartbeat: what none names. */
+  end(keyCheck: KeyCheck): void {
+    this.#judgeKeys('policy', this.#policies, keyCheck)
+    this.#judgeKeys('holds', this.#holds, keyCheck)
+  }
+
+  #judgeKeys(notes: NumberedNotes, chain: NoteChain<unknown>, keyCheck: KeyCheck): void {
+    for (; this.#named[notes] < chain.length; this.#named[notes]++) {
+      const n = this.#named[notes]
+      keyCheck.note(numberedKey(notes, BigInt(n)), chain[n]?.signer ?? null)
+    }
+  }
 }
+
+type Witnessing = Pick<VerifyContext, 'findings' | 'keyCheck'>

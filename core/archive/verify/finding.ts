@@ -31,6 +31,7 @@ export type FindingCode =
   | 'orphan'
   | 'note-missing'
   | 'note-chain'
+  | 'key-window'
   | 'lock-weakened'
   | 'hold-removed'
   | 'expired'

@@ -1,13 +1,15 @@
 /** Reads one signed note for verification: what is wrong with it becomes a finding, not an exception. */
 import { hash } from 'node:crypto'
 import { isHooktrailError } from '../../error/hooktrail-error.ts'
-import { openNote } from '../signed-note.ts'
+import { openNote, statedSigner, type NoteVerifier } from '../signed-note.ts'
 import type { Reading } from './verify-context.ts'
 
 export interface VerifiedNote<T> {
   readonly document: T
   /** SHA-256 of the note's bytes, hex. */
   readonly sha256: string
+  /** Null where several signed it. */
+  readonly signer: NoteVerifier | null
 }
 
 export interface NoteRequest<T> {
@@ -27,7 +29,7 @@ export function openVerified<T extends { archive_id: string }>(
     context.findings.altered('note-invalid', key, 'it belongs to another archive')
     return null
   }
-  return { document, sha256: hash('sha256', bytes, 'hex') }
+  return { document, sha256: hash('sha256', bytes, 'hex'), signer: statedSigner(bytes, context.keys) }
 }
 
 /** What `read` throws about the note becomes a finding; other errors pass. */

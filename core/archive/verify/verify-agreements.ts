@@ -32,7 +32,7 @@ async function verifyChain<T extends Place>(
   let previous: string | null = genesisSha256
   for await (const { key } of store.list(`${notes}/`)) {
     context.signal.throwIfAborted()
-    const n = numberOf(notes, key)
+    const n = numberedNoteOf(notes, key)
     if (n === null || n < chain.length) {
       findings.altered('foreign', key, 'no note has this name')
       continue
@@ -60,7 +60,8 @@ async function verifyChain<T extends Place>(
 /** Bounds what a name alone can make the verifier hold. */
 const NUMBERS_MAX = 100_000
 
-function numberOf(notes: NumberedNotes, key: string): number | null {
+/** Null where no note of that folder has this name. */
+export function numberedNoteOf(notes: NumberedNotes, key: string): number | null {
   const [, digits] = /\/([0-9]{12})\.note$/.exec(key) ?? []
   const n = Number(digits ?? NaN)
   return n < NUMBERS_MAX && numberedKey(notes, BigInt(n)) === key ? n : null

@@ -9,7 +9,7 @@ import { openReceipt } from '../anchor/receipt.ts'
 import { readTimestamp } from '../anchor/timestamp.ts'
 import { parseHeartbeat } from '../documents.ts'
 import { heartbeatKey } from '../keys.ts'
-import { NOTE_BYTES_MAX, openNote } from '../signed-note.ts'
+import { NOTE_BYTES_MAX, openNote, statedSigner } from '../signed-note.ts'
 import type { VerifyContext } from './verify-context.ts'
 
 /** Third parties that one archive has named; more are counted as one. */
@@ -68,7 +68,9 @@ async function verifyAnchor(
         grade: trusted ? 'vouched' : 'stamped',
       }
     }
-    const receipt = openReceipt(anchor, message, keys)
+    // The archiver pushed it when the heartbeat was there: an older key had no business with it.
+    const since = note === null ? -1 : keys.findIndex(({ vkey }) => vkey === statedSigner(note, keys)?.vkey)
+    const receipt = openReceipt(anchor, message, keys.slice(Math.max(0, since)))
     if (receipt.archive_id !== archiveId || receipt.heartbeat !== String(n)) {
       findings.altered('anchor-forged', key, 'its receipt is of another heartbeat')
       return null

@@ -7,10 +7,12 @@ import type { LockingArchive, ReadableArchive } from '../../ports/archive-store.
 import { wormResult } from '../worm.ts'
 import { requireArchive } from '../require-archive.ts'
 import type { Genesis, Heartbeat } from '../manifest.ts'
+import type { KeyChain } from '../key/key-chain.ts'
 import type { NoteVerifier } from '../signed-note.ts'
 import { compareEnd, compareHeartbeat, makeCheckpoint, type Checkpoint } from './checkpoint.ts'
 import { Findings } from './finding.ts'
-import type { TreeCheckpoint } from '../tree/tree-checkpoint.ts'
+import { openCheckpoint, type TreeCheckpoint } from '../tree/tree-checkpoint.ts'
+import { HooktrailError } from '../../error/hooktrail-error.ts'
 import { KeptTree } from './kept-tree.ts'
 import { LockCheck } from './lock-check.ts'
 import { PlainFiles } from './plain-files.ts'
@@ -19,7 +21,8 @@ import { makeReport, staleAfterMs, type VerifyReport } from './verify-report.ts'
 import { verifyAgreements } from './verify-agreements.ts'
 import { verifyAnchors } from './verify-anchors.ts'
 import { verifyRootLocks } from './verify-locks.ts'
-import { verifyGenesis, type VerifiedGenesis } from './verify-genesis.ts'
+import { verifyGenesis } from './verify-genesis.ts'
+import { KeyCheck } from './verify-keys.ts'
 import { verifyHeartbeats, type Witness } from './verify-heartbeats.ts'
 import { verifyInventory } from './verify-inventory.ts'
 import { verifySegments } from './verify-segments.ts'
@@ -32,8 +35,8 @@ export interface VerifyRequest {
   /** The verifier's clock: decides whether the signed cadence was missed. */
   readonly nowMs: number
   readonly checkpoint?: Checkpoint | null
-  /** A C2SP checkpoint that somebody kept, such as one that was pushed to him. */
-  readonly keptTree?: TreeCheckpoint | null
+  /** A C2SP checkpoint that somebody kept, such as one that was pushed to him: the note. */
+  readonly keptTree?: string | null
   /** Of time-stamp authorities, given by the auditor: tokens of others are forged. */
   readonly authorities?: readonly X509Certificate[]
   readonly level: VerifyLevel
@@ -49,21 +52,22 @@ export async function verifyArchive(asked: VerifyRequest): Promise<VerifyReport>
   const findings = new Findings()
   const request = { ...asked, store: new PlainFiles(asked.store, findings) }
   await requireArchive(asked.store)
-  const root = await verifyGenesis({ store: request.store, keys: request.keys, findings })
-  if (root === null) return makeReport({ request, findings, counts: newCounts(), root: null, state: null })
-  const reading = makeReading(request, root, findings)
-  const agreements = await verifyAgreements(reading, root.sha256)
+  const chain = await verifyGenesis({ store: request.store, keys: request.keys, findings })
+  if (chain === null) return makeReport({ request, findings, counts: newCounts(), root: null, state: null })
+  const reading = makeReading(request, chain, findings)
+  const agreements = await verifyAgreements(reading, chain.genesisSha256)
   const locks = new LockCheck({ store: lockingOf(asked.store), findings, nowMs: request.nowMs })
   const context: VerifyContext = { ...reading, agreements, locks }
   const checkpoint = request.checkpoint ?? null
-  const keptTree = request.keptTree ? new KeptTree(request.keptTree) : null
+  const keptTree = request.keptTree ? new KeptTree(openKeptTree(request.keptTree, chain)) : null
   const witness = await verifyHeartbeats(context, {
-    genesisSha256: root.sha256,
+    genesisSha256: chain.genesisSha256,
     onHeartbeat: (note) => {
       compareHeartbeat(checkpoint, note, findings)
       keptTree?.see(note.document, findings)
     },
   })
+  agreements.end(context.keyCheck)
   const anchors = await verifyAnchors(context, request.authorities ?? [])
   const ends = await verifySegments(withTotal(context, witness), {
     table: witness.table,
@@ -73,18 +77,27 @@ export async function verifyArchive(asked: VerifyRequest): Promise<VerifyReport>
   const last = witness.last?.document ?? null
   if (request.level > 0) {
     locks.noteCopy(last !== null && wormResult(last.worm) !== 'off')
-    await verifyRootLocks(context, root.genesis, last)
-    await verifyInventory(context, { genesis: root.genesis, ends, last })
+    await verifyRootLocks(context, chain.genesis, last)
+    await verifyInventory(context, { genesis: chain.genesis, ends, last })
     await verifyVersions(context, asked.store)
   }
   const state = { archiveId: context.archiveId, last: witness.last, ends }
   if (checkpoint !== null) compareEnd(checkpoint, state, findings)
-  const cadence = (last && agreements.policyOf(last)?.cadence) ?? root.genesis.cadence
+  const cadence = (last && agreements.policyOf(last)?.cadence) ?? chain.genesis.cadence
   keptTree?.end(context.archiveId, last, findings)
-  noteEnd(context, { witness, genesis: { ...root.genesis, cadence }, nowMs: request.nowMs })
+  noteEnd(context, { witness, genesis: { ...chain.genesis, cadence }, nowMs: request.nowMs })
   const kept = { checkpoint: makeCheckpoint(state), last, anchors }
-  const inForce = { ...root, genesis: { ...root.genesis, cadence } }
+  const inForce = { chain, keyCheck: context.keyCheck, genesis: { ...chain.genesis, cadence } }
   return makeReport({ request, findings, counts: context.counts, root: inForce, state: kept })
+}
+
+/** Only who read the archive's keys can tell who signed it. @throws ARCHIVE_CHECKPOINT_INVALID */
+function openKeptTree(note: string, { verifiers }: KeyChain): TreeCheckpoint {
+  try {
+    return openCheckpoint(note, verifiers)
+  } catch (error) {
+    throw new HooktrailError('ARCHIVE_CHECKPOINT_INVALID', {}, error)
+  }
 }
 
 interface ArchiveEnd {
@@ -124,11 +137,12 @@ function lockingOf(store: ReadableArchive): Pick<LockingArchive, 'protectionOf'>
   return store.protectionOf === undefined ? null : { protectionOf: store.protectionOf.bind(store) }
 }
 
-function makeReading(request: VerifyRequest, root: VerifiedGenesis, findings: Findings): Reading {
+function makeReading(request: VerifyRequest, chain: KeyChain, findings: Findings): Reading {
   return {
     store: request.store,
-    keys: root.keys,
-    archiveId: root.genesis.archive_id,
+    keys: chain.verifiers,
+    keyCheck: new KeyCheck(chain, findings),
+    archiveId: chain.genesis.archive_id,
     level: request.level,
     findings,
     nowMs: request.nowMs,

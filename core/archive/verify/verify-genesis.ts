@@ -1,51 +1,42 @@
-/** The root of everything: the genesis note, and the explaining files whose SHA-256 it signs. */
+/** The root of everything: the genesis note, the keys that sign from then on, and the explaining files that it names. */
 import { hash } from 'node:crypto'
 import type { ReadableArchive } from '../../ports/archive-store.ts'
-import { HooktrailError, isHooktrailError } from '../../error/hooktrail-error.ts'
-import { parseGenesis } from '../documents.ts'
+import { isHooktrailError } from '../../error/hooktrail-error.ts'
+import { KeyChain } from '../key/key-chain.ts'
+import { requireKeyOf } from '../key/read-key-chain.ts'
 import { GENESIS_KEY, heartbeatKey } from '../keys.ts'
 import type { Genesis } from '../manifest.ts'
-import {
-  NOTE_BYTES_MAX,
-  openNote,
-  parseVerifierKey,
-  readNoteUnverified,
-  type NoteVerifier,
-} from '../signed-note.ts'
+import { NOTE_BYTES_MAX, openNote, type NoteVerifier } from '../signed-note.ts'
 import type { Findings } from './finding.ts'
 import { attempt } from './read-note.ts'
-
-export interface VerifiedGenesis {
-  readonly genesis: Genesis
-  readonly sha256: string
-  /** The pinned keys, or without one the key that genesis itself names. */
-  readonly keys: readonly NoteVerifier[]
-}
+import { verifyKeyNotes } from './verify-keys.ts'
 
 export interface GenesisRequest {
   readonly store: ReadableArchive
+  /** Pinned by the auditor; null: none. */
   readonly keys: readonly NoteVerifier[] | null
   readonly findings: Findings
 }
 
-/** @returns null when there is no genesis that can be believed; that is reported. */
-export async function verifyGenesis(request: GenesisRequest): Promise<VerifiedGenesis | null> {
-  const { store, findings } = request
+/** @returns the archive's keys; null when there is no genesis that can be believed; that is reported. @throws ARCHIVE_OTHER_KEY */
+export async function verifyGenesis(request: GenesisRequest): Promise<KeyChain | null> {
+  const { store, findings, keys } = request
   const bytes = await store.read(GENESIS_KEY, NOTE_BYTES_MAX)
   if (bytes === null) {
     findings.altered('genesis-missing', GENESIS_KEY, 'there is no genesis note: the archive is not whole')
     return null
   }
-  if (request.keys !== null) await refuseOtherKey(store, bytes, request.keys)
-  const opened = attempt(request, GENESIS_KEY, () => openGenesis(bytes, request.keys))
-  if (opened === null) return null
-  await verifyFiles(request, opened.genesis)
-  return { ...opened, sha256: hash('sha256', bytes, 'hex') }
-}
-
-function openGenesis(bytes: Buffer, pinned: readonly NoteVerifier[] | null): Omit<VerifiedGenesis, 'sha256'> {
-  const keys = pinned ?? [parseVerifierKey(parseGenesis(readNoteUnverified(bytes)).root_key)]
-  return { genesis: parseGenesis(openNote(bytes, keys).text), keys }
+  const chain = attempt(request, GENESIS_KEY, () => new KeyChain(bytes))
+  if (chain === null) return null
+  const isWhole = await verifyKeyNotes(request, chain)
+  if (keys !== null && !chain.includes(keys)) {
+    // A key that is pinned may be one that a note introduces which cannot be believed: then that is what is wrong.
+    if (isWhole) await refuseOtherKey(store, chain, keys)
+    findings.altered('note-invalid', GENESIS_KEY, 'the note cannot be believed: signed by an unknown key')
+    return null
+  }
+  await verifyFiles(request, chain.genesis)
+  return chain
 }
 
 /**
@@ -55,37 +46,21 @@ function openGenesis(bytes: Buffer, pinned: readonly NoteVerifier[] | null): Omi
  */
 async function refuseOtherKey(
   store: ReadableArchive,
-  genesis: Buffer,
+  chain: KeyChain,
   pinned: readonly NoteVerifier[],
 ): Promise<void> {
-  if (signers(genesis, pinned) !== null) return
-  const own = ownKey(genesis)
-  if (own === null || signers(genesis, [own]) === null) return
   const heartbeat = await store.read(heartbeatKey(0n), NOTE_BYTES_MAX)
-  if (heartbeat !== null && signers(heartbeat, pinned) !== null) return
-  throw new HooktrailError('ARCHIVE_OTHER_KEY', { signed_by: keyId(own), given: pinned.map(keyId) })
+  if (heartbeat === null || !isSigned(heartbeat, pinned)) requireKeyOf(chain, pinned)
 }
 
-function ownKey(genesis: Buffer): NoteVerifier | null {
-  return valid(() => parseVerifierKey(parseGenesis(readNoteUnverified(genesis)).root_key))
-}
-
-function signers(note: Buffer, keys: readonly NoteVerifier[]): readonly string[] | null {
-  return valid(() => openNote(note, keys).signedBy)
-}
-
-function valid<T>(read: () => T): T | null {
+function isSigned(note: Buffer, keys: readonly NoteVerifier[]): boolean {
   try {
-    return read()
+    openNote(note, keys)
+    return true
   } catch (error) {
-    if (isHooktrailError(error)) return null
+    if (isHooktrailError(error)) return false
     throw error
   }
-}
-
-/** As in the public key's line: name and id. */
-function keyId({ name, keyHash }: NoteVerifier): string {
-  return `${name}+${keyHash.toString('hex')}`
 }
 
 async function verifyFiles({ store, findings }: GenesisRequest, genesis: Genesis): Promise<void> {

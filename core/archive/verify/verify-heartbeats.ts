@@ -3,12 +3,13 @@
  * manifests and the table of partitions. Every one of these is made again here from the objects themselves.
  */
 import { hash } from 'node:crypto'
+import { isHooktrailError } from '../../error/hooktrail-error.ts'
 import { manifestLeaf, parseHeartbeat, parseManifest } from '../documents.ts'
 import { heartbeatKey, keyOfManifest } from '../keys.ts'
 import { ANCHOR_BYTES_MAX } from '../anchor/anchor-keys.ts'
 import type { Heartbeat, NamedObject } from '../manifest.ts'
 import { edgeLength, MerkleStack } from '../merkle.ts'
-import { NOTE_BYTES_MAX, openNote, readNoteUnverified } from '../signed-note.ts'
+import { NOTE_BYTES_MAX, openNote, readNoteUnverified, statedSigner } from '../signed-note.ts'
 import { checkpointText, treeOfHeartbeat } from '../tree/tree-checkpoint.ts'
 import { partitionName, PartitionTable } from './partition-table.ts'
 import { attempt, openVerified, type VerifiedNote } from './read-note.ts'
@@ -67,7 +68,7 @@ class HeartbeatPass implements Witness {
   }
 
   async step(key: string, lastModifiedMs: number): Promise<void> {
-    const { findings, store, counts } = this.#context
+    const { findings, store, counts, keyCheck } = this.#context
     const n = numberOf(key)
     if (n === null || n < this.#next) {
       findings.altered('foreign', key, 'no heartbeat has this name')
@@ -78,10 +79,12 @@ class HeartbeatPass implements Witness {
     const bytes = await store.read(key, NOTE_BYTES_MAX)
     const note = bytes === null ? null : openVerified(this.#context, { key, parse: parseHeartbeat }, bytes)
     if (note === null) {
+      if (bytes !== null) this.#seekKey(key, bytes)
       this.#break()
       return
     }
     counts.heartbeats += 1
+    if (bytes !== null) keyCheck.heartbeat(key, note.document, bytes)
     await this.#verify(key, note)
     if (Date.parse(note.document.created_at) > lastModifiedMs + CLOCK_SKEW_MS) {
       findings.note('time-not-witnessed', key, 'the store dates it before its own time of signing')
@@ -111,7 +114,7 @@ class HeartbeatPass implements Witness {
   async #verify(key: string, note: VerifiedNote<Heartbeat>): Promise<void> {
     const { findings } = this.#context
     const { document, sha256 } = note
-    this.#context.agreements.witness(this.#context.findings, key, document)
+    this.#context.agreements.witness(this.#context, key, document)
     if (this.#context.level > 0) await verifyHeartbeatLock(this.#context, key, document)
     if (heartbeatKey(BigInt(document.n)) !== key) {
       findings.altered('heartbeat-chain', key, `it says that it is number ${document.n}`)
@@ -129,10 +132,11 @@ class HeartbeatPass implements Witness {
     for (const named of document.manifests) await this.#follow(key, named)
     for (const named of document.anchors) await this.#compareAnchor(key, named)
     this.#compareTree(key, document)
-    this.#compareCheckpoint(key, document)
+    this.#compareCheckpoint(key, note)
     const fault = this.table.apply(document)
     if (fault !== null) findings.altered('partition-table', key, fault)
     if (this.#context.level === 2) this.#takeRunning(key, document)
+    this.#context.keyCheck.end(document)
     this.#previous = sha256
     this.last = note
   }
@@ -142,6 +146,15 @@ class HeartbeatPass implements Witness {
       if (row.running === null) continue
       if (!this.running.add(partitionName(row), row.to, row.running, BigInt(n)))
         this.#context.findings.note('running-unchecked', key, 'there are more running roots than are kept')
+    }
+  }
+
+  #seekKey(key: string, bytes: Buffer): void {
+    try {
+      this.#context.keyCheck.missing(key, parseHeartbeat(readNoteUnverified(bytes)))
+    } catch (error) {
+      // What is wrong with it was said already.
+      if (!isHooktrailError(error)) throw error
     }
   }
 
@@ -158,6 +171,7 @@ class HeartbeatPass implements Witness {
       findings.altered('manifest-altered', named.key, `it is not the one that ${key} names`)
       return
     }
+    this.#context.keyCheck.note(named.key, statedSigner(bytes, this.#context.keys))
     const manifest = attempt(this.#context, named.key, () => parseManifest(readNoteUnverified(bytes)))
     if (manifest === null) return
     this.dataBytes += BigInt(manifest.data?.size ?? 0)
@@ -183,11 +197,12 @@ class HeartbeatPass implements Witness {
   }
 
   /** The tree as a note of its own, which authorities stamp and auditors keep. */
-  #compareCheckpoint(key: string, document: Heartbeat): void {
+  #compareCheckpoint(key: string, { document, signer }: VerifiedNote<Heartbeat>): void {
+    const signers = signer === null ? this.#context.keys : [signer]
     const { checkpoint } = document
     if (checkpoint === undefined) return
     const due = checkpointText(treeOfHeartbeat(document))
-    const said = attempt(this.#context, key, () => openNote(Buffer.from(checkpoint), this.#context.keys))
+    const said = attempt(this.#context, key, () => openNote(Buffer.from(checkpoint), signers))
     if (said !== null && said.text !== due)
       this.#context.findings.altered('heartbeat-tree', key, 'its checkpoint is not of its tree')
   }

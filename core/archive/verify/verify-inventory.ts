@@ -32,7 +32,7 @@ export async function verifyInventory(context: VerifyContext, request: Inventory
 }
 
 /** What is below these was met one by one in passes of its own. */
-const MET = ['heartbeats/', 'segments/', 'policy/', 'holds/', ANCHORS_PREFIX]
+const MET = ['heartbeats/', 'segments/', 'policy/', 'holds/', 'keys/', ANCHORS_PREFIX]
 
 function isKnown(key: string, genesis: Genesis): boolean {
   if (key === GENESIS_KEY || MET.some((folder) => key.startsWith(folder))) return true

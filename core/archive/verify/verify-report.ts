@@ -1,8 +1,11 @@
 /** The verdict: one exit code and its reasons, in an order of gravity that scripts can rely on. */
 import type { Genesis, Heartbeat } from '../manifest.ts'
+import type { KeyChain } from '../key/key-chain.ts'
+import { keyIdOf } from '../signed-note.ts'
 import type { AnchorReport } from './verify-anchors.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { Finding, Findings } from './finding.ts'
+import type { KeyCheck } from './verify-keys.ts'
 import type { VerifyCounts, VerifyLevel } from './verify-context.ts'
 
 /** Least time beyond the signed cadence before an archive counts as stale: a restart, a slow store, a wrong clock. */
@@ -31,10 +34,36 @@ export interface VerifyReport {
   /** From then on an archive that ends here is stale: last heartbeat + idle cadence + grace. */
   readonly staleAfter: string | null
   readonly graceSeconds: number | null
+  /** The keys that signed, oldest first. */
+  readonly keys: readonly KeyReport[]
+  /** Null: the archive has no root of its own. */
+  readonly rootKey: string | null
   /** The newest of each third party. */
   readonly anchors: readonly AnchorReport[]
   /** To be kept outside the archive; null when there is nothing to keep. */
   readonly checkpoint: Checkpoint | null
+}
+
+export interface KeyReport {
+  /** Name and id. */
+  readonly key: string
+  readonly since: string
+  /** From which on it holds; null where no heartbeat is signed by it. */
+  readonly fromHeartbeat: string | null
+  /** Null: the root set no end, or there is no root. */
+  readonly until: string | null
+  /** Why the key before it did not agree; null: it did. */
+  readonly reason: string | null
+}
+
+function keysOf({ chain, keyCheck }: NonNullable<ReportParts['root']>): readonly KeyReport[] {
+  return chain.keys.map(({ verifier, sinceMs, untilMs, reason }, index) => ({
+    key: keyIdOf(verifier),
+    since: new Date(sinceMs).toISOString(),
+    fromHeartbeat: keyCheck.firstOf(index),
+    until: untilMs === null ? null : new Date(untilMs).toISOString(),
+    reason,
+  }))
 }
 
 export interface ReportParts {
@@ -45,7 +74,7 @@ export interface ReportParts {
   }
   readonly findings: Findings
   readonly counts: VerifyCounts
-  readonly root: { readonly genesis: Genesis } | null
+  readonly root: { readonly genesis: Genesis; readonly chain: KeyChain; readonly keyCheck: KeyCheck } | null
   readonly state: {
     readonly checkpoint: Checkpoint
     readonly last: Heartbeat | null
@@ -75,6 +104,8 @@ export function makeReport({ request, findings, counts, root, state }: ReportPar
     lastHeartbeat: last && { n: last.n, createdAt: last.created_at },
     staleAfter: root && new Date(staleAfterMs(root.genesis, last)).toISOString(),
     graceSeconds: root && graceSeconds(root.genesis),
+    keys: root === null ? [] : keysOf(root),
+    rootKey: root?.chain.hasRoot === true ? keyIdOf(root.chain.root) : null,
     anchors: state?.anchors ?? [],
     checkpoint: state?.checkpoint ?? null,
   }

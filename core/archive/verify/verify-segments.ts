@@ -11,7 +11,7 @@ import type { LeafListener } from '../row-check.ts'
 import { NOTE_BYTES_MAX } from '../signed-note.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { partitionName, type ChainEnd, type ChainHead, type PartitionTable } from './partition-table.ts'
-import { openVerified } from './read-note.ts'
+import { openVerified, type VerifiedNote } from './read-note.ts'
 import type { VerifyContext } from './verify-context.ts'
 import { RunningCheck, type RunningClaims } from './running-claims.ts'
 import { verifyData } from './verify-data.ts'
@@ -78,7 +78,7 @@ class SegmentPass {
       return
     }
     if (!this.#link(key, note.document)) return
-    this.#take(note.document, note.sha256)
+    this.#take(key, note)
     const claims = this.#request.running.take(partitionName(note.document), BigInt(note.document.first))
     this.#running.begin(note.document, claims)
     await this.#verifyContent(key, note.document)
@@ -113,8 +113,8 @@ class SegmentPass {
     return true
   }
 
-  #take(manifest: Manifest, sha256: string): void {
-    const { counts, findings } = this.#context
+  #take(key: string, { document: manifest, sha256, signer }: VerifiedNote<Manifest>): void {
+    const { counts, findings, keyCheck } = this.#context
     const name = partitionName(manifest)
     const { topic, topic_id, partition, next } = manifest
     this.#end = { topic, topic_id, partition, next, head: sha256 }
@@ -123,14 +123,13 @@ class SegmentPass {
     counts.manifests += 1
     counts.records += BigInt(manifest.records)
     const witnessed = this.#request.table.heads.get(name)
-    if (witnessed === undefined || BigInt(manifest.first) >= BigInt(witnessed.next)) counts.unwitnessed += 1
+    if (witnessed === undefined || BigInt(manifest.first) >= BigInt(witnessed.next)) {
+      counts.unwitnessed += 1
+      keyCheck.note(key, signer)
+    }
     const remembered = this.#remembered.get(name)
     if (remembered?.next === next && remembered.head !== sha256) {
-      findings.altered(
-        'checkpoint-contradicted',
-        keyOfManifest(manifest),
-        'the checkpoint names another manifest here',
-      )
+      findings.altered('checkpoint-contradicted', key, 'the checkpoint names another manifest here')
     }
   }
 

@@ -181,10 +181,17 @@ const LOSSES = (['retention-loss', 'hole', 'topic-deleted', 'log-travelled-back'
   }),
 )
 
-const HOUSEKEEPING = (['control', 'aborted', 'compacted'] as const).map((reason): Tampering => ({
-  ...{ how: `a gap that is housekeeping: ${reason}`, damage: declare(reason), exitCode: 0 },
-  ...{ codes: ['unwitnessed'], object: () => `heartbeat ${String(ROUNDS - 2)}` },
-}))
+const HOUSEKEEPING: readonly Tampering[] = [
+  {
+    ...{ how: 'a gap that is housekeeping: compacted', damage: declare('compacted'), exitCode: 0 },
+    ...{ codes: ['unwitnessed'], object: () => `heartbeat ${String(ROUNDS - 2)}` },
+  },
+  // A running root was signed over records there: that there never were any is not true.
+  ...(['control', 'aborted'] as const).map((reason): Tampering => ({
+    ...{ how: `records that were signed, told as ${reason}`, damage: declare(reason), exitCode: 1 },
+    ...{ codes: ['running-contradicted'], offset: '60', object: (a) => a.segment(-1).manifest },
+  })),
+]
 
 const TIMES: readonly Tampering[] = [
   {

@@ -4,8 +4,12 @@
  */
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
-import { readNoteUnverified, signNote } from '../../../core/archive/signed-note.ts'
-import { signCheckpoint, treeOfHeartbeat } from '../../../core/archive/tree/tree-checkpoint.ts'
+import { readNoteUnverified, signNote, type NoteSigner } from '../../../core/archive/signed-note.ts'
+import {
+  checkpointText,
+  treeOfHeartbeat,
+  type TreeCheckpoint,
+} from '../../../core/archive/tree/tree-checkpoint.ts'
 import { newSigner } from '../archive-builder.ts'
 import { HOLD_KEYS, POLICY_KEY, RECEIPT_KEY } from '../kept-notes.ts'
 import type { SmallArchive } from '../small-archive.ts'
@@ -15,6 +19,10 @@ import { forgeHeartbeat, forgeManifest, type Tampering } from './tampering.ts'
 const nobody = newSigner()
 const OTHER_HASH = 'ab'.repeat(32)
 const [FIRST_HOLD = '', LAST_HOLD = ''] = HOLD_KEYS
+
+function signCheckpoint(tree: TreeCheckpoint, signer: NoteSigner): string {
+  return signNote(checkpointText(tree), signer).toString()
+}
 
 type Edited<T> = { readonly index: number; readonly edit: T }
 

@@ -95,7 +95,7 @@ const SWAPS: readonly Tampering[] = [
 
 /** Under a name that no object has, with nothing that is signed. */
 const FOREIGN: readonly Tampering[] = [
-  ...['notes.txt', 'genesis2.note', 'tools/0.0.1/hooktrail_verify.py', 'keys/000000000000.note'],
+  ...['notes.txt', 'genesis2.note', 'tools/0.0.1/hooktrail_verify.py', 'keys/0.note'],
   ...['heartbeats/extra.note', 'heartbeats/00000001/000000000001.note', 'policy/1.note'],
   ...['segments/odd name/x.note', 'anchors/readme', 'tlog/checkpoint', 'tlog/tile/0/000'],
   ...['data/.hidden', 'data/topic=hooktrail.events.demo/x.parquet'],
@@ -104,6 +104,12 @@ const FOREIGN: readonly Tampering[] = [
   damage: (_archive, folder) => put(folder, key, 'x'),
   ...{ exitCode: 1, codes: ['foreign'], object: () => key },
 }))
+
+const UNSIGNED_KEY: Tampering = {
+  how: 'a key that nobody signed',
+  damage: (_archive, folder) => put(folder, 'keys/000000000000.note', 'x'),
+  ...{ exitCode: 1, codes: ['note-invalid'], object: () => 'keys/000000000000.note' },
+}
 
 /** @param to the new name of an object that is there */
 function renamed(how: string, of: (a: SmallArchive) => string, to: (key: string) => string): Tampering {
@@ -224,6 +230,7 @@ export const OBJECT_TAMPERINGS: readonly Tampering[] = [
   ...VICTIMS.flatMap(spoilt),
   ...SWAPS,
   ...FOREIGN,
+  UNSIGNED_KEY,
   ...NAMES,
   ...ODD,
 ]
