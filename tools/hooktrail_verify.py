@@ -45,7 +45,9 @@ PROBE_AGE_MS_MAX = 3 * 86_400_000
 NUMBERS_MAX = 100_000
 SAFE_INTEGER_MAX = 2**53 - 1
 ROWS_PER_BATCH = 1024
-CHECKPOINT_LENGTH_MAX = 4096
+NOTE_TEXT_LENGTH_MAX = 4096
+# What an archiver signed before it heard of another key comes within seconds, and clocks differ by minutes.
+KEY_GRACE_MS = 3_600_000
 TILE_WIDTH = 256
 
 EMPTY_ROOT = hashlib.sha256(b"").digest()
@@ -218,7 +220,7 @@ class Folder:
 
 OBJECT_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=+-]{0,254}(?:/[A-Za-z0-9_][A-Za-z0-9._=+-]{0,254})*")
 MANIFEST_KEY = re.compile(r"segments/[A-Za-z0-9._-]+/[0-9a-f]{8}/p[0-9]{5}/[0-9]{20}\.note")
-NUMBERED_KEY = re.compile(r"(?:policy|holds)/([0-9]{12})\.note")
+NUMBERED_KEY = re.compile(r"(?:policy|holds|keys)/([0-9]{12})\.note")
 HEARTBEAT_KEY = re.compile(r"heartbeats/[0-9]{8}/([0-9]{12})\.note")
 DATA_KEY = re.compile(
     r"data/topic=([A-Za-z0-9._-]+)/dt=[0-9-]{10}/hour=[0-9]{2}/([0-9a-f]{8})-(p[0-9]{5})-([0-9]{20})"
@@ -379,6 +381,25 @@ GENESIS_SCHEMA = {
     "root_key": is_text,
     "files": is_file_table,
     "format": is_format,
+    "delegation": or_absent(lambda value: is_short_note(value)),
+}
+DELEGATION_SCHEMA = {
+    **HEAD,
+    "kind": "delegation",
+    "root_key": is_text,
+    "key": is_text,
+    "replaces": or_null(is_text),
+    "reason": or_null(is_text),
+    "until": or_null(is_time),
+}
+KEY_SCHEMA = {
+    **HEAD,
+    "kind": "key",
+    "n": is_int64,
+    "previous": is_sha256,
+    "key": is_text,
+    "delegation": or_null(lambda value: is_short_note(value)),
+    "writer": is_text,
 }
 MANIFEST_SCHEMA = {
     **HEAD,
@@ -481,7 +502,8 @@ HEARTBEAT_SCHEMA = {
     "tree_size": is_int64,
     "tree_root": is_sha256,
     "tree_edge": [is_sha256],
-    "checkpoint": or_absent(lambda value: isinstance(value, str) and len(value) <= CHECKPOINT_LENGTH_MAX),
+    "checkpoint": or_absent(lambda value: isinstance(value, str) and len(value) <= NOTE_TEXT_LENGTH_MAX),
+    "keys": or_absent({"n": is_int64, "sha256": is_sha256}),
     "worm": lambda value: value == "off" or fits(WORM_SCHEMA, value),
     "clocks": {"own": is_time, "log": or_null(is_time), "store": or_null(is_time)},
     "anchors": [{"key": is_object_key, "sha256": is_sha256}],
@@ -500,6 +522,10 @@ CHECKPOINT_SCHEMA = {
         }
     ],
 }
+
+
+def is_short_note(value):
+    return isinstance(value, str) and len(value.encode("utf-16-le", "surrogatepass")) <= 2 * NOTE_TEXT_LENGTH_MAX
 
 
 def is_retention_table(value):
@@ -612,6 +638,7 @@ class VerifierKey:
         self.key_hash = hashlib.sha256(self.name.encode() + b"\n" + data).digest()[:4]
         if self.key_hash.hex() != hash_hex:
             raise Invalid("the hash in the verifier key is wrong")
+        self.line = f"{self.name}+{hash_hex}+{encoded}"
         self._public, self._refused = ed25519(data[1:])
 
     def __str__(self):
@@ -685,10 +712,18 @@ def note_text(data):
     return split_note(data)[0]
 
 
+def stated_signer(data, keys):
+    """The one of these keys whose signature the note bears, unchecked; None where it is another's, or several."""
+    signatures = split_note(data)[1]
+    if len(signatures) != 1:
+        return None
+    return next((key for key in keys if (key.name, key.key_hash) == signatures[0][:2]), None)
+
+
 def open_note(data, keys):
     text, signatures = split_note(data)
-    if len({name for name, _, _ in signatures}) != len(signatures):
-        raise Invalid("two signatures of one name")
+    if len({(name, key_hash) for name, key_hash, _ in signatures}) != len(signatures):
+        raise Invalid("two signatures of one key")
     for name, key_hash, signature in signatures:
         key = next((key for key in keys if key.name == name and key.key_hash == key_hash), None)
         if key is None:
@@ -696,6 +731,95 @@ def open_note(data, keys):
         if not key.verifies(signature, text.encode()):
             raise Invalid("the signature does not fit the text")
     return text
+
+
+# --- The keys of an archive -------------------------------------------------------------------------------------------
+
+
+class ChainKey:
+    def __init__(self, key, since, delegation):
+        until = None if delegation is None else delegation["until"]
+        self.key, self.since = key, milliseconds(since)
+        self.until = None if until is None else milliseconds(until)
+        self.reason = None if delegation is None else delegation["reason"]
+        self.first = None  # number of the first heartbeat that it signed
+
+
+class KeyChain:
+    """The key that signed genesis, and every key note's, each introduced as the archive's root demands."""
+
+    def __init__(self, genesis_note):
+        self.genesis = parse_genesis(note_text(genesis_note))
+        self.sha256 = hashlib.sha256(genesis_note).hexdigest()
+        self.root = VerifierKey(self.genesis["root_key"])
+        self.has_root = "delegation" in self.genesis
+        delegation = self._delegation(self.genesis.get("delegation"), None)
+        first = self.root if delegation is None else VerifierKey(delegation["key"])
+        open_note(genesis_note, [first])
+        self.keys, self.notes = [ChainKey(first, self.genesis["created_at"], delegation)], []
+
+    @property
+    def verifiers(self):
+        return [each.key for each in self.keys]
+
+    def add(self, data):
+        """Takes over the next key note."""
+        note = parse_document(note_text(data), KEY_SCHEMA)
+        if note["archive_id"] != self.genesis["archive_id"]:
+            raise Invalid("it belongs to another archive")
+        if note["n"] != str(len(self.notes)) or note["previous"] != (self.notes or [self.sha256])[-1]:
+            raise Invalid("it does not follow the one before it, or genesis")
+        key, before = VerifierKey(note["key"]), self.keys[-1]
+        if any(each.key.line == key.line for each in self.keys):
+            raise Invalid("its key signed for this archive before")
+        if milliseconds(note["created_at"]) < before.since:
+            raise Invalid("it is dated before the one before it")
+        delegation = self._delegation(note["delegation"], note["key"])
+        open_note(data, [before.key, key])
+        signers = {signature[:2] for signature in split_note(data)[1]}
+        if (key.name, key.key_hash) not in signers:
+            raise Invalid("its own key did not sign it")
+        agreed = (before.key.name, before.key.key_hash) in signers
+        if not agreed and (delegation is None or delegation["reason"] is None):
+            raise Invalid(f"the key before it, {before.key}, did not sign it")
+        self.keys.append(ChainKey(key, note["created_at"], delegation))
+        self.notes.append(hashlib.sha256(data).hexdigest())
+
+    def _delegation(self, note, key):
+        """The root's word for a key: for genesis' where key is None."""
+        if not self.has_root:
+            if note is not None:
+                raise Invalid("the archive has no root of its own")
+            return None
+        if note is None:
+            raise Invalid("the root did not sign for its key")
+        data = encode_note(note)
+        document = parse_document(note_text(data), DELEGATION_SCHEMA)
+        open_note(data, [VerifierKey(document["root_key"])])
+        VerifierKey(document["key"])
+        if document["root_key"] != self.root.line:
+            raise Invalid("it is signed by another root")
+        if document["archive_id"] != self.genesis["archive_id"]:
+            raise Invalid("it is for another archive")
+        if document["replaces"] != (None if key is None else self.keys[-1].key.line):
+            raise Invalid("it is for another place")
+        if key is not None and document["key"] != key:
+            raise Invalid("the root signed for another key")
+        return document
+
+    def includes(self, pinned):
+        known = {self.root.line, *(key.line for key in self.verifiers)}
+        return any(key.line in known for key in pinned)
+
+    def fault_at(self, key, at):
+        """Why a note of this key is not believed at that time, as heartbeats tell it; None: it is."""
+        index = next(i for i, each in enumerate(self.keys) if each.key is key)
+        following, until = self.keys[index + 1 : index + 2], self.keys[index].until
+        if following and at > following[0].since + KEY_GRACE_MS:
+            return f"it is signed by {key}, which was replaced at {iso_time(following[0].since)}"
+        if until is not None and at > until + KEY_GRACE_MS:
+            return f"it is signed by {key}, which ran out at {iso_time(until)}"
+        return None
 
 
 # --- Merkle trees (RFC 6962) ------------------------------------------------------------------------------------------
@@ -1014,7 +1138,10 @@ class Anchors:
             time, by, trusted = read_timestamp(anchor, checkpoint, self.all.authorities)
             grade = "vouched" if trusted else "stamped"
             return {"heartbeat": str(n), "at": iso_time(time), "by": by, "grade": grade}
-        receipt = open_receipt(anchor, checkpoint, self.all.keys)
+        signer = stated_signer(self.all.store.read(heartbeat_key(n)), self.all.keys)
+        # The archiver pushed it when the heartbeat was there: an older key had no business with it.
+        since = 0 if signer is None else self.all.keys.index(signer)
+        receipt = open_receipt(anchor, checkpoint, self.all.keys[since:])
         if receipt["archive_id"] != self.all.genesis["archive_id"] or receipt["heartbeat"] != str(n):
             raise Invalid("its receipt is of another heartbeat")
         return {"heartbeat": str(n), "at": receipt["pushed_at"], "by": receipt["target"], "grade": "pushed"}
@@ -1358,6 +1485,7 @@ class Verification:
         self.store, self.findings = store, findings
         self.level, self.now, self.checkpoint = options.level, options.now, options.checkpoint
         self.pinned, self.authorities, self.anchors = options.keys, options.authorities, []
+        self.kept_note, self.chain, self.last_ms = options.kept_note, None, None
         self.keys, self.genesis, self.last, self.ends = [], None, None, {}
         self.table, self.tree_is_met, self.running = PartitionTable(), False, RunningClaims()
         self.heartbeats = self.manifests = self.unwitnessed = self.records = self.objects = self.bytes = 0
@@ -1366,10 +1494,15 @@ class Verification:
         previous = self._verify_genesis()
         if previous is None:
             return
+        if self.kept_note is not None:
+            self.checkpoint = {"tree": self._open_kept_note()}
         self.notes = {"policy": Notes(self, "policy", parse_policy, previous).read()}
         self.notes["holds"] = Notes(self, "holds", parse_hold, previous).read()
         self.held = held_ranges(self.notes["holds"])
+        self.named_notes = {"policy": 0, "holds": 0}
         Heartbeats(self, previous).run()
+        for notes, chain in self.notes.items():
+            self._judge_keys(notes, len(chain))
         self.anchors = Anchors(self).run()
         Segments(self).run()
         if self.level > 0:
@@ -1384,10 +1517,31 @@ class Verification:
                 continue
             n, found = int(worm[notes]["n"]), self.notes[notes]
             name = numbered_key(notes, n)
+            self._judge_keys(notes, min(n + 1, len(found)))
             if n >= len(found):
                 self.findings.altered("note-missing", name, f"it is missing; {key} names it")
             elif found[n] is not None and found[n][1] != worm[notes]["sha256"]:
                 self.findings.altered("note-chain", name, f"it is not the one that {key} names")
+
+    def _judge_keys(self, notes, end):
+        """Of notes that the next heartbeat names for the first time, or that none does."""
+        for n in range(self.named_notes[notes], end):
+            note = self.notes[notes][n]
+            self.judge_key(numbered_key(notes, n), None if note is None else note[2])
+        self.named_notes[notes] = max(end, self.named_notes[notes])
+
+    def judge_key(self, key, signer):
+        """A note that no heartbeat up to the last one named must be of a key that was still believed then."""
+        fault = None if signer is None or self.last_ms is None else self.chain.fault_at(signer, self.last_ms)
+        if fault is not None:
+            self.findings.altered("key-window", key, fault)
+
+    def _open_kept_note(self):
+        """Only who read the archive's keys can tell who signed it."""
+        try:
+            return open_checkpoint(self.kept_note, self.keys)
+        except Invalid as error:
+            raise Unjudged(f"the checkpoint: {error}") from error
 
     def cadence(self):
         """The policy's that the last heartbeat names, else genesis'."""
@@ -1399,14 +1553,14 @@ class Verification:
         return self.genesis["cadence"]
 
     def believed(self, key, data, parse):
-        """(document, SHA-256) of a signed note, or None: what is wrong with it is reported."""
+        """(document, SHA-256, its key) of a signed note, or None: what is wrong with it is reported."""
         document = self.attempt(key, lambda: parse(open_note(data, self.keys)))
         if document is None:
             return None
         if document["archive_id"] != self.genesis["archive_id"]:
             self.findings.altered("note-invalid", key, "it belongs to another archive")
             return None
-        return document, hashlib.sha256(data).hexdigest()
+        return document, hashlib.sha256(data).hexdigest(), stated_signer(data, self.keys)
 
     def attempt(self, key, read):
         try:
@@ -1421,11 +1575,16 @@ class Verification:
         if data is None:
             self.findings.altered("genesis-missing", GENESIS, "there is no genesis note: the archive is not whole")
             return None
-        if self.pinned is not None:
-            self._refuse_other_key(data)
-        self.genesis = self.attempt(GENESIS, lambda: self._open_genesis(data))
-        if self.genesis is None:
+        self.chain = self.attempt(GENESIS, lambda: KeyChain(data))
+        if self.chain is None:
             return None
+        is_whole = self._read_keys()
+        if self.pinned is not None and not self.chain.includes(self.pinned):
+            if is_whole:
+                self._refuse_other_key()
+            self.findings.altered("note-invalid", GENESIS, "the note cannot be believed: signed by an unknown key")
+            return None
+        self.genesis, self.keys = self.chain.genesis, self.chain.verifiers
         for key, sha256 in self.genesis["files"].items():
             found = self.store.read(key)
             if found is None:
@@ -1434,25 +1593,32 @@ class Verification:
                 self.findings.altered("file-altered", key, "the file does not have the SHA-256 that genesis names")
         return hashlib.sha256(data).hexdigest()
 
-    def _open_genesis(self, data):
-        self.keys = self.pinned or [VerifierKey(parse_genesis(note_text(data))["root_key"])]
-        return parse_genesis(open_note(data, self.keys))
+    def _read_keys(self):
+        """False where a key note is missing or cannot be believed: then no later one is believed."""
+        due, is_whole = 0, True
+        for key in self.store.list("keys/"):
+            found = NUMBERED_KEY.fullmatch(key)
+            n = -1 if found is None else int(found.group(1))
+            if not due <= n < NUMBERS_MAX or numbered_key("keys", n) != key:
+                self.findings.altered("foreign", key, "no note has this name")
+                continue
+            if n > due:
+                text = "it is missing, and later ones are there"
+                self.findings.altered("note-missing", numbered_key("keys", due), text)
+                is_whole = False
+            due = n + 1
+            data = self.store.read(key) if is_whole else None
+            if is_whole:
+                is_whole = data is not None and self.attempt(key, lambda: self.chain.add(data) or True) is not None
+        return is_whole
 
-    def _refuse_other_key(self, data):
+    def _refuse_other_key(self):
         """True under its own key and not under the given one: the wrong key, or another archive in this one's place."""
-        if is_signed(data, self.pinned):
-            return
-        try:
-            own = VerifierKey(parse_genesis(note_text(data))["root_key"])
-        except Invalid:
-            return
-        if not is_signed(data, [own]):
-            return
         heartbeat = self.store.read(heartbeat_key(0))
         if heartbeat is not None and is_signed(heartbeat, self.pinned):
             return
         given = ", ".join(map(str, self.pinned))
-        raise Unjudged(f"genesis.note is signed by {own}, the key that was given is {given}", 64)
+        raise Unjudged(f"genesis.note is of {self.chain.root}, the key that was given is {given}", 64)
 
     def _compare_end(self):
         kept = self.checkpoint
@@ -1595,7 +1761,7 @@ class Heartbeats:
 
     def __init__(self, verification, genesis_sha256):
         self.all, self.findings, self.table = verification, verification.findings, verification.table
-        self.next, self.tree, self.previous = 0, Tree(), genesis_sha256
+        self.next, self.tree, self.previous, self.index = 0, Tree(), genesis_sha256, 0
         self.tiles = Tiles(verification.store, verification.findings)
 
     def run(self):
@@ -1618,21 +1784,60 @@ class Heartbeats:
         data = self.all.store.read(key)
         note = None if data is None else self.all.believed(key, data, parse_heartbeat)
         if note is None:
+            self._seek_key(key, data)
             self._break()
             return
         self.all.heartbeats += 1
+        self._verify_key(key, note[0], note[2])
         self._verify(key, *note)
+        self.all.last_ms = milliseconds(note[0]["created_at"])
         found = self.all.store.head(key)
         if found is not None and milliseconds(note[0]["created_at"]) > found.st_mtime * 1000 + CLOCK_SKEW_MS:
             text = "the store dates it before its own time of signing"
             self.findings.add("note", "time-not-witnessed", key, text)
-        self._compare_checkpoint(*note)
+        self._compare_checkpoint(*note[:2])
+
+    def _seek_key(self, key, data):
+        """It may be signed by a key whose note was taken away: then that is missing, too."""
+        try:
+            if data is not None:
+                self._find_key_note(key, parse_heartbeat(note_text(data)))
+        except Invalid:
+            pass  # What is wrong with it was said already.
+
+    def _find_key_note(self, key, document):
+        if "keys" in document and int(document["keys"]["n"]) >= len(self.all.chain.notes):
+            name = numbered_key("keys", int(document["keys"]["n"]))
+            self.findings.altered("note-missing", name, f"it is missing; {key} names it")
+
+    def _verify_key(self, key, document, signer):
+        """It names the newest key note that its writer knew, and is signed by that note's key, while that is believed."""
+        self._find_key_note(key, document)
+        chain, named = self.all.chain, document.get("keys")
+        index = 0 if named is None else int(named["n"]) + 1
+        if index >= len(chain.keys):
+            return
+        if named is not None and chain.notes[index - 1] != named["sha256"]:
+            name = numbered_key("keys", index - 1)
+            self.findings.altered("note-chain", name, f"it is not the one that {key} names")
+        due = chain.keys[index]
+        if index < self.index:
+            fault = "it names an older key than the one before it"
+        elif signer is not due.key:
+            fault = f"it is not signed by the key that it names, {due.key}"
+        else:
+            fault = chain.fault_at(signer, milliseconds(document["created_at"]))
+        if index >= self.index:
+            self.index = index
+            due.first = document["n"] if due.first is None else due.first
+        if fault is not None:
+            self.findings.altered("key-window", key, fault)
 
     def _break(self):
         self.previous = self.tree = self.tiles = None
         self.table.lose()
 
-    def _verify(self, key, document, sha256):
+    def _verify(self, key, document, sha256, signer):
         self.all.witness(key, document["worm"])
         if heartbeat_key(int(document["n"])) != key:
             self.findings.altered("heartbeat-chain", key, f"it says that it is number {document['n']}")
@@ -1645,7 +1850,7 @@ class Heartbeats:
         for named in document["anchors"]:
             self._compare_anchor(named)
         self._compare_tree(key, document)
-        self._compare_tree_note(key, document)
+        self._compare_tree_note(key, document, self.all.keys if signer is None else [signer])
         fault = self.table.apply(document)
         if fault is not None:
             self.findings.altered("partition-table", key, fault)
@@ -1675,6 +1880,8 @@ class Heartbeats:
         if hashlib.sha256(data).hexdigest() != named["sha256"]:
             self.findings.altered("manifest-altered", named["key"], f"it is not the one that {key} names")
             return
+        signer = self.all.attempt(named["key"], lambda: stated_signer(data, self.all.keys))
+        self.all.judge_key(named["key"], signer)
         manifest = self.all.attempt(named["key"], lambda: parse_manifest(note_text(data)))
         if manifest is None:
             return
@@ -1702,11 +1909,11 @@ class Heartbeats:
         if data is None or hashlib.sha256(data).hexdigest() != named["sha256"]:
             self.findings.altered("anchor-forged", named["key"], "it is not the one that a heartbeat names")
 
-    def _compare_tree_note(self, key, document):
+    def _compare_tree_note(self, key, document, keys):
         note = document.get("checkpoint")
         if note is None:
             return
-        text = self.all.attempt(key, lambda: open_note(encode_note(note), self.all.keys))
+        text = self.all.attempt(key, lambda: open_note(encode_note(note), keys))
         if text is not None and text != checkpoint_text(document):
             self.findings.altered("heartbeat-tree", key, "its checkpoint is not of its tree")
 
@@ -1753,12 +1960,12 @@ class Segments:
             self.linked = False
             self.running.drop()
             return
-        manifest, sha256 = note
+        manifest, sha256, signer = note
         if manifest_key(manifest) != key:
             self.findings.altered("manifest-foreign", key, "its text belongs under another key")
             return
         if self._is_next(key, manifest):
-            self._take(key, manifest, sha256)
+            self._take(key, manifest, sha256, signer)
             self.running.begin(manifest["gaps"], self.all.running.take(partition_name(manifest), int(manifest["first"])))
             self._verify_content(key, manifest)
             self._compare_running(key, manifest)
@@ -1795,7 +2002,7 @@ class Segments:
             self.findings.altered("manifest-chain", key, "it names another manifest as the one before it")
         return True
 
-    def _take(self, key, manifest, sha256):
+    def _take(self, key, manifest, sha256, signer):
         name = partition_name(manifest)
         self.end = {part: manifest[part] for part in ("topic", "topic_id", "partition", "next")}
         self.end["head"] = sha256
@@ -1805,6 +2012,7 @@ class Segments:
         witnessed = self.all.table.heads.get(name)
         if witnessed is None or int(manifest["first"]) >= int(witnessed[0]):
             self.all.unwitnessed += 1
+            self.all.judge_key(key, signer)
         kept = self.remembered.get(name)
         if kept is not None and kept["next"] == manifest["next"] and kept["head"] != sha256:
             self.findings.altered("checkpoint-contradicted", key, "the checkpoint names another manifest here")
@@ -1889,7 +2097,7 @@ class Inventory:
                 self._verify_named(key)
             elif not (
                 key == GENESIS
-                or key.startswith(("heartbeats/", "segments/", "policy/", "holds/", "anchors/"))
+                or key.startswith(("heartbeats/", "segments/", "policy/", "holds/", "keys/", "anchors/"))
                 or key in self.all.genesis["files"]
                 or self._is_of_tree(key)
             ):
@@ -1978,12 +2186,12 @@ def read_keys(path):
     return keys
 
 
-def read_checkpoint(path, keys):
-    """What --write-checkpoint wrote, or a C2SP checkpoint: (archive id, size, root) as `tree`."""
+def read_checkpoint(path):
+    """What --write-checkpoint wrote, or the text of a C2SP checkpoint."""
     text = read_text(path)
+    if not text.lstrip().startswith("{"):
+        return text
     try:
-        if not text.lstrip().startswith("{"):
-            return {"tree": open_checkpoint(text, keys or [])}
         checkpoint = read_json(text)
     except Invalid as error:
         raise Unjudged(f"{path}: {error}") from error
@@ -2041,6 +2249,7 @@ def parse_arguments(arguments):
 def make_report(verification, findings, folder):
     exit_code = findings.exit_code(verification.pinned is not None)
     last, genesis = verification.last, verification.genesis
+    rooted = str(verification.chain.root) if genesis is not None and verification.chain.has_root else None
     return {
         "exitCode": exit_code,
         "verdict": VERDICTS[exit_code],
@@ -2058,9 +2267,31 @@ def make_report(verification, findings, folder):
         "bytes": str(verification.bytes),
         "lastHeartbeat": None if last is None else {"n": last[0]["n"], "createdAt": last[0]["created_at"]},
         "staleAfter": None if genesis is None else iso_time(verification.stale_after()),
+        "rootKey": rooted,
+        "keys": [] if genesis is None else [key_report(each) for each in verification.chain.keys],
         "anchors": verification.anchors,
         "checkpoint": verification.kept_checkpoint(),
     }
+
+
+def key_report(each):
+    until = None if each.until is None else iso_time(each.until)
+    since = {"since": iso_time(each.since), "fromHeartbeat": each.first, "until": until}
+    return {"key": str(each.key), **since, "reason": each.reason}
+
+
+def key_lines(report):
+    """Of an archive that one key has signed from the beginning there is nothing to say."""
+    if len(report["keys"]) < 2 and report["rootKey"] is None:
+        return
+    root = report["rootKey"]
+    yield "no root key: each key was introduced by the one before it" if root is None else f"root key {root}"
+    for each in report["keys"]:
+        first = each["fromHeartbeat"]
+        line = f"signed by {each['key']} since {each['since']}, "
+        line += "no heartbeat yet" if first is None else f"from heartbeat {first} on"
+        line += "" if each["until"] is None else f", until {each['until']}"
+        yield line + ("" if each["reason"] is None else f", without the key before it: {each['reason']}")
 
 
 def report_text(report):
@@ -2074,6 +2305,7 @@ def report_text(report):
     ]
     if report["staleAfter"] is not None:
         lines.append(f"counts as stale after {report['staleAfter']}")
+    lines += key_lines(report)
     if last is not None and not report["anchors"]:
         lines.append("not anchored by a third party: you trust the holder of the key")
     for anchor in report["anchors"]:
@@ -2101,7 +2333,8 @@ def keep_checkpoint(path, report):
 def verify(options):
     require_archive(options.folder)
     options.keys = None if options.key is None else read_keys(options.key)
-    options.checkpoint = None if options.checkpoint is None else read_checkpoint(options.checkpoint, options.keys)
+    kept = None if options.checkpoint is None else read_checkpoint(options.checkpoint)
+    options.checkpoint, options.kept_note = (None, kept) if isinstance(kept, str) else (kept, None)
     options.authorities = [] if options.anchor_ca is None else read_certificates(options.anchor_ca)
     findings = Findings()
     verification = Verification(Folder(options.folder, findings), findings, options)

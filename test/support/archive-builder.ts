@@ -12,10 +12,12 @@ import {
   manifestLeaf,
   partitionLeaf,
 } from '../../core/archive/documents.ts'
-import { dataKey, GENESIS_KEY, heartbeatKey, manifestKey } from '../../core/archive/keys.ts'
+import { encodeDelegation, type Delegation } from '../../core/archive/key/delegation.ts'
+import { dataKey, GENESIS_KEY, heartbeatKey, manifestKey, numberedKey } from '../../core/archive/keys.ts'
 import { codecOf } from '../../core/archive/format/segment-codec.ts'
 import { leafHash } from '../../core/archive/leaf.ts'
 import type {
+  Genesis,
   Heartbeat,
   HeartbeatPartition,
   Manifest,
@@ -27,7 +29,14 @@ import type {
 import { merkleRoot, MerkleStack } from '../../core/archive/merkle.ts'
 import { README_TEXT } from '../../core/archive/readme-text.ts'
 import { encodeRow } from '../../core/archive/row.ts'
-import { makeSigner, parseVerifierKey, signNote, type NoteSigner } from '../../core/archive/signed-note.ts'
+import {
+  makeSigner,
+  parseVerifierKey,
+  signNote,
+  signNoteBy,
+  type NoteSigner,
+} from '../../core/archive/signed-note.ts'
+import type { NumberedNote } from '../../core/archive/worm.ts'
 import { tileKey, TileStack, type Tile } from '../../core/archive/tree/tile.ts'
 import { checkpointText } from '../../core/archive/tree/tree-checkpoint.ts'
 import type { Clock } from '../../core/clock.ts'
@@ -55,6 +64,8 @@ export const silentLogger: Logger = {
 export interface ArchiveBuilderOptions {
   /** Of another builder, for a second history under its key. */
   readonly signer?: NoteSigner
+  /** Another key that delegates to the signer. */
+  readonly root?: NoteSigner | null
   readonly format?: SegmentFormat
   /** Tiles and checkpoints; false: as earlier versions wrote archives. */
   readonly hasTree?: boolean
@@ -80,8 +91,10 @@ interface ChainState {
 
 export class ArchiveBuilder {
   readonly store: ArchiveStore
-  readonly signer: NoteSigner
+  /** The key in force. */
+  signer: NoteSigner
   nowMs = ARCHIVE_START_MS
+  readonly #root: NoteSigner | null
   /** What its next heartbeats say of the deletion lock. */
   worm: Heartbeat['worm'] = 'off'
   /** What its next heartbeat names. */
@@ -100,12 +113,14 @@ export class ArchiveBuilder {
   readonly #rows = new Map<ChainState, HeartbeatPartition>()
   #unlisted: { key: string; sha256: string }[] = []
   #previous = ''
+  #keyNote: NumberedNote | null = null
   #n = 0n
 
   private constructor(store: ArchiveStore, options: Required<ArchiveBuilderOptions>) {
     this.store = store
     this.#create = (object) => store.create(object)
     this.signer = options.signer
+    this.#root = options.root
     this.format = options.format
     this.#hasTree = options.hasTree
     this.#retention = options.retention
@@ -120,19 +135,44 @@ export class ArchiveBuilder {
   static async create(folder: string, options: ArchiveBuilderOptions = {}): Promise<ArchiveBuilder> {
     const {
       signer = newSigner(),
+      root = null,
       format = 'jsonl.zst',
       hasTree = true,
       retention = null,
       files = {},
     } = options
     const store = await openDirectoryStore(folder, { clock: fixedClock, logger: silentLogger })
-    const builder = new ArchiveBuilder(store, { signer, format, hasTree, retention, files })
+    const builder = new ArchiveBuilder(store, { signer, root, format, hasTree, retention, files })
     await builder.#writeGenesis()
     return builder
   }
 
   get keys() {
     return [parseVerifierKey(this.signer.vkey)]
+  }
+
+  /** Another key takes over: its note is there, the next heartbeat names it. @returns the note's key */
+  async rotate(next: NoteSigner, { signers = [this.signer, next], ...said }: Rotation = {}): Promise<string> {
+    const n = this.#keyNote === null ? 0n : BigInt(this.#keyNote.n) + 1n
+    const key = numberedKey('keys', n)
+    const delegation =
+      this.#root && delegationBy(this.#root, { key: next.vkey, replaces: this.signer.vkey, ...said })
+    const text = encodeDocument({
+      kind: 'key',
+      format_version: 1,
+      archive_id: 'test-archive',
+      n: String(n),
+      created_at: this.#iso(),
+      previous: this.#keyNote?.sha256 ?? this.genesisSha256,
+      key: next.vkey,
+      delegation,
+      writer: 'test',
+    })
+    const note = await signNoteBy(text, signers)
+    await this.put(key, note)
+    this.#keyNote = { n: String(n), sha256: hash('sha256', note, 'hex') }
+    this.signer = next
+    return key
   }
 
   /** One segment of `records` records on a partition. @returns keys of the manifest and the data object */
@@ -199,6 +239,7 @@ export class ArchiveBuilder {
       tree_edge: this.#tree.edge().map((node) => node.toString('hex')),
       ...this.#checkpoint(),
       worm: this.worm,
+      ...(this.#keyNote === null ? {} : { keys: this.#keyNote }),
       clocks: { own: this.#iso(), log: null, store: null },
       anchors: this.anchors,
       writer: 'test',
@@ -262,12 +303,18 @@ export class ArchiveBuilder {
         archive_id: 'test-archive',
         created_at: this.#iso(),
         cadence: { active_seconds: 60, idle_seconds: 900 },
-        root_key: this.signer.vkey,
+        ...this.#origin(),
         files,
         format: this.format,
       }),
     )
     this.#previous = this.genesisSha256
+  }
+
+  #origin(): Pick<Genesis, 'root_key' | 'delegation'> {
+    if (this.#root === null) return { root_key: this.signer.vkey }
+    const delegation = delegationBy(this.#root, { key: this.signer.vkey, replaces: null })
+    return { root_key: this.#root.vkey, delegation }
   }
 
   /** @returns SHA-256 of the note */
@@ -289,6 +336,32 @@ function runningOf({ at, next }: ChainState, open: OpenRecords | undefined): Run
   const value = open.isOther === true ? { value: Buffer.from('other') } : {}
   const leaves = records.map((record) => leafHash({ ...record, ...value }, at))
   return { next: String(next + BigInt(open.records)), root: merkleRoot(leaves).toString('hex') }
+}
+
+/** What a rotation says other than that the key before agrees, and for ever. */
+export interface Rotation {
+  /** Who signs the note: as a rule the key before and the new one. */
+  readonly signers?: readonly NoteSigner[]
+  readonly reason?: string
+  readonly until?: string
+}
+
+/** The root's word for a key of the archive. */
+export function delegationBy(
+  root: NoteSigner,
+  said: Pick<Delegation, 'key' | 'replaces'> & Partial<Delegation>,
+): string {
+  const text = encodeDelegation({
+    kind: 'delegation',
+    format_version: 1,
+    archive_id: 'test-archive',
+    created_at: new Date(ARCHIVE_START_MS).toISOString(),
+    root_key: root.vkey,
+    reason: null,
+    until: null,
+    ...said,
+  })
+  return signNote(text, root).toString()
 }
 
 /** A key of the same name: what tells two of them apart is the key alone. */

@@ -3,6 +3,7 @@
  * Made where the root key lies, without a network; carried to the archiver as one signed note; believed for nothing else.
  */
 import { z } from 'zod'
+import { canonicalJson } from '../canonical-json.ts'
 import { HooktrailError } from '../../error/hooktrail-error.ts'
 import { parseDocument, text, time, version } from '../document-fields.ts'
 import type { FORMAT_VERSION } from '../manifest.ts'
@@ -42,6 +43,11 @@ const schema = z.strictObject({
   reason: text.nullable(),
   until: time.nullable(),
 })
+
+/** The text that the root signs. */
+export function encodeDelegation(delegation: Delegation): string {
+  return `${canonicalJson(delegation)}\n`
+}
 
 export interface OpenedDelegation {
   readonly document: Delegation

@@ -171,7 +171,8 @@ class HeartbeatPass implements Witness {
       findings.altered('manifest-altered', named.key, `it is not the one that ${key} names`)
       return
     }
-    this.#context.keyCheck.note(named.key, statedSigner(bytes, this.#context.keys))
+    const signer = attempt(this.#context, named.key, () => statedSigner(bytes, this.#context.keys))
+    this.#context.keyCheck.note(named.key, signer)
     const manifest = attempt(this.#context, named.key, () => parseManifest(readNoteUnverified(bytes)))
     if (manifest === null) return
     this.dataBytes += BigInt(manifest.data?.size ?? 0)
