@@ -41,6 +41,8 @@ export interface ArchiverDeps {
   readonly tools?: Readonly<Record<string, string>>
   /** The log where it travels with the job store; absent where it is Kafka. */
   readonly replaceableLog?: ReplaceableLog
+  /** The same: how many connections to it were lost so far, behind each of which there may be another one. */
+  readonly lostConnections?: () => number
   /** Absent where nothing is locked. */
   readonly worm?: WormDeps
   /** What the job store remembers, where somebody asked it already: an archive that is missing is then not made anew. */

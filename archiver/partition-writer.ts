@@ -15,8 +15,10 @@ import { adoptData, findDataAt } from './adopt-data.ts'
 import { partitionKey, type ArchiverContext } from './archiver-context.ts'
 import { findHead, fitToLog } from './assign-partition.ts'
 import { commitManifest, putData } from './commit-segment.ts'
+import { LogDoubt } from './log-doubt.ts'
 import { entriesOf, readBatch } from './log-reader.ts'
 import type { ChainHead } from './manifest-chain.ts'
+import { isOtherRecord } from './refuse-fork.ts'
 import { SegmentBuffer } from './segment-buffer.ts'
 import type { SealedSegment, Segment } from './segment.ts'
 import { isBodyThere } from './spool-file.ts'
@@ -52,6 +54,7 @@ export class PartitionWriter {
   readonly #context: ArchiverContext
   readonly #signed: (at: TopicPartition) => HeartbeatPartition | null
   readonly #spoolPath: string
+  readonly #doubt: LogDoubt
   #head: ChainHead | null = null
   #bounds: LogBounds = { logStart: 0n, highWatermark: 0n }
   /** Outlives the head, which a failure drops: what was archived stays so. */
@@ -76,6 +79,7 @@ export class PartitionWriter {
     this.#context = context
     this.at = at
     this.#signed = signed
+    this.#doubt = new LogDoubt(context.lostConnections)
     const name = partitionKey(at).replaceAll('/', '-')
     this.#spoolPath = join(context.spoolDirectory, `${name}.jsonl`)
   }
@@ -146,6 +150,8 @@ export class PartitionWriter {
 
   async #advance(): Promise<WriterStep> {
     if (this.#sealed !== null) return this.#commit(this.#sealed)
+    if (this.#doubt.stands) await this.#lookBack()
+    if (this.#sealed !== null) return 'progress'
     if (this.#head === null) return this.#assign()
     if (this.#buffer !== null && this.#isOld()) {
       this.#sealed = await this.#buffer.seal()
@@ -154,14 +160,25 @@ export class PartitionWriter {
     return this.#fill(this.#head)
   }
 
+  /** What is buffered of a log that is gone is committed; then, as without a buffer, the head is compared with the log. */
+  async #lookBack(): Promise<void> {
+    const { level } = this.#doubt
+    const buffer = this.#buffer
+    if (buffer === null) this.#head = null
+    else if (await isOtherRecord(this.#context, this.at, buffer)) this.#sealed = await buffer.seal()
+    else this.#doubt.settle(level)
+  }
+
   async #assign(): Promise<WriterStep> {
     const { at } = this
+    const { level } = this.#doubt
     const signed = this.#signed(at)
     // The log first: a head that another archiver commits in between must not look like a log that lost its end.
     const head = await findHead(this.#context, at, signed)
     this.#bounds = await this.#context.log.bounds(at)
     this.#goOnFrom(await fitToLog(this.#context, { at, head, signed, bounds: this.#bounds }))
     this.#mayHaveData = true
+    this.#doubt.settle(level)
     return 'progress'
   }
 
@@ -264,6 +281,8 @@ export class PartitionWriter {
     }
     this.#failures += 1
     this.#failure = explanationOf(error)
+    if (this.#context.lostConnections !== undefined && isHooktrailError(error, 'LOG_UNAVAILABLE'))
+      this.#doubt.raise()
     this.#retryAt = clock.monotonic() + retryDelayMs(this.#failures)
     logger.warn({ ...fields, failures: this.#failures }, 'archiving of a partition waits and tries again')
     await this.#keepWhatIsWhole(error)

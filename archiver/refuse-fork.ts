@@ -12,6 +12,7 @@ import type { LogBounds, ReadResult, TopicPartition } from '../core/ports/event-
 import type { ArchiverContext } from './archiver-context.ts'
 import type { CommitRequest } from './commit-segment.ts'
 import { entriesOf, readBatch } from './log-reader.ts'
+import type { SegmentBuffer } from './segment-buffer.ts'
 
 /** Hashed before the event loop gets a turn: about 1 ms. */
 const LEAVES_PER_TURN = 100
@@ -32,19 +33,24 @@ export async function refuseOtherHistory(
       ...{ ...at, epoch, epochEnd: String(epochEnd) },
       archived: String(head.next),
     })
+  if (head.next <= bounds.logStart) return
   const archivedMs = head.manifest?.max_timestamp_ms ?? null
-  if (archivedMs === null) return
-  const offset = head.next - 1n
-  if (offset < bounds.logStart) return
+  const last = { next: head.next, maxTimestampMs: archivedMs === null ? null : BigInt(archivedMs) }
+  if (await isOtherRecord(context, at, last))
+    throw new HooktrailError('ARCHIVE_FORK', { ...at, offset: String(head.next - 1n), archivedMs })
+}
+
+/** Whether the log has another record where the last one of `read` was. @throws LOG_OFFSET_OUT_OF_RANGE where it has none */
+export async function isOtherRecord(
+  context: ArchiverContext,
+  at: TopicPartition,
+  read: Pick<SegmentBuffer, 'next' | 'maxTimestampMs'>,
+): Promise<boolean> {
+  if (read.maxTimestampMs === null) return false
+  const offset = read.next - 1n
   const request = { ...at, from: offset, recordsMax: 1, bytesMax: 1, waitMsMax: 0 }
   const [record] = (await context.log.read(request)).records
-  if (record?.offset !== offset || String(record.timestampMs) === archivedMs) return
-  throw new HooktrailError('ARCHIVE_FORK', {
-    ...at,
-    offset: String(offset),
-    archivedMs,
-    loggedMs: String(record.timestampMs),
-  })
+  return record?.offset === offset && record.timestampMs !== read.maxTimestampMs
 }
 
 /**

@@ -61,6 +61,10 @@ export class SegmentBuffer {
   get firstTimestampMs(): bigint | null {
     return this.#firstTimestampMs
   }
+  /** Of the last record: the log's time never goes back. */
+  get maxTimestampMs(): bigint | null {
+    return this.#maxTimestampMs
+  }
 
   /** Over the leaves so far; null while there is none. */
   openRoot(): OpenRoot | null {

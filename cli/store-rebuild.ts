@@ -77,6 +77,7 @@ async function rebuild(flags: ConfigFlags, signal: AbortSignal): Promise<void> {
     {
       ...recoveryParts(context, log),
       older: await archivedSpans({ store: context.store, ends: lost, topicPrefix }, ids),
+      gone: ids,
       planRest: (stopped) => planRestOf(context, log)(lost, ids, stopped),
     },
     signal,

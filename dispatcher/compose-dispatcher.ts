@@ -41,6 +41,7 @@ import { ReplayDesk } from './replay-desk.ts'
 import { ReplayTakes } from './replay-takes.ts'
 import { Serving } from './serving.ts'
 import { shareConcurrency } from './share-concurrency.ts'
+import { watchTopics } from './topic-watch.ts'
 import { Transforms } from './transforms.ts'
 import { reapRun, slicesStep } from './upkeep.ts'
 import type { WaitList } from './wait-list.ts'
@@ -77,6 +78,8 @@ export interface ComposeDeps extends DispatcherDeps {
   readonly owner: string
   readonly waits: WaitList
   readonly giveUp: AbortSignal
+  /** Topics have got other ids. */
+  readonly renew: () => void
 }
 
 export interface Dispatcher {
@@ -181,6 +184,7 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
         : [{ name: 'group offsets', step: (signal: AbortSignal) => groupOffsets.step(signal) }]),
       { name: 'reap', step: () => reapRun(upkeep) },
       { name: 'slices', step: () => slicesStep(upkeep) },
+      { name: 'topics', step: () => watchTopics({ ...deps, topics: parts.topics.values() }) },
     ],
     close: () => closeParts(parts, { breakers, ending: [serving, replays] }),
   }

@@ -13,6 +13,7 @@ export interface RebuildOptions extends RecoveryOptions {
   readonly store: RecoveryOptions['store'] & Pick<JobStore, 'beginRebuild'>
   /** Chains of the archive whose topics the log does not have any more. */
   readonly older: readonly Span[]
+  readonly gone: ToldStore['gone']
   /** Of events in such chains. */
   readonly planRest: ToldStore['planRest']
 }
@@ -23,7 +24,7 @@ export interface Rebuilt extends RecoveryCounts {
 
 /** @throws STORE_UNKNOWN, STORE_NOT_EMPTY, and what log, archive and store throw: to be run again */
 export async function rebuildStore(options: RebuildOptions, signal: AbortSignal): Promise<Rebuilt> {
-  const { log, store, topicPrefix, older, planRest } = options
+  const { log, store, topicPrefix, older, gone, planRest } = options
   const current = (await tellingPartitions(log, topicPrefix)).map(
     ({ topic, topicId, partition, highWatermark }) => ({
       topic,
@@ -43,6 +44,6 @@ export async function rebuildStore(options: RebuildOptions, signal: AbortSignal)
   if (newest === null) throw new HooktrailError('STORE_UNKNOWN', {})
   const { storeId } = newest
   await store.beginRebuild(storeId, used.numbers())
-  const counts = await recoverStore(options, { storeId, spans, planRest }, signal)
+  const counts = await recoverStore(options, { storeId, spans, gone, planRest }, signal)
   return { storeId, ...(counts ?? { steps: 0, facts: 0 }) }
 }

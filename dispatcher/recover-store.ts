@@ -7,9 +7,11 @@
 import { setTimeout as turn } from 'node:timers/promises'
 import type { HandlerConfig, SourceConfig } from '../core/config/config.ts'
 import { retryDelayMs } from '../core/delivery/retry-delay.ts'
+import { isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Logger } from '../core/log.ts'
+import { cutRead } from '../core/plan/cut-read.ts'
 import { planTold } from '../core/plan/told-step.ts'
-import type { EventLog, LogRecord, OffsetGap } from '../core/ports/event-log.ts'
+import type { EventLog, LogRecord, OffsetGap, TopicId } from '../core/ports/event-log.ts'
 import { INDEX_HANDLER, type JobStore } from '../core/ports/job-store.ts'
 import type { TimedFact } from '../core/ports/recovery-store.ts'
 import { isObject } from '../core/record/parse-header.ts'
@@ -50,6 +52,8 @@ export interface ToldStore {
   readonly storeId: string
   /** Of deliveries and audit. */
   readonly spans: readonly Span[]
+  /** Topics of which only the archive holds anything, and nobody will add to it. */
+  readonly gone: ReadonlySet<TopicId>
   /** Whatever nobody will plan later. */
   readonly planRest: (signal: AbortSignal) => Promise<void>
 }
@@ -57,7 +61,7 @@ export interface ToldStore {
 /** Null when somebody else ended it. @throws what log, archive and store throw: to be run again */
 export async function recoverStore(
   options: RecoveryOptions,
-  { storeId, spans, planRest }: ToldStore,
+  { storeId, spans, gone, planRest }: ToldStore,
   signal: AbortSignal,
 ): Promise<RecoveryCounts | null> {
   const used = new NumbersUsed()
@@ -68,7 +72,7 @@ export async function recoverStore(
     fact.kind === 'plan_step' ? replayIdOf(fact.handler) === null : isStart(fact)
   for await (const fact of readFacts(spans, (one) => one.storeId === storeId && isPlan(one), reader)) {
     used.see(fact)
-    if (fact.kind === 'plan_step') steps += (await recoverStep(options, fact, signal)) ? 1 : 0
+    if (fact.kind === 'plan_step') steps += (await recoverStep(options, fact, { gone, signal })) ? 1 : 0
     else await recoverStart(options, fact)
   }
   let batch: TimedFact[] = []
@@ -95,7 +99,11 @@ export async function recoverStore(
 }
 
 /** False where its position stands elsewhere: it was applied, or what came before it is not told any more. */
-async function recoverStep(options: RecoveryOptions, fact: StepFact, signal: AbortSignal): Promise<boolean> {
+async function recoverStep(
+  options: RecoveryOptions,
+  fact: StepFact,
+  reading: Pick<ToldStore, 'gone'> & { readonly signal: AbortSignal },
+): Promise<boolean> {
   const { store, sources, topicPrefix, bodyDigest } = options
   const { handler, topic, topicId, partition, first, next, generation } = fact
   const sourceName = sourceOfTopic(topicPrefix, topic) ?? topic
@@ -109,7 +117,7 @@ async function recoverStep(options: RecoveryOptions, fact: StepFact, signal: Abo
     return false
   }
   const at = { topic, topicId, partition }
-  const { records, gaps } = await readWhole({ ...at, from: first, to: next }, options, signal)
+  const { records, gaps } = await readWhole({ ...at, from: first, to: next }, options, reading)
   const source = sources.find(({ name }) => name === sourceName)
   const { windowMs, onConflict } = source?.dedup ?? { windowMs: WINDOW_MS_DEFAULT, onConflict: 'deliver' }
   // What a repetition revived is told by the facts that came of it.
@@ -121,18 +129,28 @@ async function recoverStep(options: RecoveryOptions, fact: StepFact, signal: Abo
   return store.recoverStep({ fact, request }, plan.decide)
 }
 
-/** A step is as large as planning makes it. */
+/**
+ * A step is as large as planning makes it. It may have been told although its events were not archived, nor their loss
+ * signed, when the log that held them went.
+ */
 async function readWhole(
   span: Span,
   { log }: RecoveryOptions,
-  signal: AbortSignal,
+  { gone, signal }: Pick<ToldStore, 'gone'> & { readonly signal: AbortSignal },
 ): Promise<{ readonly records: readonly LogRecord[]; readonly gaps: readonly OffsetGap[] }> {
   const records: LogRecord[] = []
   const gaps: OffsetGap[] = []
-  for await (const piece of readSpan(span, { log, signal })) {
-    records.push(...piece.records.filter(({ offset }) => offset < span.to))
-    for (const gap of piece.gaps)
-      if (gap.from < span.to) gaps.push(gap.to < span.to ? gap : { ...gap, to: span.to - 1n })
+  let { from } = span
+  try {
+    for await (const result of readSpan(span, { log, signal })) {
+      const piece = cutRead(result, span.to)
+      records.push(...piece.records)
+      gaps.push(...piece.gaps)
+      from = piece.next
+    }
+  } catch (error) {
+    if (!isHooktrailError(error, 'LOG_TOPIC_REPLACED') || !gone.has(span.topicId)) throw error
+    gaps.push({ from, to: span.to - 1n, reason: 'log-travelled-back' })
   }
   return { records, gaps }
 }

@@ -2,12 +2,18 @@
  * The dispatcher: plans, takes, delivers, records, reaps and relays. Everything it does is a loop around a bounded
  * step, and every loop outlives an outage of log or store. Stopping drains: takes end first, then what was sent is
  * written, and what is still open after `worker.drain_timeout`, or when the store was given up, becomes `unknown` by its
- * lease.
+ * lease. Where topics have got other ids it drains in the same way, and everything is composed again.
  */
 import { randomInt, randomUUID } from 'node:crypto'
 import type { Config } from '../core/config/config.ts'
+import { NEVER } from '../core/deadline.ts'
 import type { Service } from '../core/service.ts'
-import { composeDispatcher, type Dispatcher, type DispatcherDeps } from './compose-dispatcher.ts'
+import {
+  composeDispatcher,
+  type ComposeDeps,
+  type Dispatcher,
+  type DispatcherDeps,
+} from './compose-dispatcher.ts'
 import { runLoop, type LoopContext } from './loop.ts'
 import { WaitList } from './wait-list.ts'
 
@@ -21,16 +27,12 @@ class DispatcherService implements Service {
   readonly done: Promise<void>
   readonly #config: Config
   readonly #deps: DispatcherDeps
-  readonly #waits = new WaitList()
   readonly #stop = new AbortController()
-  readonly #giveUp = new AbortController()
+  #waits = new WaitList()
 
   constructor(config: Config, deps: DispatcherDeps) {
     this.#config = config
     this.#deps = deps
-    deps.abandoned?.addEventListener('abort', () => {
-      this.#giveUp.abort()
-    })
     this.done = this.#run()
     // Whoever awaits `done` sees the reason; nobody has to.
     this.done.catch(() => undefined)
@@ -50,24 +52,42 @@ class DispatcherService implements Service {
   }
 
   async #run(): Promise<void> {
-    const { clock, logger } = this.#deps
-    const context: LoopContext = { clock, logger, waits: this.#waits }
-    const dispatcher = await this.#compose(context)
+    while (!this.#stop.signal.aborted) await this.#round()
+  }
+
+  /** From one composition to the next; mostly there is one, as long as the process. */
+  async #round(): Promise<void> {
+    const { clock, logger, abandoned = NEVER } = this.#deps
+    const waits = new WaitList()
+    const renewal = new AbortController()
+    this.#waits = waits
+    const context: LoopContext = { clock, logger, waits }
+    const giveUp = new AbortController()
+    const dispatcher = await this.#compose(context, {
+      giveUp: AbortSignal.any([giveUp.signal, abandoned]),
+      renew: () => {
+        renewal.abort()
+      },
+    })
     if (dispatcher === null) return
     const broken = Promise.withResolvers<never>()
     dispatcher.broken.catch(broken.reject)
-    const loops = dispatcher.loops.map((loop) => runLoop(loop, context, this.#stop.signal))
+    const ending = AbortSignal.any([this.#stop.signal, renewal.signal])
+    const loops = dispatcher.loops.map((loop) => runLoop(loop, context, ending))
     try {
       await Promise.race([Promise.all(loops), broken.promise])
     } finally {
-      this.#stop.abort()
+      renewal.abort()
       await Promise.allSettled(loops)
-      await this.#drain(dispatcher)
+      await this.#drain(dispatcher, giveUp)
     }
   }
 
   /** Topics and positions must exist before anything runs; an outage at start is waited for, too. */
-  async #compose(context: LoopContext): Promise<Dispatcher | null> {
+  async #compose(
+    context: LoopContext,
+    round: Pick<ComposeDeps, 'giveUp' | 'renew'>,
+  ): Promise<Dispatcher | null> {
     let dispatcher: Dispatcher | null = null
     const ready = new AbortController()
     const step = async (): Promise<number> => {
@@ -75,8 +95,8 @@ class DispatcherService implements Service {
         ...this.#deps,
         random: this.#deps.random ?? (() => randomInt(RANDOM_STEPS) / RANDOM_STEPS),
         owner: randomUUID(),
-        waits: this.#waits,
-        giveUp: this.#giveUp.signal,
+        waits: context.waits,
+        ...round,
       })
       ready.abort()
       return 0
@@ -85,12 +105,14 @@ class DispatcherService implements Service {
     return dispatcher
   }
 
-  async #drain(dispatcher: Dispatcher): Promise<void> {
+  async #drain(dispatcher: Dispatcher, giveUp: AbortController): Promise<void> {
+    const { clock, abandoned = NEVER } = this.#deps
     const drained = new AbortController()
-    const timeout = this.#deps.clock.sleep(this.#config.worker.drainTimeoutMs, drained.signal).then(() => {
-      this.#giveUp.abort()
+    const timeout = clock.sleep(this.#config.worker.drainTimeoutMs, drained.signal).then(() => {
+      giveUp.abort()
     })
-    await Promise.all(dispatcher.runners.map((runner) => runner.drained(this.#giveUp.signal)))
+    const given = AbortSignal.any([giveUp.signal, abandoned])
+    await Promise.all(dispatcher.runners.map((runner) => runner.drained(given)))
     drained.abort()
     await timeout
     await dispatcher.close()

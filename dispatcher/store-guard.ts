@@ -33,8 +33,6 @@ export interface GuardOptions extends Omit<RecoveryOptions, 'store'> {
   readonly lostConnections: () => number
   /** Where the log travels with the store the archive is the second witness; null: it does not. */
   readonly archive: ArchiveWitness | null
-  /** Called when topics have got other ids since somebody passed: who holds the old ones has to begin anew. */
-  readonly onReplaced: () => void
   /** From then on nobody waits much longer for a store that is in doubt. */
   readonly stopping: AbortSignal
 }
@@ -61,8 +59,6 @@ export class StoreGuard implements Disposable {
   #waitsFor: string | null = null
   /** Connections were lost, or this is the start: the log may have travelled as well. */
   #isLogDoubted = true
-  /** Ids of topics as they were when somebody passed first. */
-  #topicIds: string | null = null
 
   constructor(options: GuardOptions) {
     this.#options = options
@@ -123,7 +119,6 @@ export class StoreGuard implements Disposable {
           continue
         case 'ok':
           if (!(await this.#isLogHere()) || !(await this.#isWhole(storeId))) continue
-          await this.#compareTopics()
           this.#waitsFor = null
           this.#settledDoubts = doubts
           this.#settledLosses = losses
@@ -204,15 +199,6 @@ export class StoreGuard implements Disposable {
     return travelledTopics({ log: this.#options.log, readArchived }, ends)
   }
 
-  async #compareTopics(): Promise<void> {
-    const ids = (await this.#options.log.topics()).map(({ id }) => id).join()
-    this.#topicIds ??= ids
-    // A topic that a newer configuration added leaves the others as they are.
-    if (this.#topicIds.split(',').every((id) => id === '' || ids.includes(id))) return
-    this.#topicIds = ids
-    this.#options.onReplaced()
-  }
-
   async #recover(storeId: string): Promise<void> {
     const { logger, archive, store, topicPrefix } = this.#options
     const ends = archive === null ? [] : await archive.ends()
@@ -221,7 +207,11 @@ export class StoreGuard implements Disposable {
     const older = await archivedSpans({ store, ends, topicPrefix }, ids)
     const spans = [...older, ...(await spansBehind(this.#options))]
     const planRest = async (signal: AbortSignal): Promise<void> => archive?.planRest(ends, ids, signal)
-    const counts = await recoverStore(this.#options, { storeId, spans, planRest }, this.#closing.signal)
+    const counts = await recoverStore(
+      this.#options,
+      { storeId, spans, gone: ids, planRest },
+      this.#closing.signal,
+    )
     await this.#lease.release()
     if (counts !== null) logger.warn({ ...counts }, 'the job store is whole again: deliveries go on')
   }

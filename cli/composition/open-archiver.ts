@@ -39,7 +39,9 @@ export async function archiverDeps(context: Context, given: Given): Promise<Arch
   return {
     ...context,
     ...given,
-    ...(context.log.driver === 'postgres' ? { replaceableLog: context.log } : {}),
+    ...(context.log.driver === 'postgres'
+      ? { replaceableLog: context.log, lostConnections: () => context.database.lostConnections() }
+      : {}),
     signer,
     verifiers: [parseVerifierKey(signer.vkey)],
     spoolDirectory: join(spool, instance),

@@ -22,14 +22,13 @@ export interface GuardNeeds {
   /** Log and archive as one. */
   readonly log: EventLog
   readonly openArchive: () => Promise<ArchiveStore | null>
-  readonly onFailed: (reason: unknown) => void
   readonly stopping: AbortSignal
 }
 
 export function openGuard(
   context: Context,
   opened: AsyncDisposableStack,
-  { log, openArchive, onFailed, stopping }: GuardNeeds,
+  { log, openArchive, stopping }: GuardNeeds,
 ): StoreGuard {
   const { database, processId } = context
   const openSource = (): Promise<ArchiveSource | null> => openArchiveSource(context, openArchive)
@@ -38,11 +37,6 @@ export function openGuard(
       ...{ ...context, ...recoveryParts(context, log), stopping },
       owner: processId,
       archive: context.log.driver === 'kafka' ? null : openWitness(context, opened, { log, openSource }),
-      onReplaced: () => {
-        onFailed(
-          new HooktrailError('LOG_TOPIC_REPLACED', { reason: 'the database was put back to an older copy' }),
-        )
-      },
       lostConnections: () => database.lostConnections(),
     }),
   )

@@ -102,8 +102,7 @@ export class StoreServices implements AsyncDisposable {
       const reading = this.#stack.use(new AsyncDisposableStack())
       const openArchive = archiveReader(this.#context, reading, signal)
       const log = openUnion(this.#context, reading, openArchive)
-      const { onFailed } = this.#options
-      const guard = openGuard(this.#context, reading, { log, openArchive, onFailed, stopping: signal })
+      const guard = openGuard(this.#context, reading, { log, openArchive, stopping: signal })
       this.#guard = guard
       const store = guardStore(this.#context.store, guard)
       const queue = this.#stack.use(await openQueue({ ...this.#context, store }, identity.storeId))

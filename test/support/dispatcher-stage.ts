@@ -91,6 +91,7 @@ export async function openDispatcherStage(options: StageOptions): Promise<Dispat
     owner: 'one',
     waits: new WaitList(),
     giveUp: new AbortController().signal,
+    renew: () => undefined,
     ...overrides,
   })
 

@@ -91,7 +91,6 @@ function lifeOf(stage: DispatcherStage, logger: Logger): Life {
   const guard = new StoreGuard({
     ...{ ...stage.deps(), ...guardParts(stage, logger), metrics: NO_METRICS },
     archive: null,
-    onReplaced: () => undefined,
     lostConnections: () => stage.database.lostConnections(),
     stopping: new AbortController().signal,
   })
@@ -105,7 +104,7 @@ function lifeOf(stage: DispatcherStage, logger: Logger): Life {
     tell: (dispatcher) => tell(stage, dispatcher),
     rebuild: () =>
       rebuildStore(
-        { ...guardParts(stage, logger), older: [], planRest: () => Promise.resolve() },
+        { ...guardParts(stage, logger), older: [], gone: new Set(), planRest: () => Promise.resolve() },
         AbortSignal.timeout(TOLD_MS_MAX),
       ),
     disagreeing: async () => {

@@ -41,6 +41,10 @@ export interface FullSize extends Size {
   readonly servers: Servers
 }
 
+export interface SharedSize extends Size {
+  readonly servers: Pick<Servers, 'postgres' | 's3'>
+}
+
 type Killable = Pick<PostgresServer, 'restart'> & { kill(signal: 'SIGKILL'): Promise<void> }
 
 /** Tests wait for the archive. */
@@ -51,6 +55,7 @@ const QUICK_ARCHIVE = 'roll: { age: 1s }, heartbeat: 1s'
  * @param archive more of `archive`, as YAML of a flow mapping
  */
 export function openSize(name: 'full', archive?: string): Promise<FullSize | string>
+export function openSize(name: 'Postgres and S3', archive?: string): Promise<SharedSize | string>
 export function openSize(name: SizeName, archive?: string): Promise<Size | string>
 export async function openSize(name: SizeName, archive = QUICK_ARCHIVE): Promise<Size | string> {
   return startOrReason<Size>(() => {
@@ -77,12 +82,13 @@ function oneBox(settings: string): Size {
   }
 }
 
-async function openShared(archive: string): Promise<Size> {
+async function openShared(archive: string): Promise<SharedSize> {
   await using opened = new AsyncDisposableStack()
-  const { postgres, ...size } = await startShared(opened, archive)
+  const { postgres, s3, ...size } = await startShared(opened, archive)
   const kept = opened.move()
   return {
     ...size,
+    servers: { postgres, s3 },
     killServer: () => killAndRestart(postgres),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }

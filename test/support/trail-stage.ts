@@ -28,6 +28,8 @@ export interface TrailStage extends AsyncDisposable {
   rows(trail: Installation): Trail['rows']
   /** Ids of what was acknowledged so far. */
   acked(): readonly string[]
+  /** Of each request that the receiver got: `<event id>.<handler>` and more. */
+  received(): readonly string[]
   /** Resolves when the receiver got all that was acknowledged so far. */
   delivered(): Promise<void>
   /** Delivered, accounted for and archived, all by itself. */
@@ -65,6 +67,7 @@ ${settings}`
       startSenders({ ...sending, url, ackFile, signal }),
     rows: (trail) => size.rows(trail.home),
     acked: () => lines(ackFile),
+    received: () => lines(receivedFile),
     delivered: () => delivered(files),
     settle: (trail) => settle(trail, files),
     find: (trail, exitCode = 0) => find(trail, files, exitCode),
