@@ -39,6 +39,7 @@ import { Relay } from './relay.ts'
 import { RelayNotes } from './relay-notes.ts'
 import { ReplayDesk } from './replay-desk.ts'
 import { ReplayTakes } from './replay-takes.ts'
+import { RetriedFilter } from './retried-filter.ts'
 import { Serving } from './serving.ts'
 import { shareConcurrency } from './share-concurrency.ts'
 import { watchTopics } from './topic-watch.ts'
@@ -260,7 +261,7 @@ function handlerRunners(parts: Parts, broken: (error: unknown) => void): Handler
   const shares = shareConcurrency(served, config.worker.concurrencyMax)
   const outcomes = new OutcomeWriter(deps)
   const returner = new JobReturner(deps)
-  const transformErrors = new HourlyNotice(deps.clock)
+  const expressionErrors = new HourlyNotice(deps.clock)
   const { generation } = config
   return served.map((handler) => {
     const concurrency = shares.get(handler.name) ?? 1
@@ -268,7 +269,8 @@ function handlerRunners(parts: Parts, broken: (error: unknown) => void): Handler
     const sender = handlerSender(handler, parts)
     const delivery = new JobDelivery({
       ...deps,
-      ...{ handler, generation, sender, payloads, transforms, transformErrors, outcomes, returner },
+      ...{ handler, generation, sender, payloads, transforms, expressionErrors, outcomes, returner },
+      retriedFilter: new RetriedFilter({ ...deps, planned: compileHandler(handler) }),
       ...{ backlog, failing, fruitless, endpoints, rate, bodyDigest },
       bytesKept: config.delivery.responseBytesKept,
       keys: keysOf(handler, config.delivery),

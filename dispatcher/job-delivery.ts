@@ -7,6 +7,7 @@ import type { Clock } from '../core/clock.ts'
 import type { DeliveryConfig, HandlerConfig } from '../core/config/config.ts'
 import {
   decideOutcome,
+  FILTERED,
   transformFailed,
   type Decision,
   type FinishedSend,
@@ -31,6 +32,7 @@ import { reasonOf } from './loop.ts'
 import type { OutcomeWriter, Recorded } from './outcome-writer.ts'
 import type { PayloadCache } from './payload-cache.ts'
 import type { Transforms } from './transforms.ts'
+import type { RetriedFilter } from './retried-filter.ts'
 import type { WaitList } from './wait-list.ts'
 
 /** A payload that cannot be read costs no attempt; the job is due again after this. */
@@ -52,8 +54,9 @@ export interface JobDeliveryOptions {
   readonly sender: Sender
   readonly payloads: PayloadCache
   readonly transforms: Pick<Transforms, 'evaluate'>
+  readonly retriedFilter: Pick<RetriedFilter, 'judge' | 'discard'>
   /** Of all handlers together. */
-  readonly transformErrors: HourlyNotice
+  readonly expressionErrors: HourlyNotice
   readonly outcomes: OutcomeWriter
   readonly returner: JobReturner
   readonly backlog: Backlog
@@ -102,6 +105,11 @@ export class JobDelivery {
       await returner.giveBack(job, { delayMs: PAYLOAD_RETRY_MS, reason: 'payload_unavailable' })
       return null
     }
+    const refusal = this.#options.retriedFilter.judge(job, event)
+    if (refusal !== null) {
+      await this.#refuse(job, event, refusal)
+      return null
+    }
     const made = handler.transform === null ? ownBody(event) : await this.#transformed(job, event)
     if (made === null) return null
     const request = { headers: this.#headers(job, event, made), body: made.body }
@@ -133,7 +141,7 @@ export class JobDelivery {
       case 'body':
         return { body: Buffer.from(made.body), contentType: made.contentType }
       case 'error':
-        await this.#refuse(job, event, made.detail)
+        await this.#refuse(job, event, transformFailed(made.detail))
         return null
       case 'unavailable':
         this.#options.logger.debug({ job_id: job.jobId, reason: made.reason }, 'transform_unavailable')
@@ -144,16 +152,20 @@ export class JobDelivery {
     }
   }
 
-  /** Dead without a request: what the transform does to this event it does at every attempt, until it is changed. */
-  async #refuse(job: TakenJob, event: EventRecord, detail: string): Promise<void> {
-    const { outcomes, transformErrors, logger } = this.#options
-    const decision = transformFailed(detail)
+  /** Dead without a request: what an expression does to this event it does at every attempt, until it is changed. */
+  async #refuse(job: TakenJob, event: EventRecord, decision: Decision): Promise<void> {
+    const { outcomes, retriedFilter, expressionErrors, logger } = this.#options
     const recorded = await outcomes.write(this.#outcome(job, { result: null, decision, requestDigest: null }))
     this.#note({ job, event, decision, recorded })
-    const jobs = transformErrors.note(job.handler)
+    if (decision.errorClass === FILTERED) {
+      if (recorded === 'recorded') await retriedFilter.discard(job)
+      return
+    }
+    const jobs = expressionErrors.note(job.handler)
     if (jobs === null) return
+    const { errorClass, errorDetail: detail } = decision
     const fields = { job_id: job.jobId, event_id: job.eventId, handler: job.handler, jobs, detail }
-    logger.error(fields, 'transform_error: jobs are dead; correct the transform, then hooktrail jobs retry')
+    logger.error(fields, `${errorClass}: jobs are dead; correct the expression, then hooktrail jobs retry`)
   }
 
   /** Said once for a handler, and in /health, until a payload of it is had again. */
@@ -240,10 +252,11 @@ export class JobDelivery {
     if (isLive) backlog.finished(handler)
     const fields = { job_id: job.jobId, event_id: job.eventId, handler, attempt: job.attempt }
     if (decision.errorClass === null) failing.delivered(handler)
-    else failing.failed(handler, decision.errorClass, { ...fields, detail: decision.errorDetail })
+    else if (decision.errorClass !== FILTERED)
+      failing.failed(handler, decision.errorClass, { ...fields, detail: decision.errorDetail })
     if (decision.next.state === 'completed' && isLive)
       metrics.observe('end_to_end_seconds', { handler }, Math.max(clock.now() - event.receivedAtMs, 0) / 1000)
-    if (decision.next.state === 'dead') {
+    if (decision.next.state === 'dead' && decision.errorClass !== FILTERED) {
       metrics.count('dlq_total', { handler })
       logger.warn({ ...fields, error: decision.errorClass }, 'the job is dead')
     }

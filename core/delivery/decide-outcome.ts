@@ -3,10 +3,15 @@
  * Pure; nothing else chooses between completed, retryable and dead.
  */
 import type { RetryConfig } from '../config/config.ts'
+import type { Match } from '../plan/match-event.ts'
 import type { NextState } from '../ports/job-store.ts'
 import { retryAfterMs } from './retry-after.ts'
 import { retryDelayMs } from './retry-delay.ts'
 import type { SendResult } from './sender.ts'
+
+/** Classes of a filter that failed at planning, and of one that was asked again and does not want the event. */
+export const FILTER_ERROR = 'filter_error'
+export const FILTERED = 'filtered'
 
 export interface OutcomeContext {
   readonly attempt: number
@@ -41,6 +46,22 @@ export function decideOutcome(result: FinishedSend, context: OutcomeContext): De
 /** There was no request. The same transform fails on the same event at every attempt, so there are no others. */
 export function transformFailed(detail: string): Decision {
   return { next: { state: 'dead' }, errorClass: 'transform_error', errorDetail: detail, disables: null }
+}
+
+/** There was no request. Null: the handler wants the event. */
+export function filterAnswered(match: Match): Decision | null {
+  const dead = { next: { state: 'dead' }, disables: null } as const
+  switch (match.kind) {
+    case 'matched':
+      return null
+    case 'filtered':
+    case 'expired':
+      return { ...dead, errorClass: FILTERED, errorDetail: 'the filter in force does not want the event' }
+    case 'filter_error':
+      return { ...dead, errorClass: FILTER_ERROR, errorDetail: match.detail }
+    default:
+      return match satisfies never
+  }
 }
 
 function decideResponse(status: number, retryAfter: string | null, context: OutcomeContext): Decision {

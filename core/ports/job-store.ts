@@ -193,6 +193,8 @@ export interface TakenJob {
   /** Fencing token of this take. */
   readonly lease: string
   readonly createdAtMs: number
+  /** Class of what happened to it before; `filter_error` stays until a request was answered. */
+  readonly lastError: string | null
 }
 
 /** What happens to the job after an attempt. */

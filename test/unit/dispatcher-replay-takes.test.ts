@@ -35,6 +35,7 @@ function job(name: string, n: number): TakenJob {
       maxAttempts: 1,
       lease: 'l',
       createdAtMs: 0,
+      lastError: null,
     },
   }
 }

@@ -30,7 +30,8 @@ function takeText(pick: string, breaker = CLOSED): string {
           AND ${admitted} ${pick} FOR UPDATE OF jobs SKIP LOCKED))
     RETURNING job_id AS "jobId", event_id AS "eventId", handler, source, event_type AS "eventType", topic,
               topic_id AS "topicId", partition_no AS partition, record_offset AS offset, attempt,
-              max_attempts AS "maxAttempts", lease, (extract(epoch FROM created_at) * 1000)::float8 AS "createdAtMs"
+              max_attempts AS "maxAttempts", lease, (extract(epoch FROM created_at) * 1000)::float8 AS "createdAtMs",
+              last_error AS "lastError"
   ) SELECT taken.*, upcoming."nextDueMs"
       FROM (SELECT (extract(epoch FROM min(due) - now()) * 1000)::float8 AS "nextDueMs" FROM jobs
              WHERE handler = $1 AND state <> 'running' AND due > now() AND ${admitted}) AS upcoming
@@ -52,7 +53,8 @@ const GIVE_BACK = {
   name: 'jobs_give_back',
   text: `UPDATE jobs SET state = CASE WHEN jobs.attempt > 1 THEN 'retryable' ELSE 'available' END,
                 attempt = jobs.attempt - 1, due = now() + back.delay_ms * interval '1 millisecond',
-                lease = NULL, lease_until = NULL, last_error = back.reason
+                lease = NULL, lease_until = NULL,
+                last_error = CASE jobs.last_error WHEN 'filter_error' THEN jobs.last_error ELSE back.reason END
            FROM unnest($1::text[], $2::text[], $3::int4[], $4::text[]) AS back (job_id, lease, delay_ms, reason)
           WHERE jobs.job_id = back.job_id AND jobs.lease = back.lease::uuid`,
 }

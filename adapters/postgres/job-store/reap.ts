@@ -22,9 +22,10 @@ const REAP = {
     INSERT INTO jobs_dead (created_at, record_offset, partition_no, attempt, max_attempts, job_id, event_id,
                            handler, source, event_type, topic, topic_id, last_error)
     SELECT created_at, record_offset, partition_no, attempt, max_attempts, job_id, event_id, handler, source,
-           event_type, topic, topic_id, 'unknown' FROM ended
+           event_type, topic, topic_id, CASE last_error WHEN 'filter_error' THEN last_error ELSE 'unknown' END FROM ended
   ), again AS (
-    UPDATE jobs SET state = 'retryable', due = now(), lease = NULL, lease_until = NULL, last_error = 'unknown'
+    UPDATE jobs SET state = 'retryable', due = now(), lease = NULL, lease_until = NULL,
+                    last_error = CASE last_error WHEN 'filter_error' THEN last_error ELSE 'unknown' END
       FROM expired WHERE jobs.job_id = expired.job_id AND NOT spent RETURNING jobs.*, over_ms
   ), moved AS (
     SELECT job_id, event_id, handler, attempt, generation, over_ms, 'dead' AS next_state FROM ended

@@ -30,7 +30,8 @@ const TAKE = {
         ORDER BY due LIMIT (SELECT jobs FROM room) FOR UPDATE OF jobs SKIP LOCKED))
     RETURNING job_id AS "jobId", event_id AS "eventId", handler, source, event_type AS "eventType", topic,
               topic_id AS "topicId", partition_no AS partition, record_offset AS offset, attempt,
-              max_attempts AS "maxAttempts", lease, (extract(epoch FROM created_at) * 1000)::float8 AS "createdAtMs"
+              max_attempts AS "maxAttempts", lease, (extract(epoch FROM created_at) * 1000)::float8 AS "createdAtMs",
+              last_error AS "lastError"
   ), paced AS (
     UPDATE replays r SET paced_to = allowed.paced_to + (SELECT count(*) FROM taken) / r.per_second * interval '1 second'
       FROM allowed WHERE r.name = allowed.name AND r.per_second IS NOT NULL AND EXISTS (SELECT FROM taken)
