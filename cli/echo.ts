@@ -6,13 +6,12 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { colors } from '../adapters/system/pretty-line.ts'
 import type { Settings } from '../core/config/config.ts'
+import { ECHO_PATH, isEchoUrl } from '../core/config/echo-url.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Logger } from '../core/log.ts'
 
-const ECHO_PATH = '/hooktrail-echo'
 /** As the starter configuration names its handler. */
 const ECHO_HANDLER = 'echo'
-const LOOPBACK = new Set(['127.0.0.1', 'localhost', '[::1]'])
 
 /** Of the starter configuration. */
 export const ECHO_URL = `http://127.0.0.1:8889${ECHO_PATH}`
@@ -35,11 +34,6 @@ export async function startEcho(
   return opened.move()
 }
 
-function isEchoUrl(url: string): boolean {
-  const { protocol, hostname, pathname } = new URL(url)
-  return protocol === 'http:' && LOOPBACK.has(hostname) && pathname === ECHO_PATH
-}
-
 async function openReceiver(url: string): Promise<Server> {
   const { hostname, port } = new URL(url)
   const server = createServer(answer)
@@ -52,13 +46,18 @@ async function openReceiver(url: string): Promise<Server> {
   return server
 }
 
+/** Nothing but a delivery is answered 2xx: a sender that comes here by mistake must not believe that its event is kept. */
 function answer(request: IncomingMessage, response: ServerResponse): void {
+  const id = request.headers['webhook-id']
+  if (request.url?.split('?')[0] !== ECHO_PATH || typeof id !== 'string') {
+    response.writeHead(404, { connection: 'close' }).end()
+    return
+  }
   let bytes = 0
   request.on('data', (chunk: Buffer) => {
     bytes += chunk.length
   })
   request.on('end', () => {
-    const id = String(request.headers['webhook-id'])
     process.stderr.write(`${colors.green('✓')} echo: delivered ${id} (${bytes} bytes)\n`)
     response.writeHead(200).end('ok')
   })

@@ -9,6 +9,7 @@ import { FAULTS_MAX, type ConfigFault, type PlainFault, type Report } from './co
 import { dotted } from './config-text.ts'
 import type { Path } from './config-tree.ts'
 import type { Settings } from './config.ts'
+import { checkEchoPorts } from './echo-url.ts'
 import type { Surroundings } from './expand-text.ts'
 import { readLayeredText, type LayeredFiles } from './layered-text.ts'
 import { parseSection, type Part } from './parse-section.ts'
@@ -60,6 +61,7 @@ function readRoot(value: unknown, report: Report): Settings | null {
   }
   const handlers = readNamed(root, { key: 'handlers', schema: handlerSchema, check }, report)
   if (sections === null || own === null) return null
+  checkEchoPorts(sections, handlers, report)
   return assemble({ sections, digestKey: own.digest_key ?? null, sources, handlers })
 }
 

@@ -16,7 +16,7 @@ function settings(urls: Readonly<Record<string, string>>) {
 }
 
 async function statusAt(url: string): Promise<number> {
-  return (await fetch(url, { method: 'POST', body: '{}' })).status
+  return (await fetch(url, { method: 'POST', headers: { 'webhook-id': 'e.echo' }, body: '{}' })).status
 }
 
 test('the echo receiver listens at each URL of a handler that has its path, whatever port and name', async () => {
@@ -29,6 +29,14 @@ test('the echo receiver listens at each URL of a handler that has its path, what
   assert.ok(echo)
   for (const url of Object.values(urls)) assert.equal(await statusAt(url), 200)
   assert.deepEqual(lines, [])
+})
+
+test('the echo receiver says 2xx to deliveries alone: a sender that meets it in place of ingress is refused', async () => {
+  const url = `http://127.0.0.1:${await freePort()}/hooktrail-echo`
+  await using echo = await startEcho(settings({ echo: url }), recordedLogger().logger)
+  assert.ok(echo)
+  assert.equal(await statusAt(new URL('/webhooks/demo', url).href), 404)
+  assert.equal((await fetch(url, { method: 'POST', body: '{}' })).status, 404)
 })
 
 test('a handler echo with the URL of another program gets no receiver, and the log says so', async () => {

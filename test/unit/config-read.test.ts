@@ -153,6 +153,15 @@ test('a private address is refused with the line to add, which then works', () =
   }
 })
 
+test('the echo receiver needs a port that no listener of hooktrail has', () => {
+  const text = (port: number): string =>
+    `version: 1\nserver: { port: 8888 }\napi: { listen: '127.0.0.1:9090' }\n${source}` +
+    `handlers: { h: { source: a, url: 'http://localhost:${port}/hooktrail-echo', allow_private: true } }\n`
+  hasFault(text(8888), 'handlers.h.url', /server\.port/)
+  hasFault(text(9090), 'handlers.h.url', /api\.listen/)
+  valid(text(8889))
+})
+
 test('retry, allow_private and hmac keep what was written', () => {
   const config = valid(
     handler('retry: { max: 4, backoff: fixed, interval: 100ms }, allow_private: [10.0.0.0/8]'),
