@@ -14,8 +14,8 @@ const EXIT_USAGE = 64
 const POLL_MS = 500
 /** Payloads are nobody else's business. */
 const FILE_MODE = 0o600
-const RATE = /^(\d+(?:\.\d+)?)(?:\/(s|min|h))?$/
-const PER_SECOND: Readonly<Record<string, number>> = { s: 1, min: 60, h: 3_600 }
+const RATE = /^(\d+(?:\.\d+)?)(?:\/(s|m|h))?$/
+const PER_SECOND: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600 }
 
 interface ReplayFlags extends ApiFlags {
   readonly handler?: string
@@ -72,7 +72,7 @@ export function replayCommand(): Command {
     .option('--until <time>', 'logged before')
     .option('--event <id...>', 'these events')
     .option('--filter <cel>', 'of those only for which this expression is true')
-    .option('--rate <n/s>', 'at most so many are sent a second, such as 100/s or 30/min', parseRate)
+    .option('--rate <n/s>', 'at most so many are sent a second, such as 100/s or 30/m', parseRate)
     .option('--dry-run', 'only count; hooktrail replay resume ID then delivers just those')
     .option('--reason <text>', 'kept in the audit')
     .action(replay)
@@ -187,6 +187,6 @@ function parseWhole(text: string): number {
 
 function parseRate(text: string): number {
   const [, n = '', unit = 's'] = RATE.exec(text) ?? []
-  if (n === '') throw new InvalidArgumentError('it is a number such as 100/s, 30/min or 500/h')
+  if (n === '') throw new InvalidArgumentError('it is a number such as 100/s, 30/m or 500/h')
   return Number(n) / (PER_SECOND[unit] ?? 1)
 }

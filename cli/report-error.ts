@@ -9,6 +9,8 @@ const EXIT_NO_INPUT = 66
 const EXIT_UNAVAILABLE = 69
 const EXIT_SOFTWARE = 70
 const EXIT_CONFIG = 78
+/** Of a chain of causes; the rest is of interest to a debugger alone. */
+const CAUSES_MAX = 4
 
 const USAGE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'API_INVALID_REQUEST',
@@ -63,15 +65,22 @@ export function errorText(error: HooktrailError): string {
   const { what, events, fix, read } = catalogue[error.code]
   const { [CASE_FIX]: caseFix, ...rest } = error.details
   const details = Object.entries(rest).map(([name, value]) => `  ${name}: ${plain(value)}`)
-  const cause = error.cause instanceof Error ? [`  cause: ${error.cause.message}`] : []
+  const causes = causesOf(error.cause)
   return [
     `hooktrail: ${what} (${error.code})`,
     ...details,
-    ...cause,
+    ...(causes.length === 0 ? [] : [`  cause: ${causes.join(': ')}`]),
     `  for events: ${events}`,
     `  to do: ${typeof caseFix === 'string' ? caseFix : fix}`,
     `  read on: ${read}`,
   ].join('\n')
+}
+
+/** What lies below says more: of a request the first is "fetch failed", the next one why. An error for several addresses has no words. */
+function causesOf(error: unknown, depth = 0): readonly string[] {
+  if (!(error instanceof Error) || depth === CAUSES_MAX) return []
+  const below = error instanceof AggregateError ? error.errors.at(-1) : error.cause
+  return [...(error.message === '' ? [] : [error.message]), ...causesOf(below, depth + 1)]
 }
 
 function plain(value: unknown): string {

@@ -9,7 +9,7 @@ import { test } from 'node:test'
 import { createServer, listen } from '../../adapters/http/server.ts'
 import { createErrorHandler } from '../../api/problem.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
-import { HOOKTRAIL } from '../support/installation.ts'
+import { freePort, HOOKTRAIL } from '../support/installation.ts'
 import { silentLogger } from '../support/postgres.ts'
 
 const config = { host: '127.0.0.1', port: 0, bodyBytesMax: 1024, inFlightBytesMax: 1024, trustedProxies: [] }
@@ -61,6 +61,19 @@ test('the API is heard once: its problem as an error, its list as a table, and J
     assert.deepEqual(JSON.parse(json.stdout), list)
   } finally {
     await app.close()
+    await rm(folder, { recursive: true })
+  }
+})
+
+test('an API that does not answer is told with the reason of the socket, and rates are read as in the configuration', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'hooktrail-cli-'))
+  const at = ['--url', `http://127.0.0.1:${await freePort()}`, '--token', 't']
+  try {
+    const args = ['replay', '--handler', 'app', '--from-offset', '0', '--rate', '30/m', ...at]
+    const { code, stderr } = await hooktrail(folder, args)
+    assert.equal(code, 69, stderr)
+    assert.match(stderr, /\(API_UNREACHABLE\)[^]*cause: .*ECONNREFUSED/)
+  } finally {
     await rm(folder, { recursive: true })
   }
 })
