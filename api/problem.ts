@@ -5,7 +5,8 @@ import type { ErrorCode } from '../core/error/catalogue.ts'
 import { isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Logger } from '../core/log.ts'
 
-const STATUS: Partial<Record<ErrorCode, number>> = {
+/** Of each code that the API answers; any other is 500. */
+export const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   API_UNAUTHORIZED: 401,
   API_RELEASE_REFUSED: 403,
   API_HOLD_NOT_FOUND: 404,

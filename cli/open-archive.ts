@@ -49,7 +49,8 @@ export function openLocation(location: string, opened: AsyncDisposableStack): Pr
 export function parseLocation(location: string): { readonly bucket: string; readonly prefix: string } {
   const place = placeIn(location)
   if (place !== null) return place
-  throw new HooktrailError('ARCHIVE_NOT_FOUND', { location, reason: 'it is not s3://bucket/prefix' })
+  const reason = 'it is not s3://bucket/prefix'
+  throw new HooktrailError('ARCHIVE_NOT_FOUND', { location, reason, [CASE_FIX]: 'name it like that' })
 }
 
 function placeIn(location: string): { readonly bucket: string; readonly prefix: string } | null {

@@ -37,6 +37,9 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'API_NOT_FOUND',
   'API_JOB_NOT_FOUND',
   'API_HANDLER_NOT_FOUND',
+  'API_HOLD_NOT_FOUND',
+  'API_HOLD_WITHOUT_LOCK',
+  'API_RELEASE_REFUSED',
   'API_SOURCE_NOT_FOUND',
   'API_NO_ROUTE',
   'API_JOB_NOT_DEAD',
@@ -88,7 +91,7 @@ function plain(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
-function exitCodeOf({ code }: HooktrailError): number {
+export function exitCodeOf({ code }: HooktrailError): number {
   if (code.startsWith('CONFIG_') || CONFIG.has(code)) return EXIT_CONFIG
   if (USAGE.has(code)) return EXIT_USAGE
   if (code.startsWith('ARCHIVE_')) return EXIT_NO_INPUT
