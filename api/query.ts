@@ -6,25 +6,20 @@ import { z } from 'zod'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import { DEAD_GROUPS } from '../core/ports/dead-letter-store.ts'
 import { nearestName } from '../core/nearest-name.ts'
+import { parseWrittenTime } from '../core/written-time.ts'
 
 const LIMIT_MAX = 1000
 const MANY_JOBS_MAX = 10_000
 /** Jobs a second. */
 const RATE_MAX = 100_000
-const ZONE = /(?:Z|[+-]\d\d:?\d\d)$/i
-const DATE_ONLY = /^\d{4}-\d\d-\d\d$/
-
-/** Milliseconds since the epoch, or null when the text is no time. */
-export function parseTime(text: string): number | null {
-  const ms = Date.parse(ZONE.test(text) || DATE_ONLY.test(text) ? text : `${text.replace(' ', 'T')}Z`)
-  return Number.isNaN(ms) ? null : ms
-}
+/** Of 18 digits at most, which every store can hold. */
+export const OFFSET = /^(?:0|[1-9][0-9]{0,17})$/
 
 export const time = z
   .string()
   .max(40)
   .transform((text, context) => {
-    const ms = parseTime(text)
+    const ms = parseWrittenTime(text)
     if (ms !== null) return ms
     context.addIssue('is not a time such as 2026-03-01T12:00:00Z')
     return z.NEVER
@@ -67,7 +62,7 @@ export const windowQuery = z.strictObject({ since: time.optional(), until: time.
 export const jobDetailQuery = z.strictObject({ include_attempts: z.enum(['true', 'false']).default('false') })
 export const idParams = z.object({ id: name })
 export const reason = z.string().min(1).max(1000).optional()
-const offset = z.string().regex(/^(?:0|[1-9][0-9]{0,18})$/, 'is not an offset')
+const offset = z.string().regex(OFFSET, 'is not an offset')
 const statedReason = z.string({ error: 'is missing' }).min(1, 'is empty').max(1000)
 
 /** One event, one source, or a topic with a range of it. */
@@ -96,6 +91,9 @@ export const holdBody = z
       topic !== undefined || [partition, from_offset, to_offset].every((part) => part === undefined),
     { error: 'has a range without a topic' },
   )
+  .refine(({ from_offset: from = '0', to_offset: to }) => to === undefined || BigInt(from) <= BigInt(to), {
+    error: 'to_offset lies before from_offset',
+  })
 export const releaseBody = z.strictObject({ reason: statedReason, release_token: z.string().max(16_384) })
 export const reasonBody = z.object({ reason }).nullish()
 export const deadFilter = z.strictObject({

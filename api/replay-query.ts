@@ -2,10 +2,9 @@
 import { z } from 'zod'
 import { compileFilter } from '../core/match/filter.ts'
 import { messageOf } from '../core/error/message-of.ts'
-import { name, paging, rate, reason, time } from './query.ts'
+import { name, OFFSET, paging, rate, reason, time } from './query.ts'
 
 const EVENTS_MAX = 1_000
-const OFFSET = /^\d{1,18}$/
 
 /** A string on the wire, as everywhere. */
 const offset = z
@@ -17,6 +16,7 @@ const offset = z
 const filter = z
   .string()
   .min(1, 'is empty')
+  .refine((text) => !text.includes('\0'), 'holds a NUL')
   .superRefine((text, context) => {
     try {
       compileFilter(text)
@@ -55,6 +55,11 @@ const RULES: readonly (readonly [(asked: Scope) => boolean, string])[] = [
     ({ from_offset: from, to_offset: to, since, until }) =>
       (from !== undefined || to !== undefined) && (since !== undefined || until !== undefined),
     'a range is either of offsets or of times',
+  ],
+  [
+    ({ from_offset: from = 0n, to_offset: to, since = 0, until }) =>
+      (to !== undefined && to < from) || (until !== undefined && until <= since),
+    'the range ends before it begins',
   ],
   [
     ({ partition, from_offset: from, to_offset: to, since, until, events }) =>

@@ -14,6 +14,7 @@ import { verifyArchive, type VerifyRequest } from '../core/archive/verify/verify
 import type { VerifyReport } from '../core/archive/verify/verify-report.ts'
 import { NEVER } from '../core/deadline.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
+import { parseWrittenTime } from '../core/written-time.ts'
 import { reportText } from './archive-report-text.ts'
 import { progressLine } from './archive-progress.ts'
 import { LOCATION_HELP, openLocation } from './open-archive.ts'
@@ -122,11 +123,9 @@ function levelOf(text: VerifyOptions['level']): VerifyLevel {
   }
 }
 
-/** A time without zone is UTC. */
 function parseTime(text: string): number {
-  const zoned = /(?:Z|[+-][0-9]{2}:?[0-9]{2})$/i.test(text) || /^[0-9]{4}-[0-9]{2}-[0-9]{2}$/.test(text)
-  const ms = Date.parse(zoned ? text : `${text}Z`)
-  if (Number.isNaN(ms)) throw new InvalidArgumentError('a time is written like 2026-01-31T12:00:00Z')
+  const ms = parseWrittenTime(text)
+  if (ms === null) throw new InvalidArgumentError('a time is written like 2026-01-31T12:00:00Z')
   return ms
 }
 

@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { exportLine } from '../../api/export-lines.ts'
-import { parseTime } from '../../api/query.ts'
+import { holdBody } from '../../api/query.ts'
+import { recordsBody } from '../../api/replay-query.ts'
 import { spanText } from '../../api/span-text.ts'
 import { createTokenCheck } from '../../api/token-check.ts'
 import { verdictOf, type HealthFacts } from '../../api/verdict.ts'
 import type { HandlerStanding } from '../../core/ports/report-store.ts'
 import type { EventView } from '../../core/ports/operator-store.ts'
+import { parseWrittenTime } from '../../core/written-time.ts'
 
 const well: HealthFacts = {
   storeAnswers: true,
@@ -151,11 +153,31 @@ test('spans are said in their two largest units', () => {
 })
 
 test('a time without a zone is UTC', () => {
-  assert.equal(parseTime('2026-03-01T12:00:00'), Date.UTC(2026, 2, 1, 12))
-  assert.equal(parseTime('2026-03-01 12:00'), Date.UTC(2026, 2, 1, 12))
-  assert.equal(parseTime('2026-03-01'), Date.UTC(2026, 2, 1))
-  assert.equal(parseTime('2026-03-01T12:00:00+02:00'), Date.UTC(2026, 2, 1, 10))
-  assert.equal(parseTime('yesterday'), null)
+  assert.equal(parseWrittenTime('2026-03-01T12:00:00'), Date.UTC(2026, 2, 1, 12))
+  assert.equal(parseWrittenTime('2026-03-01 12:00'), Date.UTC(2026, 2, 1, 12))
+  assert.equal(parseWrittenTime('2026-03-01'), Date.UTC(2026, 2, 1))
+  assert.equal(parseWrittenTime('2026-03-01T12:00:00+02:00'), Date.UTC(2026, 2, 1, 10))
+  assert.equal(parseWrittenTime('yesterday'), null)
+})
+
+test('what is no day of the calendar, or no whole date, is no time and not one near to it', () => {
+  for (const text of ['2026-02-30', '2026-04-31T10:00', '2026-00-10', '2026-13-01', 'week 12', 'last-week-7'])
+    assert.equal(parseWrittenTime(text), null, text)
+  for (const text of ['2026', '2026-03', '2026-3-1', '+275760-09-13', '2026-03-01T25:00', ''])
+    assert.equal(parseWrittenTime(text), null, text)
+  assert.equal(parseWrittenTime('2028-02-29'), Date.UTC(2028, 1, 29))
+})
+
+test('a range that ends before it begins, holds a NUL or has offsets that no store can hold is refused', () => {
+  const asked = (more: object) => recordsBody.safeParse({ source: 'a', ...more }).success
+  assert.ok(asked({ from_offset: 5, to_offset: 5 }))
+  assert.ok(!asked({ from_offset: 5, to_offset: 4 }))
+  assert.ok(!asked({ since: '2026-03-02', until: '2026-03-01' }))
+  assert.ok(!asked({ from_offset: 0, filter: 'event.type == "\0"' }))
+  const held = (more: object) => holdBody.safeParse({ topic: 't', reason: 'r', ...more }).success
+  assert.ok(held({ from_offset: '5', to_offset: '5' }))
+  assert.ok(!held({ from_offset: '5', to_offset: '4' }))
+  assert.ok(!held({ from_offset: '9999999999999999999' }))
 })
 
 test('only the very token is let in', () => {
