@@ -33,8 +33,16 @@ export function compileFields(source: SourceConfig): SourceFields {
   const scheme = schemeOf(source.verify)
   return {
     type: fieldOf(source.type, scheme?.type ?? null),
-    dedup: fieldOf(source.dedup.key, scheme?.dedup ?? null),
+    dedup: lossless(fieldOf(source.dedup.key, scheme?.dedup ?? null)),
     order: fieldOf(source.orderBy, null),
+  }
+}
+
+/** Bytes that are no UTF-8 all read as U+FFFD: two keys that differ in them alone would be one, and the second event a duplicate. */
+function lossless(field: Field): Field {
+  return (request) => {
+    const key = field(request)
+    return key?.includes('\uFFFD') === true && !request.body.isUtf8 ? null : key
   }
 }
 

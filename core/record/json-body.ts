@@ -2,6 +2,7 @@
  * A request's body as JSON, parsed at most once and only when somebody asks. Numbers keep their spelling where a double
  * cannot hold them: two large ids must not become one key.
  */
+import { isUtf8 } from 'node:buffer'
 import { parseJson } from './parse-header.ts'
 
 export class JsonBody {
@@ -18,6 +19,10 @@ export class JsonBody {
    */
   mayHave(member: string): boolean {
     return this.#parsed !== null || this.#bytes.includes(`"${member}"`) || this.#bytes.includes('\\u')
+  }
+
+  get isUtf8(): boolean {
+    return isUtf8(this.#bytes)
   }
 
   /** Undefined: it is no JSON. */

@@ -1,6 +1,7 @@
 /** Event records: encode and decode are inverse, decode is total, foreign records get one id, secrets are taken out. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { valid } from '../support/config-reader.ts'
 import fc from 'fast-check'
 import { boundText, TEXT_LENGTH_MAX } from '../../core/record/bounded-text.ts'
 import { decodeEvent } from '../../core/record/decode-event.ts'
@@ -8,6 +9,7 @@ import { encodeEvent } from '../../core/record/encode-event.ts'
 import { createEventIds, isEventId } from '../../core/record/event-ids.ts'
 import { compilePath } from '../../core/match/selector.ts'
 import { EVENT_HEADERS, type EventRecord } from '../../core/record/event-record.ts'
+import { compileFields } from '../../core/record/event-fields.ts'
 import { JsonBody } from '../../core/record/json-body.ts'
 import { createDigestKey, keyedDigest } from '../../core/record/keyed-digest.ts'
 import { isCredentialHeader, redactHeaders, redactQuery } from '../../core/record/redact.ts'
@@ -220,6 +222,18 @@ test('paths find scalars as text; large numbers keep their spelling and hostile 
   ])
     assert.equal(find(body, '$.id'), null)
   assert.equal(find(`${'['.repeat(50_000)}${']'.repeat(50_000)}`, '$..id'), null)
+})
+
+test('a dedup key with bytes that are no UTF-8 is none: two that differ in them alone are two events', () => {
+  const [configured] = valid(
+    'version: 1\nsources: { a: { verify: none, dedup: { key: $.id } } }\nhandlers: {}\n',
+  ).sources
+  assert.ok(configured)
+  const keyOf = (body: Buffer) =>
+    compileFields(configured).dedup({ headers: [], signedId: null, body: new JsonBody(body) })
+  assert.equal(keyOf(Buffer.from('{"id":"M\xfcller"}', 'latin1')), null)
+  assert.equal(keyOf(Buffer.from('{"id":"Miller","name":"M\xfcller"}', 'latin1')), 'Miller')
+  assert.equal(keyOf(Buffer.from('{"id":"M\uFFFDller"}')), 'M\uFFFDller')
 })
 
 test('a topic names its source, and only a topic of events does', () => {
