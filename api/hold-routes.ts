@@ -7,6 +7,7 @@ import { ulid } from 'ulid'
 import type { z } from 'zod'
 import type { HoldRange } from '../core/archive/holds.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
+import { nearestName } from '../core/nearest-name.ts'
 import type { EventLog } from '../core/ports/event-log.ts'
 import type { HoldView } from '../core/ports/hold-store.ts'
 import { eventTopic } from '../core/topics.ts'
@@ -34,7 +35,8 @@ export const holdRoutes: FastifyPluginCallback<HoldRouteDeps> = (app, deps, regi
     const holdId = ulid()
     const request = { holdId, action: 'hold' as const, range, eventId, reason: asked.reason }
     await store.requestHold(request, auditOf('archive.hold', request))
-    return reply.status(202).send(await viewOf(deps, holdId))
+    const notice = await noticeOf(deps, range)
+    return reply.status(202).send({ ...(await viewOf(deps, holdId)), notice })
   })
   app.post('/archive/holds/:id/release', async ({ params, body }, reply) => {
     const { id } = query.parse(query.idParams, params)
@@ -78,6 +80,29 @@ async function rangeOf(
   }
 }
 
+/**
+ * A misspelt topic would look like a hold in force and keep nothing. It is told and not refused: what the archive has of
+ * a topic that the log has forgotten may be held as well.
+ */
+async function noticeOf(
+  { log }: HoldRouteDeps,
+  { topic: name, partition }: HoldRange,
+): Promise<string | null> {
+  const topics = await log.topics()
+  const topic = topics.find((each) => each.name === name)
+  if (topic !== undefined && (partition ?? 0) < topic.partitions) return null
+  const nearest = nearestName(
+    name,
+    topics.map((each) => each.name),
+  )
+  const missing =
+    topic === undefined
+      ? `the log has no topic ${name}`
+      : `${name} has ${topic.partitions} partitions, counted from 0`
+  const meant = topic === undefined && nearest !== null ? `; did you mean ${nearest}?` : ''
+  return `${missing}${meant}: nothing is held but what the archive may have of it`
+}
+
 function auditOf(
   action: string,
   {
@@ -97,8 +122,7 @@ function auditOf(
 
 /** @throws API_HOLD_NOT_FOUND */
 async function viewOf({ store }: HoldRouteDeps, id: string): Promise<Readonly<Record<string, unknown>>> {
-  const hold = (await store.listHolds(HOLDS_MAX)).find(({ holdId }) => holdId === id)
-  return holdJson(found(hold ?? null, 'API_HOLD_NOT_FOUND', id))
+  return holdJson(found(await store.getHold(id), 'API_HOLD_NOT_FOUND', id))
 }
 
 function holdJson({ holdId, range, eventId, reason, requestedAtMs, noteN, release }: HoldView) {

@@ -28,6 +28,7 @@ export interface HoldView extends HoldRequest {
 export interface HoldStore {
   /** False where a hold is there already, or where what is to be released is not held, or not any more. */
   requestHold(request: HoldRequest, audit: AuditEntry): Promise<boolean>
+  getHold(holdId: string): Promise<HoldView | null>
   /** Newest first. */
   listHolds(limit: number): Promise<readonly HoldView[]>
   /** Not signed yet, oldest first. */

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
+import type { HoldView } from '../../core/ports/hold-store.ts'
 import type { EventRecord } from '../../core/record/event-record.ts'
 import { deliverOnce, planAll } from '../support/dispatcher-stage.ts'
 import {
@@ -34,6 +35,23 @@ interface Told {
   readonly older: string
 }
 
+const NO_RANGE = { range: null, eventId: null } as const
+
+/** As the API asks for it. */
+async function hold({ store }: Life, holdId: string): Promise<void> {
+  const at = { topic: 'hooktrail.events.shop', topic_id: null, partition: 1 }
+  const range = { ...at, from: '3', to: holdId === 'kept' ? null : '7' }
+  const request = { holdId, action: 'hold' as const, range, eventId: null, reason: 'case 17' }
+  const audit = { actor: 'token', action: 'archive.hold', target: holdId, reason: request.reason }
+  assert.ok(await store.requestHold(request, { ...audit, details: { range, event_id: null } }))
+}
+
+async function holdsOf(stage: RecoveryStage, url: string, life?: Life): Promise<readonly HoldView[]> {
+  if (life !== undefined) return life.store.listHolds(10)
+  await using opened = await stage.live(url, OPTIONS)
+  return opened.store.listHolds(10)
+}
+
 /** One life up to the copy, one that goes on: everything that may happen to a job happens, and is told. */
 async function live(stage: RecoveryStage): Promise<Told> {
   const first: EventRecord[] = []
@@ -61,6 +79,15 @@ async function live(stage: RecoveryStage): Promise<Told> {
   assert.equal(await life.store.settleDeadJob(retry.target, retryOf(3), retry), 'settled')
   const discard = { ...audit, action: 'job.discard', target: `${discarded.id}.bad` }
   assert.equal(await life.store.settleDeadJob(discard.target, { kind: 'discard' }, discard), 'settled')
+  await hold(life, 'kept')
+  await hold(life, 'ended')
+  const release = { ...NO_RANGE, holdId: 'ended', action: 'release' as const, reason: 'over' }
+  await life.store.requestHold(release, {
+    ...audit,
+    action: 'archive.release',
+    target: 'ended',
+    reason: 'over',
+  })
   await append(life, 1)
   await planAll(dispatcher)
   const { jobs } = await life.store.takeDue({ handler: 'good', slots: 1, leaseMs: 1, generation: 'g' })
@@ -74,6 +101,7 @@ test('an older copy is made whole from the log, and nothing that was answered is
   await using stage = await openRecoveryStage()
   const { answered, lost, waiting, older } = await live(stage)
   const before = await states(stage, stage.databaseUrl)
+  const held = await holdsOf(stage, stage.databaseUrl)
   await using life = await stage.live(older, OPTIONS)
   const dispatcher = await life.compose()
   assert.equal((await life.store.storeState()).state, 'ok')
@@ -88,6 +116,7 @@ test('an older copy is made whole from the log, and nothing that was answered is
 
   const after = await states(stage, older, life)
   for (const [job, state] of before) if (job !== lost) assert.equal(after.get(job), state, job)
+  assert.deepEqual(await holdsOf(stage, older, life), held)
   assert.deepEqual(await life.disagreeing(), [])
   await life.tell(dispatcher)
   assert.deepEqual(ambiguous(await stage.facts()), [])
@@ -97,6 +126,7 @@ test('an empty store delivers nothing while the log tells of another, and a rebu
   await using stage = await openRecoveryStage()
   const { lost, waiting } = await live(stage)
   const before = await states(stage, stage.databaseUrl)
+  const held = await holdsOf(stage, stage.databaseUrl)
   await using life = await stage.live(await stage.empty(), OPTIONS)
   await assert.rejects(life.guard.passed(), (error) => isHooktrailError(error, 'STORE_LOST'))
 
@@ -113,6 +143,8 @@ test('an empty store delivers nothing while the log tells of another, and a rebu
   assert.deepEqual(sent.sort(), [lost, ...waiting.map(({ id }) => `${id}.good`)].sort())
   const paused = (await life.store.handlers()).find(({ handler }) => handler === 'paused')
   assert.equal(paused?.status, 'paused')
+  assert.equal(held.length, 2)
+  assert.deepEqual(await holdsOf(stage, '', life), held)
   assert.deepEqual(await life.disagreeing(), [])
   await assert.rejects(life.rebuild(), (error) => isHooktrailError(error, 'STORE_NOT_EMPTY'))
 })

@@ -10,16 +10,24 @@ const RANGE = `CASE WHEN h.topic IS NULL THEN NULL ELSE json_build_object('topic
 const REQUEST = `h.hold_id AS "holdId", h.action, ${RANGE} AS range, h.event_id AS "eventId", h.reason`
 const REQUESTED_AT = '(extract(epoch FROM h.requested_at) * 1000)::float8'
 
+const HOLDS = `SELECT ${REQUEST}, ${REQUESTED_AT} AS "requestedAtMs", h.note_n AS "noteN",
+    CASE WHEN r.hold_id IS NULL THEN NULL ELSE json_build_object('reason', r.reason, 'noteN', r.note_n::text) END AS release
+   FROM hold_requests h LEFT JOIN hold_requests r ON r.hold_id = h.hold_id AND r.action = 'release'
+  WHERE h.action = 'hold'`
+
 export function createHoldStore(database: Database): HoldStore {
   return {
     requestHold: (request, audit) =>
       database.transaction((transaction) => requestHold(transaction, request, audit)),
+    getHold: async (holdId) => {
+      const [hold] = await database.query<HoldView & Record<string, unknown>>(`${HOLDS} AND h.hold_id = $1`, [
+        holdId,
+      ])
+      return hold ?? null
+    },
     listHolds: (limit) =>
       database.query<HoldView & Record<string, unknown>>(
-        `SELECT ${REQUEST}, ${REQUESTED_AT} AS "requestedAtMs", h.note_n AS "noteN",
-            CASE WHEN r.hold_id IS NULL THEN NULL ELSE json_build_object('reason', r.reason, 'noteN', r.note_n::text) END AS release
-           FROM hold_requests h LEFT JOIN hold_requests r ON r.hold_id = h.hold_id AND r.action = 'release'
-          WHERE h.action = 'hold' ORDER BY h.request_no DESC LIMIT $1::int4`,
+        `${HOLDS} ORDER BY h.request_no DESC LIMIT $1::int4`,
         [limit],
       ),
     openHoldRequests: (limit) =>

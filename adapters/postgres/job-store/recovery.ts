@@ -52,11 +52,13 @@ const STEP = `INSERT INTO plan_steps (created_at, id, xid, incarnation, partitio
   VALUES ($1::timestamptz, $2::int8, '0', $3::int4, $4::int4, $5::int8, $6::int8, $7, $8, $9, $10, $11::jsonb,
           $12::int8[], $13::jsonb)`
 
-const FACTS = `SELECT (count(*) FILTER (WHERE applied))::int4 AS applied FROM (
+/** The action before the hold that it asked for: the one is counted, the other may be there already. */
+const FACTS = `SELECT (count(*) FILTER (WHERE applied))::int4 AS applied, count(recover_hold(action)) FROM (
     SELECT CASE WHEN f->'row'->>'kind' = 'attempt'
                 THEN recover_attempt(f->'row', to_timestamp((f->>'retry_at_ms')::float8 / 1000),
                                      (f->>'attempts_max')::int4)
-                ELSE recover_action(f->'row') END AS applied
+                ELSE recover_action(f->'row') END AS applied,
+           CASE WHEN f->'row'->>'kind' <> 'attempt' THEN f->'row' END AS action
       FROM jsonb_array_elements($1::jsonb) AS f) AS told`
 
 /** Slices of the days that recovered rows belong to. */
