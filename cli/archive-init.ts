@@ -51,7 +51,7 @@ async function make(place: BucketPlace): Promise<void> {
   console.log(configurationText(place))
   console.error(
     `hooktrail: ${made === 'created' ? 'made' : 'found'} ${place.bucket} with versions and Object Lock; ` +
-      `for policies see hooktrail archive init s3://${place.bucket} --print aws-cli`,
+      `for policies see hooktrail archive init s3://${[place.bucket, place.prefix].filter(Boolean).join('/')} --print aws-cli`,
   )
 }
 

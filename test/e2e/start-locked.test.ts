@@ -52,6 +52,7 @@ test('a locked archive from init to verify, with a hold that is asked for, signe
   const made = await runCli(['archive', 'init', 's3://locked/trail'], env)
   assert.equal(made.code, 0, made.stderr)
   assert.match(made.stdout, /retention: \{ mode: governance, period: 1d \}/)
+  assert.match(made.stderr, /archive init s3:\/\/locked\/trail --print/)
   const hooktrail = opened.use(await startInstallation(await optionsOf(t, s3, 'locked')))
   assert.equal((await fetch(`${hooktrail.url}/webhooks/shop`, { method: 'POST', body: '{}' })).status, 200)
 
@@ -70,11 +71,16 @@ test('a locked archive from init to verify, with a hold that is asked for, signe
   await stateOf('in-force')
   const release = ['archive', 'release', '-c', hooktrail.configFile, id, '--reason', 'closed']
   const unallowed = await hooktrail.cli(...release)
-  assert.notEqual(unallowed.code, 0)
+  assert.equal(unallowed.code, 65)
   assert.match(unallowed.stderr, /API_RELEASE_REFUSED/)
   const released = await hooktrail.cli(...release, '--release-token', RELEASE_TOKEN)
   assert.equal(released.code, 0, released.stderr)
   await stateOf('released')
+
+  const misspelt = ['--topic', 'hooktrail.events.shpo', '--reason', 'case 18']
+  const nothing = await hooktrail.cli('archive', 'hold', '-c', hooktrail.configFile, ...misspelt)
+  assert.equal(nothing.code, 0, nothing.stderr)
+  assert.match(nothing.stderr, /no topic hooktrail\.events\.shpo; did you mean hooktrail\.events\.shop\?/)
 
   const probed = await hooktrail.cli('archive', 'probe', '-c', hooktrail.configFile)
   assert.equal(probed.code, 0, probed.stdout + probed.stderr)
