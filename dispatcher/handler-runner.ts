@@ -16,25 +16,19 @@ import type { SendRate } from '../core/delivery/send-rate.ts'
 import type { JobDelivery } from './job-delivery.ts'
 import { Pace } from '../core/pace.ts'
 import type { ReplayTakes } from './replay-takes.ts'
-import { Slots } from './slots.ts'
+import { SendSlots } from './send-slots.ts'
 
 /** Beyond the handler's timeout: waiting inside a take, reading the payload, writing the outcome. */
 export const LEASE_MARGIN_MS = 30_000
-const TAKE_JOBS_MAX = 200
 /** A take that waits longer is asked again: the lease check counts from before the take, so its wait must be bounded. */
 const TAKE_WAIT_MS = 10_000
 /** Small takes in a row wait a little for more (pace.ts). */
 const QUIET_JOBS_PER_SECOND = 300
 const TAKE_PAUSE_MS_MAX = 20
-/** Below one part in so many of free slots a take waits a moment, so that it is worth its costs. */
-const FREE_SHARE = 4
+/** Where hardly a slot is free. */
 const SLOTS_PAUSE_MS = 3
 /** How long live jobs are waited for when a replay may have some: long enough for those that are due. */
 const LIVE_LOOK_MS = 1
-/** Part of the handler's slots that its replays may have at most. */
-const REPLAYED_SHARE = 2
-/** Outcomes that may wait for the store before no more jobs are taken. */
-const PENDING_OUTCOMES_MIN = 256
 
 export interface HandlerRunnerOptions {
   readonly handler: HandlerConfig
@@ -73,10 +67,7 @@ export class HandlerRunner {
   readonly handler: string
   readonly leaseMs: number
   readonly #options: HandlerRunnerOptions
-  readonly #sends: Slots
-  readonly #jobs: Slots
-  /** Of the sends, those of replays. */
-  readonly #replayed: Slots
+  readonly #slots: SendSlots
   #concurrency: number
   #pace: Pace
   /** Ends a take that waits. */
@@ -91,9 +82,7 @@ export class HandlerRunner {
     this.name = `deliver ${this.handler}`
     this.leaseMs = options.handler.timeoutMs + LEASE_MARGIN_MS
     this.#concurrency = options.concurrency
-    this.#sends = new Slots(options.concurrency)
-    this.#jobs = new Slots(jobsMax(options.concurrency))
-    this.#replayed = new Slots(replayedMax(options.concurrency))
+    this.#slots = new SendSlots(options)
     this.#pace = paceFor(options.concurrency)
   }
 
@@ -101,9 +90,7 @@ export class HandlerRunner {
   resize(concurrency: number): void {
     if (concurrency === this.#concurrency) return
     this.#concurrency = concurrency
-    this.#sends.resize(concurrency)
-    this.#jobs.resize(jobsMax(concurrency))
-    this.#replayed.resize(replayedMax(concurrency))
+    this.#slots.resize(concurrency)
     this.#pace = paceFor(concurrency)
   }
 
@@ -114,12 +101,12 @@ export class HandlerRunner {
 
   /** A step in the loop: resolves with the milliseconds until the next. */
   async run(signal: AbortSignal): Promise<number> {
-    const slots = this.#free()
+    const slots = this.#slots.free
     const jobs = await this.step(signal)
     // As many as asked for: there are more, and only slots are to be waited for.
     if (jobs > 0 && jobs >= slots) {
       this.#options.demand?.note()
-      return this.#sends.free * FREE_SHARE < this.#concurrency ? SLOTS_PAUSE_MS : 0
+      return this.#slots.isNearlyFull ? SLOTS_PAUSE_MS : 0
     }
     return this.#pace.next(jobs, this.#options.clock.monotonic())
   }
@@ -129,7 +116,7 @@ export class HandlerRunner {
     const { queue, clock, handler, replays } = this.#options
     if (this.#probing !== null)
       await clock.sleep(TAKE_WAIT_MS, AbortSignal.any([signal, this.#probing.signal]))
-    await this.#untilFree(signal)
+    await this.#slots.untilFree(signal)
     if (signal.aborted || this.#probing !== null) return 0
     const ended = AbortSignal.any([signal, this.#interrupt.signal, replays.woken])
     using deadline = this.#deadline(ended, this.#takeWaitMs())
@@ -145,19 +132,22 @@ export class HandlerRunner {
 
   /** No longer than until a replay may have what live jobs leave free. */
   #takeWaitMs(): number {
-    const replayedMs = this.#replayed.free > 0 ? this.#options.replays.waitMs() : Infinity
+    const replayedMs = this.#slots.hasReplayRoom ? this.#options.replays.waitMs() : Infinity
     return Math.max(LIVE_LOOK_MS, Math.min(TAKE_WAIT_MS, replayedMs))
   }
 
   /** With slots that live jobs have just left free, so that these never wait behind a replay. */
   async #takeReplayed(signal: AbortSignal): Promise<number> {
-    const { clock, generation, replays, rate } = this.#options
-    const slots = Math.min(this.#free(), this.#replayed.free)
+    const { clock, generation, replays } = this.#options
+    const slots = this.#slots.freeForReplays
     if (signal.aborted || slots <= 0 || this.#probing !== null || replays.waitMs() > 0) return 0
     const askedAt = clock.monotonic()
     const jobs = await replays.take({ slots, leaseMs: this.leaseMs, generation })
-    rate.took(jobs.length, clock.monotonic())
-    for (const job of jobs) void this.#deliverReplayed(job, askedAt)
+    this.#slots.took(jobs.length)
+    for (const job of jobs)
+      void this.#deliver(job, { askedAt, isReplayed: true }).then(() => {
+        replays.finished(job.handler)
+      })
     return jobs.length
   }
 
@@ -183,42 +173,18 @@ export class HandlerRunner {
     // It was interrupted, and fails in its own loop.
     await Promise.allSettled([this.#taking])
     using deadline = this.#deadline(signal, waitMsMax)
-    await this.#untilFree(deadline.signal)
-    if (this.#free() <= 0) return []
+    await this.#slots.untilFree(deadline.signal)
+    if (this.#slots.free <= 0) return []
     return await this.#take((lease) => take({ ...lease, slots: Math.min(lease.slots, most) }))
   }
 
   /** The lease of what is taken began after `askedAt`, whatever the clock of the database says. */
   async #take(take: ProbeTake['take']): Promise<readonly Promise<SendEffect | null>[]> {
-    const { clock, generation, rate } = this.#options
+    const { clock, generation } = this.#options
     const askedAt = clock.monotonic()
-    const jobs = await take({ slots: this.#free(), leaseMs: this.leaseMs, generation })
-    rate.took(jobs.length, clock.monotonic())
-    return jobs.map((job) => this.#deliver(job, askedAt))
-  }
-
-  #free(): number {
-    const { rate, clock } = this.#options
-    const free = Math.min(this.#sends.free, this.#jobs.free, TAKE_JOBS_MAX)
-    return Math.min(free, rate.free(clock.monotonic()))
-  }
-
-  /** Until a job may be taken, or `signal` aborts. */
-  async #untilFree(signal: AbortSignal): Promise<void> {
-    const { rate, clock } = this.#options
-    await this.#sends.untilFree(signal)
-    await this.#jobs.untilFree(signal)
-    for (let waitMs = 1; waitMs > 0 && !signal.aborted;) {
-      waitMs = rate.waitMs(clock.monotonic())
-      if (waitMs > 0) await clock.sleep(waitMs, signal)
-    }
-  }
-
-  async #deliverReplayed(job: TakenJob, askedAt: number): Promise<void> {
-    this.#replayed.take()
-    await this.#deliver(job, askedAt)
-    this.#replayed.release()
-    this.#options.replays.finished(job.handler)
+    const jobs = await take({ slots: this.#slots.free, leaseMs: this.leaseMs, generation })
+    this.#slots.took(jobs.length)
+    return jobs.map((job) => this.#deliver(job, { askedAt, isReplayed: false }))
   }
 
   #deadline(signal: AbortSignal, ms: number): Disposable & { readonly signal: AbortSignal } {
@@ -237,36 +203,25 @@ export class HandlerRunner {
 
   /** Resolves when every job that was taken has its outcome written, or `signal` aborts. */
   async drained(signal: AbortSignal): Promise<void> {
-    await this.#jobs.untilIdle(signal)
+    await this.#slots.untilIdle(signal)
   }
 
-  async #deliver(job: TakenJob, askedAt: number): Promise<SendEffect | null> {
+  async #deliver(job: TakenJob, { askedAt, isReplayed }: Taken): Promise<SendEffect | null> {
     const { delivery, broken } = this.#options
-    this.#sends.take()
-    this.#jobs.take()
-    let sending = true
-    const sent = (): void => {
-      if (sending) this.#sends.release()
-      sending = false
-    }
+    using slot = this.#slots.hold(isReplayed)
     try {
-      return await delivery.deliver(job, { sendBefore: askedAt + this.leaseMs, sent })
+      return await delivery.deliver(job, { sendBefore: askedAt + this.leaseMs, sent: slot.sent })
     } catch (error) {
       broken(error)
       return null
-    } finally {
-      sent()
-      this.#jobs.release()
     }
   }
 }
 
-function jobsMax(concurrency: number): number {
-  return concurrency + Math.max(PENDING_OUTCOMES_MIN, 4 * concurrency)
-}
-
-function replayedMax(concurrency: number): number {
-  return Math.max(1, Math.floor(concurrency / REPLAYED_SHARE))
+interface Taken {
+  /** Monotonic; before the take. */
+  readonly askedAt: number
+  readonly isReplayed: boolean
 }
 
 function paceFor(concurrency: number): Pace {
