@@ -4,7 +4,8 @@
  */
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import type { ArchiverDeps } from './archiver-context.ts'
-import { createArchiver, type Archiver, type ArchiverConfig } from './archiver.ts'
+import type { Archiver, ArchiverConfig } from './archiver.ts'
+import { createArchiver } from './create-archiver.ts'
 import { partitionsOf } from './heartbeat-writer.ts'
 
 /** Leases of a killed archiver run out, or a store is away. */
@@ -20,7 +21,7 @@ export async function archiveRest(
   for (;;) {
     signal.throwIfAborted()
     if (await archiver.archiveStep(signal)) continue
-    const { halted, chainFault, waitsFor } = archiver.status()
+    const { halted, chainFault } = archiver.status()
     const [first] = halted
     const reason =
       chainFault ?? (first === undefined ? null : `${first.topic}/${first.partition}: ${first.reason}`)
@@ -28,7 +29,6 @@ export async function archiveRest(
     await archiver.finish()
     if (reason !== null) throw new HooktrailError('MOVE_ARCHIVE_HALTED', { reason })
     if (await isSigned(archiver, deps)) return
-    if (waitsFor !== null) deps.logger.warn({ waitsFor }, 'the rest of the log is not archived yet')
     await deps.clock.sleep(WAIT_MS, signal)
   }
 }

@@ -1,6 +1,7 @@
 /** What /health and the metrics say about the archiver: how far behind, the last heartbeat, what is halted and why. */
 import { wormResult } from '../core/archive/worm.ts'
 import type { Topic } from '../core/ports/event-log.ts'
+import type { Metrics } from '../core/ports/metrics.ts'
 import type { ArchiverContext } from './archiver-context.ts'
 import type { StoredHeartbeat } from './heartbeat-chain.ts'
 import type { WriterStatus } from './partition-writer.ts'
@@ -80,7 +81,7 @@ export function archiverStatus(context: ArchiverContext, source: StatusSource): 
   }
 }
 
-export function publishStatus({ metrics }: ArchiverContext, { topics, lastHeartbeat }: ArchiverStatus): void {
+export function publishStatus(metrics: Metrics, { topics, lastHeartbeat }: ArchiverStatus): void {
   for (const { topic, lagRecords, lagSeconds, marginRecords } of topics) {
     metrics.set('archive_lag_records', { topic }, numberOf(lagRecords))
     metrics.set('archive_margin_records', { topic }, numberOf(marginRecords))

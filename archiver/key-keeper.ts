@@ -12,7 +12,7 @@ import { FORMAT_VERSION } from '../core/archive/manifest.ts'
 import { keyIdOf, signNoteBy } from '../core/archive/signed-note.ts'
 import type { KeyCandidate, KeySource, Signer } from '../core/ports/signer.ts'
 import type { ArchiveKeys } from './archive-keys.ts'
-import { isoTime, type ArchiverContext } from './archiver-context.ts'
+import { isoTime, type ArchiverContext, type ArchiverDeps } from './archiver-context.ts'
 import { createSigned } from './notes.ts'
 
 /** Whoever signs reads key notes anyway; this bounds how long an idle archiver signs manifests with an old key. */
@@ -127,4 +127,14 @@ function isFor(note: string, { chain }: ArchiveKeys, { vkey }: Signer): boolean 
     replaces: chain.newest.verifier.vkey,
   }
   return opened.document.key === vkey && delegationFault(opened, place) === null
+}
+
+/** Where nobody says otherwise there is the one key, and never another. */
+export function keySourceOf({ keySource, signer }: ArchiverDeps): KeySource {
+  return (
+    keySource ?? {
+      read: () => Promise.resolve([{ signer, delegations: [] }]),
+      promote: () => Promise.resolve(),
+    }
+  )
 }

@@ -3,7 +3,7 @@
  * Stopping ends the waiting, then the dispatcher, then the archiver (which archives the last deliveries), then the log.
  */
 import type { ServicesReport } from '../../api/health-routes.ts'
-import type { ArchiverService } from '../../archiver/archiver.ts'
+import type { ArchiverService } from '../../archiver/archiver-service.ts'
 import { Demand } from '../../core/demand.ts'
 import type { EventLog } from '../../core/ports/event-log.ts'
 import type { StoreIdentity } from '../../core/ports/job-store.ts'

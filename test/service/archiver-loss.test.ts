@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { startArchiver } from '../../archiver/archiver.ts'
+import { startArchiver } from '../../archiver/archiver-service.ts'
 import { cutStep } from '../../archiver/cut-log.ts'
 import { closeChain } from '../../archiver/close-chain.ts'
 import { systemClock } from '../../adapters/system/clock.ts'

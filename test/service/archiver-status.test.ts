@@ -79,14 +79,14 @@ test('a gauge is absent until its value is known, and again when it is no longer
       .split('\n')
       .filter((line) => /^hooktrail_(archive_lag|heartbeat_age)/.test(line))
   assert.deepEqual(await values(), [])
-  publishStatus(context, statusOf(seat, [writer], [topic]))
+  publishStatus(context.metrics, statusOf(seat, [writer], [topic]))
   assert.deepEqual(await values(), [])
   await stepUntilIdle(writer)
-  publishStatus(context, statusOf(seat, [writer], [topic]))
+  publishStatus(context.metrics, statusOf(seat, [writer], [topic]))
   assert.deepEqual(await values(), [
     'hooktrail_archive_lag_records{topic="hooktrail.events.status-gauge"} 0',
     'hooktrail_archive_lag_seconds{topic="hooktrail.events.status-gauge"} 0',
   ])
-  publishStatus(context, statusOf(seat, [], [topic]))
+  publishStatus(context.metrics, statusOf(seat, [], [topic]))
   assert.deepEqual(await values(), [])
 })

@@ -4,7 +4,8 @@
  */
 import assert from 'node:assert/strict'
 import type { ArchiverDeps } from '../../archiver/archiver-context.ts'
-import { createArchiver, type Archiver, type ArchiverConfig } from '../../archiver/archiver.ts'
+import type { Archiver, ArchiverConfig } from '../../archiver/archiver.ts'
+import { createArchiver } from '../../archiver/create-archiver.ts'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { HandClock } from './hand-clock.ts'
 import { MortalProcess, type FaultPlan } from './mortal-process.ts'
