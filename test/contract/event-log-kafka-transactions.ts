@@ -1,9 +1,8 @@
 /** What is no record in a Kafka log, and that each such offset is told with its reason. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { Partitioners, type Transaction } from 'kafkajs'
 import type { EventLog, LogRecord, OffsetGap, ReadResult, Topic } from '../../core/ports/event-log.ts'
-import { systemClock } from '../../adapters/system/clock.ts'
+import { beginTransaction, untilStable, writeCompacted } from '../support/kafka-gaps.ts'
 import type { KafkaLogStage } from '../support/kafka-log.ts'
 import { createTopic, of, request, textRecord } from './event-log.ts'
 
@@ -23,8 +22,8 @@ async function transactions(start: Start): Promise<void> {
   await using stage = await start()
   const log = await stage.open()
   const topic = await createTopic(log, `${stage.topicPrefix}.mixed`)
-  await using a = await begin(stage, 'a')
-  await using b = await begin(stage, 'b')
+  await using a = await beginTransaction(stage, 'a')
+  await using b = await beginTransaction(stage, 'b')
   await log.append([textRecord(topic, 0, 'p0')])
   await a.send(topic, ['a1', 'a2'])
   await b.send(topic, ['b1'])
@@ -70,7 +69,7 @@ async function longTransaction(start: Start): Promise<void> {
   await using stage = await start()
   const log = await stage.open()
   const topic = await createTopic(log, `${stage.topicPrefix}.long`)
-  await using open = await begin(stage, 'open')
+  await using open = await beginTransaction(stage, 'open')
   await open.send(topic, ['x0'])
   const values = Array.from({ length: 40 }, (_, n) => `p${n}`)
   for (const value of values) {
@@ -95,65 +94,12 @@ async function longTransaction(start: Start): Promise<void> {
 async function compaction(start: Start): Promise<void> {
   await using stage = await start()
   const log = await stage.open()
-  const name = `${stage.topicPrefix}.compacted`
-  const settings = {
-    ...{ 'cleanup.policy': 'compact', 'segment.ms': '50', 'min.cleanable.dirty.ratio': '0.01' },
-    'max.compaction.lag.ms': '50',
-  }
-  const configEntries = Object.entries(settings).map(([key, value]) => ({ name: key, value }))
-  await stage.admin.createTopics({ topics: [{ topic: name, configEntries }] })
-  const [topic] = (await log.topics()).filter((each) => each.name === name)
-  assert.ok(topic !== undefined)
-  const record = (key: string, value: string): ReturnType<typeof textRecord> => ({
-    ...textRecord(topic, 0, value),
-    key: Buffer.from(key),
-  })
-  await log.append([record('k', 'old'), record('other', 'kept'), record('k', 'older')])
-  // A segment is rolled by the record after it, and cleaned once it is no longer the active one.
-  const giveUpAt = systemClock.monotonic() + 60_000
-  let read: ReadResult
-  do {
-    await log.append([record('k', 'new')])
-    await systemClock.sleep(5, new AbortController().signal)
-    read = await log.read(request(topic, 0))
-  } while (read.gaps.length === 0 && systemClock.monotonic() < giveUpAt)
+  const topic = await writeCompacted(stage, log)
+  const read = await log.read(request(topic, 0))
   assert.ok(read.gaps.every(({ reason }) => reason === 'compacted'))
   assert.deepEqual(read.gaps[0]?.from, 0n)
   assert.ok(read.records.some(({ offset, value }) => offset === 1n && String(value) === 'kept'))
   assertAccounted(read, 0n)
-}
-
-interface OpenTransaction extends AsyncDisposable {
-  readonly transaction: Transaction
-  send(topic: Topic, values: readonly string[]): Promise<void>
-}
-
-async function begin(stage: KafkaLogStage, name: string): Promise<OpenTransaction> {
-  const producer = stage.kafkajs.producer({
-    ...{ transactionalId: `${stage.topicPrefix}.${name}`, maxInFlightRequests: 1, idempotent: true },
-    createPartitioner: Partitioners.DefaultPartitioner,
-  })
-  await producer.connect()
-  const transaction = await producer.transaction()
-  return {
-    transaction,
-    send: async (topic, values) => {
-      await transaction.send({
-        topic: topic.name,
-        messages: values.map((value) => ({ partition: 0, value })),
-      })
-    },
-    [Symbol.asyncDispose]: () => producer.disconnect(),
-  }
-}
-
-/** A transaction's marker reaches the partition a little after its end was acknowledged. */
-async function untilStable(log: EventLog, topic: Topic, offset: bigint): Promise<void> {
-  const giveUpAt = systemClock.monotonic() + 10_000
-  while ((await log.bounds(of(topic, 0))).highWatermark < offset) {
-    assert.ok(systemClock.monotonic() < giveUpAt, `the log did not become stable up to ${offset}`)
-    await systemClock.sleep(5, new AbortController().signal)
-  }
 }
 
 async function readOn(

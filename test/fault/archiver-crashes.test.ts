@@ -4,14 +4,21 @@
  * in the end is what was appended, record for record, and verifies.
  */
 import assert from 'node:assert/strict'
+import { readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { after, test } from 'node:test'
 import type { ErrorCode } from '../../core/error/catalogue.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
-import { CRASH_POINTS, type CrashPoint } from '../support/crash-points.ts'
-import { openScene, type Scene } from '../support/crash-scene.ts'
-import type { Effect, Fault, Moment } from '../support/mortal-process.ts'
+import { CRASH_POINTS, crashPointOf, type CrashPoint } from '../support/crash-points.ts'
+import { ArchiverLife } from '../support/archiver-life.ts'
+import { openStage } from '../support/archiver-stage.ts'
+import { CONFIG, openScene, sharedLeases, type Scene } from '../support/crash-scene.ts'
+import { HandClock } from '../support/hand-clock.ts'
+import { FaultPlan, type Effect, type Fault, type Moment } from '../support/mortal-process.ts'
+import { buildWideArchive } from '../support/wide-archive.ts'
 import { openS3Stage, type S3Stage } from '../support/s3-stage.ts'
 import { scale } from '../support/scale.ts'
+import { startFaultProxy, type Fault as HttpFault } from '../support/services/fault-proxy.ts'
 import { startOrReason } from '../support/services/s3-service.ts'
 import { startSeaweedfs } from '../support/services/seaweedfs.ts'
 import { startVersitygw } from '../support/services/versitygw.ts'
@@ -88,19 +95,34 @@ function testLife({ what, place, archivers, faults }: Life): void {
   })
 }
 
-function deaths(points: readonly CrashPoint[], moment: Moment): readonly Fault[] {
-  return points.map((point) => ({ point, moment, times: DEATHS, effect: 'death' }))
+test('a write that has no name in the list of crash points ends the test that makes it', () => {
+  assert.throws(
+    () => crashPointOf('archive', 'create', [{ key: 'erasures/000000000000.note' }]),
+    /no crash point/,
+  )
+  for (const [port, method] of [
+    ['store', 'commitStep'],
+    ['log', 'append'],
+    ['archive', 'remove'],
+  ] as const)
+    assert.throws(() => crashPointOf(port, method, []), /no crash point/)
+})
+
+/** Twice before, and then twice after. */
+function deaths(points: readonly CrashPoint[]): readonly Fault[] {
+  return (['before', 'after'] as const).flatMap((moment) =>
+    points.map((point) => ({ point, moment, times: DEATHS, effect: 'death' as const })),
+  )
 }
 
 for (let seed = 0; seed < scale.crashSeeds; seed++)
   for (const [index, place] of PLACES.entries())
-    for (const [turn, moment] of (['before', 'after'] as const).entries())
-      testLife({
-        what: `processes that die ${moment} their writes, seed ${String(seed)}`,
-        place,
-        archivers: (index + turn + seed) % 2 === 0 ? 3 : 1,
-        faults: deaths(pointsOf(index, seed), moment),
-      })
+    testLife({
+      what: `processes that die before and after their writes, seed ${String(seed)}`,
+      place,
+      archivers: (index + seed) % 2 === 0 ? 3 : 1,
+      faults: deaths(pointsOf(index, seed)),
+    })
 
 /** The store, the log or the database refuses, has done it and says that it did not, or says that somebody else was first. */
 const FAILURES: readonly { readonly what: string; readonly moment: Moment; readonly isConflict: boolean }[] =
@@ -153,3 +175,77 @@ for (let seed = 0; seed < scale.crashSeeds; seed++)
       faults: failures(points, failure),
     })
   }
+
+for (const archivers of [1, 3])
+  test(`a log that was put back is closed and goes on though ${String(archivers)} of them die at each write of that`, async () => {
+    const faults = deaths(['store.recover', 'log.replace'])
+    await using scene = await openScene({ s3: null, archivers, faults })
+    await scene.round(60_000)
+    scene.kill()
+    // Offset 5 was signed as there and never archived; offset 4 comes to the new incarnation.
+    await scene.stage.rewind(scene.at, 5n)
+    await scene.turn()
+    await scene.round(60_000)
+    await scene.finish()
+    await scene.check(['round-0-5'])
+  })
+
+/** Two tiles of 256 manifests, and some behind them. */
+const SEGMENTS = 520
+const TILES = ['tlog/tile/0/000', 'tlog/tile/0/001']
+
+test('tiles are the same though the process dies before and after it writes them', async () => {
+  await using stage = await openStage()
+  const folder = join(stage.folder, 'built')
+  const builder = await buildWideArchive(folder, SEGMENTS)
+  const tiles = (): Promise<Buffer[]> => Promise.all(TILES.map((key) => readFile(join(folder, key))))
+  const due = await tiles()
+  await rm(join(folder, 'tlog'), { recursive: true })
+  await stage.topic(`${stage.topicPrefix}.events.empty`)
+  const clock = new HandClock(builder.nowMs)
+  const plan = new FaultPlan(deaths(['tlog/']))
+  const ports = { archive: builder.store, signer: builder.signer, verifiers: builder.keys }
+  const deps = stage.deps('tiles', {
+    clock,
+    deps: { ...ports, store: sharedLeases(stage.jobs), spoolDirectory: join(stage.folder, 'spool') },
+  })
+  await new ArchiverLife({ config: CONFIG, deps, clock, plan }).turn()
+  assert.deepEqual(plan.struck, ['before tlog/', 'before tlog/', 'after tlog/', 'after tlog/'])
+  assert.deepEqual(await tiles(), due)
+  const { exitCode, findings } = await stage.verify({
+    ...{ store: builder.store, keys: builder.keys, nowMs: clock.now(), level: 1 },
+  })
+  assert.equal(exitCode, 0, JSON.stringify(findings, null, 1))
+})
+
+for (const { name, s3 } of PLACES) {
+  if (s3 === null) continue
+  const title = `an archiver goes on through what ${name} answers when it is overloaded, raced for and cut off`
+  test(title, { skip: typeof s3 === 'string' ? s3 : false }, async () => {
+    if (typeof s3 === 'string') return
+    await using proxy = await startFaultProxy(s3.service.endpoint)
+    await using scene = await openScene({ s3, endpoint: proxy.endpoint, archivers: 1, faults: [] })
+    for (const storm of STORMS) {
+      proxy.spoil('PUT', storm)
+      proxy.spoil('GET', READ_FAULTS)
+      await scene.round(SETTLED_MS)
+    }
+    await scene.finish()
+    await scene.check()
+  })
+}
+
+function answers(status: number, code: string, isDone = false): HttpFault {
+  const body = `<Error><Code>${code}</Code><Message>spoiled</Message></Error>`
+  return { kind: isDone ? 'other-answer' : 'answer', status, body }
+}
+
+const READ_FAULTS: readonly HttpFault[] = [{ kind: 'lost-answer' }, answers(503, 'SlowDown')]
+
+/** Requests that follow each other; a create gives up after four. */
+const STORMS: readonly (readonly HttpFault[])[] = [
+  Array.from({ length: 9 }, () => answers(409, 'ConditionalRequestConflict')),
+  Array.from({ length: 5 }, () => answers(412, 'PreconditionFailed')),
+  Array.from({ length: 9 }, () => answers(500, 'InternalError', true)),
+  [answers(503, 'SlowDown', true), { kind: 'lost-request' }, { kind: 'lost-answer' }],
+]

@@ -1,4 +1,4 @@
-/** One archiver on a real log and a real store: what it writes is what the log holds, whatever ends it in between. */
+/** One archiver on a real log and a real store: what it writes is what the log holds, and how segments roll. Crashes: test/fault. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import {
@@ -65,38 +65,6 @@ test('a quiet tail is rolled when it is old', async () => {
   assert.equal(writer.isFlushed, true)
   await stage.check([at])
 })
-
-for (const [prefix, moment] of [
-  ['data/', 'before'],
-  ['data/', 'after'],
-  ['segments/', 'before'],
-  ['segments/', 'after'],
-] as const) {
-  test(`a process that dies ${moment} its create below ${prefix} is followed by one chain`, async () => {
-    const at = partitionOf(await stage.topic(`hooktrail.events.dies-${moment}-${prefix.slice(0, -1)}`))
-    const dying = await stage.seat('dying')
-    await stage.append(at, 50, 'first')
-    dying.archive.fail(prefix, moment)
-    assert.equal(await archiveAll(dying.writer(at)), 'waiting')
-    await stage.append(at, 30, 'second')
-    const next = await stage.seat('next')
-    assert.equal(await archiveAll(next.writer(at)), 'idle')
-    await next.heartbeats.step(await stage.log.topics())
-    await stage.check([at])
-  })
-
-  test(`a process that lives on after a failure ${moment} its create below ${prefix} commits once`, async () => {
-    const at = partitionOf(await stage.topic(`hooktrail.events.lives-${moment}-${prefix.slice(0, -1)}`))
-    const seat = await stage.seat('a')
-    const writer = seat.writer(at)
-    await stage.append(at, 50)
-    seat.archive.fail(prefix, moment)
-    assert.equal(await archiveAll(writer), 'waiting')
-    seat.clock.advance(30_000)
-    assert.equal(await archiveAll(writer), 'idle')
-    await stage.check([at])
-  })
-}
 
 test('a full store loses nothing and archiving goes on when space returns', async () => {
   const at = partitionOf(await stage.topic('hooktrail.events.full'))

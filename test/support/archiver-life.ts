@@ -27,6 +27,8 @@ export class ArchiverLife {
   readonly #options: LifeOptions
   #process: MortalProcess
   #archiver: Archiver | null = null
+  /** What stopped it last, for who waits in vain. */
+  #error: unknown = null
 
   constructor(options: LifeOptions) {
     this.#options = options
@@ -54,11 +56,20 @@ export class ArchiverLife {
     })
   }
 
+  /** What it does next is done by another process. */
+  kill(): void {
+    this.#process.die()
+  }
+
   /** Nothing waits in the log but what is too little for a segment. */
   #isCaughtUp(archiver: Archiver): boolean {
-    const { lagRecords, halted } = archiver.status()
+    const { lagRecords, halted, waitsFor } = archiver.status()
     assert.deepEqual(halted, [])
-    return lagRecords !== null && lagRecords < BigInt(this.#options.config.archive.roll.recordsMax)
+    return (
+      waitsFor === null &&
+      lagRecords !== null &&
+      lagRecords < BigInt(this.#options.config.archive.roll.recordsMax)
+    )
   }
 
   async #try(live: (archiver: Archiver) => Promise<boolean>): Promise<void> {
@@ -66,7 +77,7 @@ export class ArchiverLife {
       if (await this.#survives(live)) return
       this.#options.clock.advance(PATIENCE_MS)
     }
-    assert.fail('the archiver never comes through')
+    throw new Error('the archiver never comes through', { cause: this.#error })
   }
 
   /** @returns false where it died, an error stopped the step, or a partition waits */
@@ -82,6 +93,7 @@ export class ArchiverLife {
       return isDone && !this.#process.isDead
     } catch (error) {
       if (!this.#process.isDead && !isHooktrailError(error)) throw error
+      this.#error = error
       return false
     }
   }

@@ -60,6 +60,10 @@ export class MortalProcess {
     return this.#isDead
   }
 
+  die(): void {
+    this.#isDead = true
+  }
+
   /** The same ports as this process may use them. */
   portsOf(deps: ArchiverDeps): ArchiverDeps {
     const { archive, log, store, replaceableLog, worm, anchors = [] } = deps
@@ -103,7 +107,7 @@ export class MortalProcess {
 
   #suffer(effect: Effect): unknown {
     if (effect === 'death') {
-      this.#isDead = true
+      this.die()
       throw new DeathError()
     }
     if ('error' in effect) throw effect.error

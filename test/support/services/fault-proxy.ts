@@ -15,6 +15,8 @@ import type { AddressInfo } from 'node:net'
 
 export type Fault =
   | { readonly kind: 'answer'; readonly status: number; readonly body: string }
+  /** The server has done it, and this is what is answered. */
+  | { readonly kind: 'other-answer'; readonly status: number; readonly body: string }
   | { readonly kind: 'lost-request' }
   | { readonly kind: 'lost-answer' }
   /** The first half of the body, then the end of the connection, or nothing more. */
@@ -64,6 +66,13 @@ function spoilOne(target: string, incoming: IncomingMessage, { outgoing, fault }
     case 'answer':
       incoming.resume().on('end', () => {
         outgoing.writeHead(fault.status, { 'content-type': 'application/xml' }).end(fault.body)
+      })
+      return
+    case 'other-answer':
+      forwardTo(target, incoming, (answer) => {
+        answer.resume().on('end', () => {
+          outgoing.writeHead(fault.status, { 'content-type': 'application/xml' }).end(fault.body)
+        })
       })
       return
     case 'lost-request':
