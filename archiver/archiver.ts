@@ -103,7 +103,9 @@ export class Archiver {
     this.#context.keys.signer()
     const topics = await this.#topics.fresh()
     const held = await this.#assignment.step(topics.map(({ name }) => name))
+    // What is buffered of a topic that is gone is committed here, before its chain is closed with a loss.
     await this.#partitions.assign(topics, held)
+    await this.#topics.closeReplaced()
     if (this.#deference.defers) return false
     const hasMore = await this.#partitions.step(signal)
     if (!hasMore) this.#deference.caughtUp()

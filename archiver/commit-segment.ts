@@ -51,6 +51,18 @@ export async function putData(
   outcome satisfies never
 }
 
+/**
+ * Where a manifest without data was signed for this start meanwhile, as for a loss, the segment comes too late: its data
+ * would lie beside a manifest that does not name it. @returns the head to go on from, or null
+ */
+export async function supersededBy(
+  context: ArchiverContext,
+  { at, head }: CommitRequest,
+): Promise<ChainHead | null> {
+  const found = await readManifest(context, manifestKey(at.topic, at.topicId, at.partition, head.next))
+  return found?.manifest.data === null ? newestBehind(context, at, head) : null
+}
+
 /** Creates the manifest, or takes over what another archiver committed at this start. @returns the new head. */
 export async function commitManifest(
   context: ArchiverContext,

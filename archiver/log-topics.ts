@@ -55,7 +55,6 @@ export class LogTopics {
     await this.#replaceTravelled(now)
     this.#topics = await this.#options.context.log.topics()
     this.#topicsAt = now
-    await this.#closeReplaced(this.#topics)
     return this.#topics
   }
 
@@ -72,9 +71,9 @@ export class LogTopics {
   }
 
   /** Chains whose topic now has another id. A topic that is merely absent is left alone: the wrong database has none. */
-  async #closeReplaced(topics: readonly Topic[]): Promise<void> {
+  async closeReplaced(): Promise<void> {
     const { context, chain } = this.#options
-    const ids = new Map(topics.map(({ name, id }) => [name, id]))
+    const ids = new Map((this.#topics ?? []).map(({ name, id }) => [name, id]))
     for (const row of chain.partitions()) {
       const key = `${row.topic}/${row.topic_id}/${row.partition}`
       const id = ids.get(row.topic)

@@ -14,7 +14,7 @@ import type { LogBounds, ReadResult, TopicPartition } from '../core/ports/event-
 import { adoptData, findDataAt } from './adopt-data.ts'
 import { partitionKey, type ArchiverContext } from './archiver-context.ts'
 import { findHead, fitToLog } from './assign-partition.ts'
-import { commitManifest, putData } from './commit-segment.ts'
+import { commitManifest, putData, supersededBy } from './commit-segment.ts'
 import { LogDoubt } from './log-doubt.ts'
 import { entriesOf, readBatch } from './log-reader.ts'
 import type { ChainHead } from './manifest-chain.ts'
@@ -249,9 +249,12 @@ export class PartitionWriter {
     const head = this.#head
     if (head === null) throw new HooktrailError('ARCHIVE_CHAIN_BROKEN', { ...this.at, reason: 'no head' })
     const request = { at: this.at, head, bounds: this.#bounds }
-    this.#stored ??= await putData(this.#context, request, sealed)
-    this.#goOnFrom(await commitManifest(this.#context, request, this.#stored))
-    this.#oldestMs = this.#stored.maxTimestampMs ?? this.#oldestMs
+    const superseding = this.#stored === null ? await supersededBy(this.#context, request) : null
+    if (superseding === null) {
+      this.#stored ??= await putData(this.#context, request, sealed)
+      this.#goOnFrom(await commitManifest(this.#context, request, this.#stored))
+    } else this.#goOnFrom(superseding)
+    this.#oldestMs = (this.#stored ?? sealed).maxTimestampMs ?? this.#oldestMs
     await this.#dropBuffer()
     return 'progress'
   }

@@ -9,7 +9,14 @@ import { cutStep } from '../../archiver/cut-log.ts'
 import { closeChain } from '../../archiver/close-chain.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
 import type { LogConfig } from '../../core/config/config.ts'
-import { archiveAll, openStage, partitionOf, PREFIX, SETTINGS } from '../support/archiver-stage.ts'
+import {
+  archiveAll,
+  openStage,
+  partitionOf,
+  PREFIX,
+  SETTINGS,
+  stepUntilIdle,
+} from '../support/archiver-stage.ts'
 
 const LOG: LogConfig = {
   kafka: null,
@@ -63,6 +70,29 @@ test('a topic that was made again has a chain of its own, and the old one is clo
     report.findings.map(({ text }) => text).join(),
     /offsets 4 to 6 are declared lost: topic-deleted/,
   )
+})
+
+test('what an archiver still holds of a range that another one signed away does not lie beside it', async () => {
+  await using stage = await openStage()
+  const at = partitionOf(await stage.topic('hooktrail.events.late'))
+  const slow = await stage.seat('slow')
+  const writer = slow.writer(at)
+  await stage.append(at, 6)
+  assert.equal(await stepUntilIdle(writer), 'idle')
+  const seat = await stage.seat('a')
+  await seat.heartbeats.step(await stage.log.topics())
+  await stage.deleteTopic(at.topic)
+  await stage.topic(at.topic)
+  const signed = seat.chain.row(at)
+  assert(signed !== null)
+  await closeChain(seat.context, signed)
+  await archiveAll(writer)
+  assert.deepEqual(
+    slow.archive.created.filter((key) => key.startsWith('data/')),
+    [],
+  )
+  const report = await stage.verify()
+  assert.equal(report.exitCode, 2, JSON.stringify(report.findings))
 })
 
 test('the cut needs no job store', async () => {
