@@ -13,7 +13,7 @@ export const scale = {
   logBatches: size(40, 2_000),
   /** Times that the database of the log is killed while appends are under way. */
   logKills: size(2, 20),
-  /** Single bytes that are changed anywhere below an archive, each judged by both verifiers. */
+  /** Single bytes that are changed anywhere below an archive of each format, each judged by both verifiers. */
   archiveFlips: size(20, 200),
   /** Segments of a synthetic archive: a year of one installation. */
   archiveSegments: size(20_000, 500_000),
