@@ -7,9 +7,9 @@ import { createHash } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import { readRows, type RowSource } from '../core/archive/data-rows.ts'
 import { dataKeyParts, incarnationOf } from '../core/archive/keys.ts'
-import { leafHash } from '../core/archive/leaf.ts'
+import { leafText } from '../core/archive/leaf.ts'
 import type { ManifestGap } from '../core/archive/manifest.ts'
-import { MerkleStack } from '../core/archive/merkle.ts'
+import { MerkleStack, type HashText } from '../core/archive/merkle.ts'
 import { decodeRow } from '../core/archive/row.ts'
 import { NEVER } from '../core/deadline.ts'
 import { HooktrailError, isHooktrailError } from '../core/error/hooktrail-error.ts'
@@ -115,10 +115,10 @@ class RowFold {
     const sameName = at.topic === ours.topic && at.topicId === ours.topicId && at.partition === ours.partition
     if (!sameName || record.offset < this.#next) throw this.#differs(record.offset)
     await this.#skipTo(record.offset)
-    const leaf = leafHash(record, ours)
+    const leaf = leafText(record, ours)
     const logged = await this.#log.at(record.offset)
     // Below the log's start only the object is left of it; the log says so, and the object is all there is.
-    if (logged !== 'cut' && (logged.kind !== 'record' || !leafHash(logged.record, ours).equals(leaf))) {
+    if (logged !== 'cut' && (logged.kind !== 'record' || leafText(logged.record, ours) !== leaf)) {
       throw this.#differs(record.offset)
     }
     this.#count(record, leaf)
@@ -151,7 +151,7 @@ class RowFold {
     }
   }
 
-  #count(record: LogRecord, leaf: Buffer): void {
+  #count(record: LogRecord, leaf: HashText): void {
     this.#merkle.push(leaf)
     this.#records += 1
     this.#rawBytes += BigInt(rawBytesOf(record))

@@ -4,7 +4,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { HeartbeatPartition, RunningRoot } from '../core/archive/manifest.ts'
-import { leafHash } from '../core/archive/leaf.ts'
+import { leafText } from '../core/archive/leaf.ts'
 import { MerkleStack } from '../core/archive/merkle.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import { neverHeldRecord } from '../core/gap-reason.ts'
@@ -94,7 +94,7 @@ async function pushLeaves(stack: MerkleStack, batch: ReadResult, { at, until }: 
   let untilTurn = LEAVES_PER_TURN
   for (const entry of entriesOf(batch)) {
     if ((entry.kind === 'gap' ? entry.gap.from : entry.record.offset) >= until) break
-    if (entry.kind === 'record') stack.push(leafHash(entry.record, at))
+    if (entry.kind === 'record') stack.push(leafText(entry.record, at))
     else if (!neverHeldRecord(entry.gap.reason)) return false
     if (--untilTurn > 0) continue
     untilTurn = LEAVES_PER_TURN

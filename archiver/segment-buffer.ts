@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { dataKey } from '../core/archive/keys.ts'
-import { leafHash } from '../core/archive/leaf.ts'
+import { leafText } from '../core/archive/leaf.ts'
 import type { ManifestGap, SegmentFormat } from '../core/archive/manifest.ts'
 import { MerkleStack } from '../core/archive/merkle.ts'
 import { encodeRow } from '../core/archive/row.ts'
@@ -81,7 +81,7 @@ export class SegmentBuffer {
   addRecord(record: LogRecord): void {
     assert.equal(record.offset, this.#next, 'records come without a hole')
     this.#spool.add(encodeRow(record, this.#start.at))
-    this.#merkle.push(leafHash(record, this.#start.at))
+    this.#merkle.push(leafText(record, this.#start.at))
     this.#records += 1
     this.#rawBytes += BigInt(rawBytesOf(record))
     this.#firstTimestampMs ??= record.timestampMs

@@ -3,8 +3,8 @@
  * of the record's bytes, so rows in any format, or the log itself, give the same leaf. Integers are big-endian,
  * lengths 32 bits, −1 (0xffffffff) stands for null.
  */
-import { hash } from 'node:crypto'
 import type { LogRecord, TopicPartition } from '../ports/event-log.ts'
+import { bytesOfHash, hashText, type HashText } from './merkle.ts'
 
 /** A record whose bytes may be text, which stands for its UTF-8: what a row holds as text need not become a buffer first. */
 export interface LeafRecord extends Pick<LogRecord, 'offset' | 'timestampMs' | 'timestampType'> {
@@ -14,8 +14,8 @@ export interface LeafRecord extends Pick<LogRecord, 'offset' | 'timestampMs' | '
 }
 
 /** RFC 6962 leaf prefix and the version of the preimage. */
-const PREFIX = Buffer.from('\0hooktrail/1', 'latin1')
-const FIXED_BYTES = PREFIX.length + 16 + 4 + 8 + 8 + 1 + 4 + 4 + 4
+export const PREIMAGE_PREFIX = Buffer.from('\0hooktrail/1', 'latin1')
+const FIXED_BYTES = PREIMAGE_PREFIX.length + 16 + 4 + 8 + 8 + 1 + 4 + 4 + 4
 const SCRATCH_BYTES = 256 * 1024
 const NULL_LENGTH = 0xffffffff
 /** Of one UTF-16 code unit in UTF-8. */
@@ -26,7 +26,12 @@ const SHORT_TEXT_UNITS = 64
 const scratch = Buffer.allocUnsafe(SCRATCH_BYTES)
 
 export function leafHash(record: LeafRecord, at: TopicPartition): Buffer {
-  return hash('sha256', prefixedPreimage(record, at), 'buffer')
+  return bytesOfHash(leafText(record, at))
+}
+
+/** leafHash where there is one for each event. */
+export function leafText(record: LeafRecord, at: TopicPartition): HashText {
+  return hashText(prefixedPreimage(record, at))
 }
 
 /** The preimage alone, for documentation and proofs. */
@@ -38,7 +43,7 @@ export function leafPreimage(record: LeafRecord, at: TopicPartition): Buffer {
 function prefixedPreimage(record: LeafRecord, at: TopicPartition): Buffer {
   const size = preimageSizeMax(record)
   const out = size <= SCRATCH_BYTES ? scratch : Buffer.allocUnsafe(size)
-  let end = PREFIX.copy(out, 0)
+  let end = PREIMAGE_PREFIX.copy(out, 0)
   end += out.write(at.topicId, end, 16, 'hex')
   end = out.writeUInt32BE(at.partition, end)
   end = out.writeBigUInt64BE(record.offset, end)

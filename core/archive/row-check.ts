@@ -2,17 +2,16 @@
  * The rows of one segment against its manifest, one after the other: each at the offset that is due after the gaps, each
  * leaf into the root, the times within what was signed. Whoever verifies and whoever reads back judge by the same code.
  */
-import { leafHash } from './leaf.ts'
+import type { LeafRow } from './leaf-row.ts'
 import type { Manifest } from './manifest.ts'
-import { MerkleStack } from './merkle.ts'
-import { decodeRowForLeaf } from './row.ts'
+import { MerkleStack, type HashText } from './merkle.ts'
 
 export interface RowFault {
   readonly text: string
   readonly offset?: string
 }
 
-export type LeafListener = (offset: bigint, leaf: Buffer) => void
+export type LeafListener = (offset: bigint, leaf: HashText) => void
 
 export class RowCheck {
   /** The offset that the next row must have, after the gaps. */
@@ -32,23 +31,20 @@ export class RowCheck {
     this.#skipGaps()
   }
 
-  add(line: string): void {
-    const { record, at } = decodeRowForLeaf(line)
+  add({ at, offset, timestampMs, leaf }: LeafRow): void {
     const { topic, topic_id, partition } = this.#manifest
     if (at.topic !== topic || at.topicId !== topic_id || at.partition !== partition) {
-      this.#fault ??= { text: 'a row belongs to another partition', offset: String(record.offset) }
+      this.#fault ??= { text: 'a row belongs to another partition', offset: String(offset) }
     }
-    if (record.offset !== this.next) {
-      const text = `a row has offset ${String(record.offset)} where ${String(this.next)} is due`
+    if (offset !== this.next) {
+      const text = `a row has offset ${String(offset)} where ${String(this.next)} is due`
       this.#fault ??= { text, offset: String(this.next) }
     }
-    const leaf = leafHash(record, at)
-    this.#onLeaf?.(record.offset, leaf)
+    this.#onLeaf?.(offset, leaf)
     this.#stack.push(leaf)
-    const { timestampMs } = record
     if (this.#least === null || timestampMs < this.#least) this.#least = timestampMs
     if (this.#greatest === null || timestampMs > this.#greatest) this.#greatest = timestampMs
-    this.next = record.offset + 1n
+    this.next = offset + 1n
     this.#skipGaps()
   }
 

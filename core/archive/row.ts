@@ -133,6 +133,14 @@ export function readHeaders(text: string): RecordHeader[] {
   }))
 }
 
+/** As readHeaders, for the leaf alone: text stays text. */
+export function readHeadersForLeaf(text: string): LeafRecord['headers'] {
+  return checkHeaders(JSON.parse(text)).map(([name, value, base64]) => ({
+    name,
+    value: value ?? bytesOf(null, base64 ?? null),
+  }))
+}
+
 /** What queries find in a column of its own. */
 export function promotedText(headers: readonly RecordHeader[], column: PromotedColumn): string | null {
   const value = headers.find(({ name }) => name === PROMOTED[column])?.value ?? null

@@ -15,7 +15,7 @@ export class LineSplitter {
   }
 
   /** Lines that end in the chunk, without their newlines. @throws ARCHIVE_ROW_INVALID */
-  *push(chunk: Buffer): Generator<string, void, undefined> {
+  *push(chunk: Buffer): Generator<Buffer, void, undefined> {
     let start = 0
     for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
       const piece = chunk.subarray(start, end)
@@ -23,7 +23,7 @@ export class LineSplitter {
       this.#held = []
       this.#heldBytes = 0
       start = end + 1
-      yield line.toString('utf8')
+      yield line
     }
     if (start < chunk.length) this.#held.push(chunk.subarray(start))
     this.#heldBytes += chunk.length - start

@@ -6,7 +6,9 @@
 import assert from 'node:assert/strict'
 import type { SchemaElement } from 'hyparquet'
 import type { ColumnSource } from 'hyparquet-writer'
-import { promotedText, readHeaders, writeHeaders, type DecodedRow } from '../row.ts'
+import type { LeafRecord } from '../leaf.ts'
+import type { LogRecord, TopicPartition } from '../../ports/event-log.ts'
+import { promotedText, readHeaders, readHeadersForLeaf, writeHeaders, type DecodedRow } from '../row.ts'
 
 type Cell = string | number | bigint | Uint8Array | Date | null
 
@@ -16,6 +18,8 @@ interface Column {
   readonly hasBounds: boolean
   readonly cell: (row: DecodedRow) => Cell
 }
+
+export const PARQUET_CODEC = 'ZSTD'
 
 const TIME_MS_MAX = 8_640_000_000_000_000n
 
@@ -68,18 +72,32 @@ export function columnsOf(rows: readonly DecodedRow[]): ColumnSource[] {
   }))
 }
 
-/** @throws AssertionError when it is no such row */
+/** @throws AssertionError, SyntaxError when it is no such row */
 export function rowOf(cells: Readonly<Record<string, unknown>>): DecodedRow {
+  const { headers, at, ...record } = exactCells(cells)
+  return { record: { ...record, headers: readHeaders(headers) }, at }
+}
+
+/** As rowOf, for the leaf alone: text stays text. @throws AssertionError, SyntaxError */
+export function rowForLeaf(cells: Readonly<Record<string, unknown>>): DecodedRow<LeafRecord> {
+  const { headers, at, ...record } = exactCells(cells)
+  return { record: { ...record, headers: readHeadersForLeaf(headers) }, at }
+}
+
+interface ExactCells extends Omit<LogRecord, 'headers'> {
+  readonly headers: string
+  readonly at: TopicPartition
+}
+
+function exactCells(cells: Readonly<Record<string, unknown>>): ExactCells {
   const { topic, topic_id: topicId, partition, offset, timestamp_ms: timestampMs } = cells
   const { timestamp_type: timestampType, headers } = cells
   assert(typeof topic === 'string' && typeof topicId === 'string' && typeof headers === 'string')
   assert(typeof partition === 'number' && typeof offset === 'bigint' && typeof timestampMs === 'bigint')
   assert(timestampType === 0 || timestampType === 1)
   const [key, value] = [bytesOf(cells['key']), bytesOf(cells['value'])]
-  return {
-    record: { offset, timestampMs, timestampType, key, value, headers: readHeaders(headers) },
-    at: { topic, topicId, partition },
-  }
+  const at = { topic, topicId, partition }
+  return { offset, timestampMs, timestampType, key, value, headers, at }
 }
 
 function required(name: string, type: Partial<SchemaElement>, cell: Column['cell']): Column {

@@ -5,7 +5,9 @@
 import type { Duplex } from 'node:stream'
 import { constants, createGunzip, createGzip, createZstdCompress, createZstdDecompress } from 'node:zlib'
 import type { SegmentFormat } from '../manifest.ts'
-import { decodeParquet, encodeParquet } from './parquet-stream.ts'
+import type { LeafRow } from '../leaf-row.ts'
+import { decodeParquet, readParquetLeaves } from './parquet-reader.ts'
+import { encodeParquet } from './parquet-writer.ts'
 
 const CHUNK_BYTES = 256 * 1024
 /** Level 3 with a frame checksum: the usual trade, and damage is noticed by any zstd tool. */
@@ -19,7 +21,12 @@ export interface SegmentCodec {
   readonly encode: () => Duplex
   /** Gives them back; fails where the object cannot be read to its end. */
   readonly decode: () => Duplex
+  /** The leaves without lines in between; null where the object holds lines. */
+  readonly leaves: LeafReader | null
 }
+
+/** Hands out what it can, and fails where the object cannot be read to its end. */
+export type LeafReader = (chunks: AsyncIterable<Uint8Array>, onRow: (row: LeafRow) => void) => Promise<void>
 
 /** One zstd frame: readers may stop at the end of the first. */
 const codecs: Readonly<Record<SegmentFormat, SegmentCodec>> = {
@@ -28,18 +35,21 @@ const codecs: Readonly<Record<SegmentFormat, SegmentCodec>> = {
     blocksThread: false,
     encode: () => createZstdCompress({ params: ZSTD_PARAMS, chunkSize: CHUNK_BYTES }),
     decode: () => createZstdDecompress({ chunkSize: CHUNK_BYTES }),
+    leaves: null,
   },
   'jsonl.gz': {
     contentType: 'application/gzip',
     blocksThread: false,
     encode: () => createGzip({ chunkSize: CHUNK_BYTES }),
     decode: () => createGunzip({ chunkSize: CHUNK_BYTES }),
+    leaves: null,
   },
   parquet: {
     contentType: 'application/vnd.apache.parquet',
     blocksThread: true,
     encode: encodeParquet,
     decode: decodeParquet,
+    leaves: readParquetLeaves,
   },
 }
 

@@ -15,6 +15,7 @@ import type { LogRecord, OffsetGap, ReadRequest } from '../../ports/event-log.ts
 import { rawBytesOf } from '../../record/raw-bytes.ts'
 import { readRows } from '../data-rows.ts'
 import type { Manifest, ManifestData } from '../manifest.ts'
+import { leafRowOfLine } from '../leaf-row.ts'
 import { RowCheck } from '../row-check.ts'
 import { decodeRow } from '../row.ts'
 import { altered, type ArchiveSource, type FoundSegment } from './find-segment.ts'
@@ -163,7 +164,7 @@ async function loadBlocks(loading: Loading): Promise<readonly Block[]> {
   const check = new RowCheck(manifest)
   const blocks = new BlockWriter()
   const onLine = (line: string): Promise<void> | undefined => {
-    check.add(line)
+    check.add(leafRowOfLine(line))
     return blocks.add(line)
   }
   try {

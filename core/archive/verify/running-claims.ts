@@ -3,7 +3,7 @@
  * open segment. Each must come out of the rows that were archived, over as many segments as it spans. They are kept
  * packed, since a busy partition has one a minute, and only where rows are read at all.
  */
-import { MerkleStack } from '../merkle.ts'
+import { MerkleStack, type HashText } from '../merkle.ts'
 import { neverHeldRecord } from '../../gap-reason.ts'
 import type { Manifest, RunningRoot } from '../manifest.ts'
 
@@ -114,7 +114,7 @@ export class RunningCheck {
     return this.#open.length === 0
   }
 
-  add(offset: bigint, leaf: Buffer): void {
+  add(offset: bigint, leaf: HashText): void {
     if (this.#open.length === 0) return
     this.#compare(offset)
     for (const { stack } of this.#open) stack.push(leaf)

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { HooktrailError } from '../../error/hooktrail-error.ts'
-import { readRows } from '../data-rows.ts'
+import { readLeaves } from '../data-rows.ts'
 import type { Manifest, ManifestData } from '../manifest.ts'
 import { RowCheck, type LeafListener, type RowFault } from '../row-check.ts'
 import type { VerifyContext } from './verify-context.ts'
@@ -31,7 +31,9 @@ export async function verifyData(
   const digest = new ByteDigest(context)
   const rows = level === 2 ? new RowCheck(manifest, onLeaf) : null
   const fault =
-    rows === null ? await drain(bytes, digest) : await readChecked(context, { bytes, data, rows, digest })
+    rows === null
+      ? await drain(bytes, digest)
+      : await readChecked(context, { bytes, manifest, data, rows, digest })
   if (digest.size !== data.size && fault === null) {
     findings.altered(
       'data-altered',
@@ -86,6 +88,7 @@ async function drain(bytes: AsyncIterable<Uint8Array>, digest: ByteDigest): Prom
 
 interface CheckedRead {
   readonly bytes: AsyncIterable<Uint8Array>
+  readonly manifest: Manifest
   readonly data: ManifestData
   readonly rows: RowCheck
   readonly digest: ByteDigest
@@ -94,17 +97,19 @@ interface CheckedRead {
 /** @returns why the object cannot be read to its end, or null */
 async function readChecked(
   context: VerifyContext,
-  { bytes, data, rows, digest }: CheckedRead,
+  { bytes, manifest, data, rows, digest }: CheckedRead,
 ): Promise<RowFault | null> {
   try {
-    await readRows({
+    const { topic, topic_id: topicId, partition } = manifest
+    await readLeaves({
       bytes,
       format: data.format,
+      at: { topic, topicId, partition },
       onBytes: (chunk) => {
         digest.add(chunk)
       },
-      onLine: (line) => {
-        rows.add(line)
+      onRow: (row) => {
+        rows.add(row)
       },
       signal: context.signal,
     })
