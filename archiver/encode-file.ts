@@ -1,5 +1,5 @@
 /**
- * Brings a file of JSON lines into a data object's format. What would hold up the event loop for long runs in a thread of
+ * Brings a file of spooled rows into a data object's format. What would hold up the event loop for long runs in a thread of
  * its own, which is this module again; zlib has its own threads. A thread ends with its file, so an idle archiver has none.
  */
 import assert from 'node:assert/strict'
@@ -16,6 +16,8 @@ import { SEGMENT_FORMATS } from '../core/archive/manifest.ts'
 const CHUNK_BYTES = 256 * 1024
 /** Of the thread's heap: some row groups and a footer, with room for events of the largest size. */
 const HEAP_MEBIBYTES_MAX = 1024
+/** A row group lives only until it is written: collecting it early would copy it. */
+const YOUNG_MEBIBYTES = 48
 const THREAD = 'hooktrail.encode-file'
 
 const task = z.strictObject({
@@ -41,7 +43,7 @@ export function encodeFile(given: EncodeTask): Promise<EncodedFile> {
 async function encodeInThread(given: EncodeTask): Promise<EncodedFile> {
   const worker = new Worker(new URL(import.meta.url), {
     workerData: { thread: THREAD, ...given },
-    resourceLimits: { maxOldGenerationSizeMb: HEAP_MEBIBYTES_MAX },
+    resourceLimits: { maxOldGenerationSizeMb: HEAP_MEBIBYTES_MAX, maxYoungGenerationSizeMb: YOUNG_MEBIBYTES },
   })
   // An error in the thread rejects both.
   const silent = once(worker, 'exit').then(() => assert.fail('the thread ended without a word'))

@@ -3,11 +3,11 @@
  * record or in a gap. Offsets come in order without a hole; anything else is a broken invariant.
  */
 import assert from 'node:assert/strict'
+import { codecOf, type SegmentCodec } from '../core/archive/format/segment-codec.ts'
 import { dataKey } from '../core/archive/keys.ts'
 import { leafText } from '../core/archive/leaf.ts'
 import type { ManifestGap, SegmentFormat } from '../core/archive/manifest.ts'
 import { MerkleStack } from '../core/archive/merkle.ts'
-import { encodeRow } from '../core/archive/row.ts'
 import type { OpenRoot } from '../core/archive/running-roots.ts'
 import type { LeaderEpoch, LogRecord, OffsetGap, TopicPartition } from '../core/ports/event-log.ts'
 import { rawBytesOf } from '../core/record/raw-bytes.ts'
@@ -25,6 +25,7 @@ export interface SegmentStart {
 
 export class SegmentBuffer {
   readonly #start: SegmentStart
+  readonly #codec: SegmentCodec
   readonly #spool: SpoolFile
   readonly #merkle = new MerkleStack()
   readonly #gaps: ManifestGap[] = []
@@ -39,6 +40,7 @@ export class SegmentBuffer {
   constructor(start: SegmentStart) {
     this.#start = start
     this.#next = start.first
+    this.#codec = codecOf(start.format)
     this.#spool = new SpoolFile(start.spoolPath, start.format)
   }
 
@@ -80,7 +82,7 @@ export class SegmentBuffer {
 
   addRecord(record: LogRecord): void {
     assert.equal(record.offset, this.#next, 'records come without a hole')
-    this.#spool.add(encodeRow(record, this.#start.at))
+    this.#spool.add(this.#codec.row(record, this.#start.at))
     this.#merkle.push(leafText(record, this.#start.at))
     this.#records += 1
     this.#rawBytes += BigInt(rawBytesOf(record))

@@ -1,5 +1,5 @@
 /**
- * Rows of one open segment as JSON lines: in memory while few, else in a spool file, uncompressed. They are brought into
+ * Rows of one open segment: in memory while few, else in a spool file, uncompressed. They are brought into
  * their format once, when the segment is sealed, so an idle partition holds no encoder. A spool file is never needed after
  * a crash: the log is read again.
  */

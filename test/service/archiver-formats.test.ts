@@ -11,7 +11,7 @@ import { encodeFile } from '../../archiver/encode-file.ts'
 import { findSegment } from '../../core/archive/range/find-segment.ts'
 import { SegmentRows } from '../../core/archive/range/segment-rows.ts'
 import { SEGMENT_FORMATS, type SegmentFormat } from '../../core/archive/manifest.ts'
-import { encodeRow } from '../../core/archive/row.ts'
+import { codecOf } from '../../core/archive/format/segment-codec.ts'
 import type { LogRecord, TopicPartition } from '../../core/ports/event-log.ts'
 import { recordAt } from '../support/archive-builder.ts'
 import {
@@ -130,8 +130,9 @@ for (const format of SEGMENT_FORMATS) {
 for (const format of SEGMENT_FORMATS) {
   test(`a file is encoded to ${format} with its size and SHA-256, and one that is gone is the file system's error`, async () => {
     const [from, to] = [path.join(stage.folder, `rows-${format}`), path.join(stage.folder, `body-${format}`)]
+    const { row } = codecOf(format)
     const at = { topic: 'hooktrail.events.demo', topicId: '0'.repeat(32), partition: 0 }
-    await writeFile(from, Buffer.concat([encodeRow(recordAt(0n), at), encodeRow(recordAt(1n), at)]))
+    await writeFile(from, Buffer.concat([row(recordAt(0n), at), row(recordAt(1n), at)]))
     const { size, sha256 } = await encodeFile({ from, to, format })
     const body = await readFile(to)
     assert.deepEqual([size, sha256], [body.length, hash('sha256', body, 'buffer')])

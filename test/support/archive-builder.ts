@@ -28,7 +28,7 @@ import type {
 } from '../../core/archive/manifest.ts'
 import { merkleRoot, MerkleStack } from '../../core/archive/merkle.ts'
 import { README_TEXT } from '../../core/archive/readme-text.ts'
-import { encodeRow } from '../../core/archive/row.ts'
+import type { DecodedRow } from '../../core/archive/row.ts'
 import {
   makeSigner,
   parseVerifierKey,
@@ -181,10 +181,7 @@ export class ArchiveBuilder {
     if (chain === undefined) throw new RangeError('the builder has two partitions')
     const gapOffsets = gaps.reduce((sum, gap) => sum + BigInt(gap.to) - BigInt(gap.from) + 1n, 0n)
     const rows = Array.from({ length: records }, (_, index) => recordAt(chain.next + BigInt(index)))
-    const data = await encodeRows(
-      rows.map((row) => encodeRow(row, chain.at)),
-      this.format,
-    )
+    const data = await encodeRecords(rows, chain.at, this.format)
     const { topic, topicId } = chain.at
     const key = dataKey({
       topic,
@@ -369,10 +366,23 @@ export function newSigner(): NoteSigner {
   return makeSigner(generateKeyPairSync('ed25519').privateKey, 'hooktrail-test')
 }
 
-/** Rows as one data object. */
-export function encodeRows(rows: readonly Buffer[], format: SegmentFormat): Promise<Buffer> {
-  const encoder = codecOf(format).encode()
-  encoder.end(Buffer.concat(rows))
+/** Records of one partition as one data object. */
+export function encodeRecords(
+  records: readonly LogRecord[],
+  at: TopicPartition,
+  format: SegmentFormat,
+): Promise<Buffer> {
+  return encodeRows(
+    records.map((record) => ({ record, at })),
+    format,
+  )
+}
+
+/** Rows as one data object, whatever partitions they say they are of. */
+export function encodeRows(rows: readonly DecodedRow[], format: SegmentFormat): Promise<Buffer> {
+  const codec = codecOf(format)
+  const encoder = codec.encode()
+  encoder.end(Buffer.concat(rows.map(({ record, at }) => codec.row(record, at))))
   return buffer(encoder)
 }
 

@@ -13,7 +13,7 @@ import {
 import { merkleRoot } from '../../core/archive/merkle.ts'
 import { decodeRowForLeaf, encodeRow } from '../../core/archive/row.ts'
 import type { LogRecord } from '../../core/ports/event-log.ts'
-import { encodeRows } from '../support/archive-builder.ts'
+import { encodeRecords } from '../support/archive-builder.ts'
 
 const AT = { topic: 'hooktrail.events.demo', topicId: '00112233445566778899aabbccddeeff', partition: 2 }
 const { signal } = new AbortController()
@@ -48,7 +48,7 @@ for (const format of SEGMENT_FORMATS) {
     await fc.assert(
       fc.asyncProperty(fc.array(record, { minLength: 1, maxLength: 12 }), async (records) => {
         const rows = records.map((each) => encodeRow(each, AT))
-        const lines = await linesOf(await encodeRows(rows, format), format)
+        const lines = await linesOf(await encodeRecords(records, AT, format), format)
         assert.deepEqual(
           lines,
           rows.map((row) => row.toString('utf8').slice(0, -1)),
@@ -61,17 +61,17 @@ for (const format of SEGMENT_FORMATS) {
   })
 
   test(`${format} that was cut or is of another format is refused`, async () => {
-    const rows = [0n, 1n].map((offset) => encodeRow(plain(offset, 20), AT))
-    const bytes = await encodeRows(rows, format)
+    const records = [0n, 1n].map((offset) => plain(offset, 20))
+    const bytes = await encodeRecords(records, AT, format)
     await assert.rejects(linesOf(bytes.subarray(0, bytes.length - 9), format))
     await assert.rejects(linesOf(Buffer.from('no such format'), format))
   })
 }
 
 test('a Parquet object of several row groups is read in order', async () => {
-  const rows = Array.from({ length: 21_000 }, (_, index) => encodeRow(plain(BigInt(index), 8), AT))
-  const lines = await linesOf(await encodeRows(rows, 'parquet'), 'parquet')
-  assert.equal(lines.length, rows.length)
+  const records = Array.from({ length: 21_000 }, (_, index) => plain(BigInt(index), 8))
+  const lines = await linesOf(await encodeRecords(records, AT, 'parquet'), 'parquet')
+  assert.equal(lines.length, records.length)
   assert(lines.every((line, index) => decodeRowForLeaf(line).record.offset === BigInt(index)))
 })
 

@@ -16,6 +16,8 @@ interface Column {
   readonly element: SchemaElement
   /** Of what is large or without order least and greatest are of no use. */
   readonly hasBounds: boolean
+  /** Hardly a value occurs twice: no dictionary is looked for. */
+  readonly isDistinct: boolean
   readonly cell: (row: DecodedRow) => Cell
 }
 
@@ -44,11 +46,15 @@ const columns: readonly Column[] = [
   required('timestamp_type', { type: 'INT32' }, ({ record }) => record.timestampType),
   bytes('key', ({ record }) => record.key),
   bytes('value', ({ record }) => record.value),
-  { ...required('headers', STRING, ({ record }) => writeHeaders(record.headers)), hasBounds: false },
-  promoted('event_id'),
+  {
+    ...required('headers', STRING, ({ record }) => writeHeaders(record.headers)),
+    hasBounds: false,
+    isDistinct: true,
+  },
+  { ...promoted('event_id'), isDistinct: true },
   promoted('source'),
   promoted('event_type'),
-  promoted('unique_key'),
+  { ...promoted('unique_key'), isDistinct: true },
   optional('received_at', TIME, ({ record }) => timeOfText(promotedText(record.headers, 'received_at'))),
 ]
 
@@ -64,11 +70,12 @@ export const EXACT_COLUMNS = [
 ]
 
 export function columnsOf(rows: readonly DecodedRow[]): ColumnSource[] {
-  return columns.map(({ element: { name }, hasBounds, cell }) => ({
+  return columns.map(({ element: { name }, hasBounds, isDistinct, cell }) => ({
     name,
     data: rows.map(cell),
     statistics: hasBounds,
     offsetIndex: false,
+    ...(isDistinct ? { encoding: 'PLAIN' as const } : {}),
   }))
 }
 
@@ -101,15 +108,15 @@ function exactCells(cells: Readonly<Record<string, unknown>>): ExactCells {
 }
 
 function required(name: string, type: Partial<SchemaElement>, cell: Column['cell']): Column {
-  return { element: { name, repetition_type: 'REQUIRED', ...type }, hasBounds: true, cell }
+  return { element: { name, repetition_type: 'REQUIRED', ...type }, hasBounds: true, isDistinct: false, cell }
 }
 
 function optional(name: string, type: Partial<SchemaElement>, cell: Column['cell']): Column {
-  return { element: { name, repetition_type: 'OPTIONAL', ...type }, hasBounds: true, cell }
+  return { element: { name, repetition_type: 'OPTIONAL', ...type }, hasBounds: true, isDistinct: false, cell }
 }
 
 function bytes(name: string, cell: Column['cell']): Column {
-  return { ...optional(name, { type: 'BYTE_ARRAY' }, cell), hasBounds: false }
+  return { ...optional(name, { type: 'BYTE_ARRAY' }, cell), hasBounds: false, isDistinct: true }
 }
 
 function promoted(name: 'event_id' | 'source' | 'event_type' | 'unique_key'): Column {

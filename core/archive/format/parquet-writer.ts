@@ -1,17 +1,17 @@
 /**
- * Parquet as a stream of rows. Writing holds one row group; its pages are compressed with zstd. Reading needs the footer
- * first, so it holds the object, which the roll of segments bounds, and then one row group's rows after the other.
+ * Parquet from a stream of records: one row group is held, then its columns, whose pages are compressed with zstd. Runs in
+ * a thread of its own where there is much (archiver/encode-file.ts).
  */
 import { Duplex } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { zstdCompressSync } from 'node:zlib'
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
-import { decodeRow, type DecodedRow } from '../row.ts'
+import type { DecodedRow } from '../row.ts'
 import { columnsOf, PARQUET_CODEC as CODEC, PARQUET_SCHEMA } from './parquet-columns.ts'
-import { LineSplitter } from './line-splitter.ts'
+import { FrameSplitter } from './record-frame.ts'
 
-/** Of rows as JSON lines, in one row group: what is held, and encoded without a turn for others. */
-const GROUP_CHARACTERS = 4 * 1024 * 1024
+/** Of records in one row group: what is held, and encoded without a turn for others. */
+const GROUP_BYTES = 4 * 1024 * 1024
 const GROUP_ROWS = 10_000
 const PAGE_BYTES = 1024 * 1024
 const ROWS_PER_TURN = 50
@@ -21,15 +21,15 @@ export function encodeParquet(): Duplex {
 }
 
 async function* encodeRows(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  const lines = new LineSplitter()
+  const frames = new FrameSplitter()
   const groups = new GroupWriter()
   for await (const chunk of chunks) {
-    for (const line of lines.push(chunk)) {
-      if (groups.add(line.toString('utf8'))) yield groups.flush()
+    for (const { row, bytes } of frames.push(chunk)) {
+      if (groups.add(row, bytes)) yield groups.flush()
       if (groups.isTurn) await nextTurn()
     }
   }
-  lines.end()
+  frames.end()
   yield groups.finish()
 }
 
@@ -43,24 +43,24 @@ class GroupWriter {
     createdBy: 'hooktrail',
   })
   #rows: DecodedRow[] = []
-  #characters = 0
+  #held = 0
 
   get isTurn(): boolean {
     return this.#rows.length % ROWS_PER_TURN === 0
   }
 
   /** @returns true when the group is full */
-  add(line: string): boolean {
-    this.#rows.push(decodeRow(line))
-    this.#characters += line.length
-    return this.#characters >= GROUP_CHARACTERS || this.#rows.length >= GROUP_ROWS
+  add(row: DecodedRow, bytes: number): boolean {
+    this.#rows.push(row)
+    this.#held += bytes
+    return this.#held >= GROUP_BYTES || this.#rows.length >= GROUP_ROWS
   }
 
   flush(): Buffer {
     const columnData = columnsOf(this.#rows)
     void this.#writer.write({ columnData, rowGroupSize: this.#rows.length, pageSize: PAGE_BYTES })
     this.#rows = []
-    this.#characters = 0
+    this.#held = 0
     return this.#take()
   }
 

@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { readRows } from '../../../core/archive/data-rows.ts'
 import { encodeRows } from '../archive-builder.ts'
+import { decodeRow } from '../../../core/archive/row.ts'
 import type { SmallArchive } from '../small-archive.ts'
 import { change } from '../tampering.ts'
 import { forgeManifest, type Tampering } from './tampering.ts'
@@ -82,8 +83,8 @@ async function writeRows(archive: SmallArchive, folder: string, { edit, isSigned
     },
     signal: new AbortController().signal,
   })
-  const lines = edit(rows).map((row) => Buffer.from(`${JSON.stringify(row)}\n`))
-  const bytes = await encodeRows(lines, archive.format)
+  const edited = edit(rows).map((row) => decodeRow(JSON.stringify(row)))
+  const bytes = await encodeRows(edited, archive.format)
   await change(folder, data, () => bytes)
   if (!isSigned) return
   const written = { size: bytes.length, sha256: hash('sha256', bytes, 'hex') }
