@@ -23,6 +23,7 @@ interface VerifyOptions {
   readonly key?: string
   readonly checkpoint?: string
   readonly writeCheckpoint?: string
+  readonly incremental?: boolean
   readonly anchorCa?: string
   readonly now?: number
   readonly level: '0' | '1' | '2'
@@ -36,6 +37,7 @@ export function archiveVerifyCommand(): Command {
     .option('--key <file>', 'public key that you were given (archive.pub)')
     .option('--checkpoint <file>', 'checkpoint of an earlier verification: proves that nothing was cut since')
     .option('--write-checkpoint <file>', 'keep a checkpoint of what was found; store it outside the archive')
+    .option('--incremental', 'do not read again what the run that wrote the checkpoint has read')
     .option('--anchor-ca <file>', 'certificates (PEM) of time-stamp authorities, or of who vouches for them')
     .option('--now <time>', 'time of judgement, ISO 8601 (default: now)', parseTime)
     .addOption(
@@ -103,6 +105,7 @@ async function verify(location: string, options: VerifyOptions): Promise<VerifyR
     keys,
     nowMs: options.now ?? systemClock.now(),
     ...kept,
+    isIncremental: options.incremental === true,
     authorities: options.anchorCa === undefined ? [] : await readCertificates(options.anchorCa),
     level: levelOf(options.level),
     onProgress: progress.show,
@@ -134,6 +137,7 @@ Examples:
   hooktrail archive verify ./archive --key archive.pub
   hooktrail archive verify ./archive --key archive.pub --write-checkpoint today.json
   hooktrail archive verify ./archive --key archive.pub --checkpoint today.json
+  hooktrail archive verify ./archive --key archive.pub --checkpoint kept.json --incremental --write-checkpoint kept.json
   hooktrail archive verify s3://trail/eu --key archive.pub
 
 Exit codes: 0 complete and intact, 1 altered or missing, 2 a gap or loss is declared, 3 stale or cut at the end,

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """
-Verifies a hooktrail archive that lies in a folder, offline. It implements formats.md a second time and shares no code and
-no library with `hooktrail archive verify`; its passes follow the same steps. It reads; it never repairs.
+Verifies a hooktrail archive in a folder, offline, or in an S3 bucket. It implements formats.md a second time and shares no
+code and no library with `hooktrail archive verify`; its passes follow the same steps. It reads; it never repairs.
 
 Needs Python 3.9 or newer and the package `cryptography` (Ed25519). For rows (level 2) of `jsonl.zst` it takes the first of
 these that there is: compression.zstd (Python 3.14), the packages zstandard or pyzstd, the program `zstd`; for `parquet` the
-package pyarrow. What is missing is said, with exit 66; nothing is judged by halves.
+package pyarrow. What is missing is said, with exit 66; nothing is judged by halves. A bucket is read with the standard library
+alone and the variables that every S3 tool reads (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION,
+AWS_ENDPOINT_URL_S3); a data object lies in a temporary file while it is read. Its versions are judged, its locks are not.
 
-    python3 hooktrail_verify.py FOLDER --key archive.pub [--checkpoint FILE] [--now TIME] [--level 0|1|2] [--json]
+    python3 hooktrail_verify.py FOLDER|s3://BUCKET/PREFIX --key archive.pub [--checkpoint FILE [--incremental]] [--now TIME]
+        [--level 0|1|2] [--json]
 
 Exit codes: 0 complete and intact, 1 altered or missing, 2 a gap or loss is declared, 3 stale or cut at the end, 4 the
 deletion lock is not in force, 64 not authenticated or usage, 66 nothing could be judged. Memory grows with partitions and
@@ -21,6 +24,8 @@ import datetime
 import errno
 import gzip
 import hashlib
+import hmac
+import http.client
 import importlib
 import io
 import json
@@ -31,6 +36,9 @@ import stat
 import struct
 import subprocess
 import sys
+import tempfile
+import urllib.parse
+from xml.etree import ElementTree
 
 NOTE_BYTES_MAX = 64 * 1024 * 1024
 LINE_BYTES_MAX = 256 * 1024 * 1024
@@ -135,6 +143,14 @@ def kind_of(mode):
     return "device"
 
 
+def note_bytes(file, key, findings):
+    data = file.read(NOTE_BYTES_MAX + 1)
+    if len(data) <= NOTE_BYTES_MAX:
+        return data
+    findings.altered("note-invalid", key, "it is larger than any note")
+    return None
+
+
 class Folder:
     """Objects under keys. Nothing is followed: what is no plain file is a finding and counts as absent."""
 
@@ -172,17 +188,25 @@ class Folder:
         except FileNotFoundError:
             return None
 
+    def size(self, key):
+        found = self.head(key)
+        return None if found is None else found.st_size
+
+    def modified(self, key):
+        """Milliseconds since the epoch, or None."""
+        found = self.head(key)
+        return None if found is None else found.st_mtime * 1000
+
     def read(self, key):
         """All bytes of a note or explaining file, or None."""
         file = self.open(key)
         if file is None:
             return None
         with file:
-            data = file.read(NOTE_BYTES_MAX + 1)
-        if len(data) <= NOTE_BYTES_MAX:
-            return data
-        self.findings.altered("note-invalid", key, "it is larger than any note")
-        return None
+            return note_bytes(file, key, self.findings)
+
+    def verify_versions(self):
+        """A folder keeps none."""
 
     def list(self, prefix=""):
         """Keys of plain files in byte order, lazily; one folder's names are held for each level."""
@@ -214,6 +238,173 @@ class Folder:
         except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted((name for name in names if folder or name not in ("tmp/", "probe/")), key=os.fsencode)
+
+
+# --- The bucket -------------------------------------------------------------------------------------------------------
+
+LOCATION = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/?(.*?)/?")
+EMPTY_SHA256 = EMPTY_ROOT.hex()
+SECONDS_MAX = 30
+TRIES_MAX = 4
+
+
+class Bucket:
+    """Objects below a prefix of an S3 bucket, with the variables that every S3 tool reads; it only ever reads."""
+
+    def __init__(self, location, findings):
+        found = LOCATION.fullmatch(location)
+        if found is None:
+            raise Unjudged(f"{location}: it is not s3://bucket/prefix")
+        self.bucket, prefix = found.groups()
+        self.prefix, self.findings = f"{prefix}/" if prefix else "", findings
+        self.access, self.secret, self.token = map(
+            os.environ.get, ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+        )
+        if not self.access or not self.secret:
+            raise Unjudged("a bucket needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        self.region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        self.endpoint = urllib.parse.urlsplit(endpoint or f"https://s3.{self.region}.amazonaws.com")
+        self.connection, self.listed = None, (None, None)
+
+    def open(self, key):
+        """The object in a file of its own for the time it is read, or None."""
+        file = tempfile.TemporaryFile()
+        with self._object("GET", key) as response:
+            if response.status == 404:
+                file.close()
+                return None
+            shutil.copyfileobj(response, file, CHUNK_BYTES)
+        file.seek(0)
+        return file
+
+    def read(self, key):
+        with self._object("GET", key) as response:
+            if response.status == 404:
+                return None
+            data = note_bytes(response, key, self.findings)
+            if data is None:
+                self._close()
+            return data
+
+    def size(self, key):
+        with self._object("HEAD", key) as response:
+            return None if response.status == 404 else int(response.headers["Content-Length"])
+
+    def modified(self, key):
+        """Of the key that was listed last, as heartbeats are."""
+        return self.listed[1] if self.listed[0] == key else None
+
+    def list(self, prefix=""):
+        query = {"list-type": "2", "encoding-type": "url", "prefix": self.prefix + prefix}
+        for page in self._pages(query, {"NextContinuationToken": "continuation-token"}):
+            for entry in page.iter("Contents"):
+                key = self._key(entry)
+                if not key.startswith("probe/"):
+                    self.listed = key, iso_milliseconds(entry.findtext("LastModified"))
+                    yield key
+
+    def verify_versions(self):
+        """Of an intact archive each key has one version, and no marker."""
+        marks = {"NextKeyMarker": "key-marker", "NextVersionIdMarker": "version-id-marker"}
+        before = None
+        for page in self._pages({"versions": "", "encoding-type": "url", "prefix": self.prefix}, marks):
+            for entry in page:
+                if entry.tag not in ("Version", "DeleteMarker") or self._key(entry).startswith("probe/"):
+                    continue
+                key, version = self._key(entry), entry.findtext("VersionId")
+                if entry.tag == "DeleteMarker":
+                    self.findings.altered("delete-marker", key, "it was deleted: a delete marker lies over it")
+                elif before is not None and before[0] == key and before[1] != version:
+                    self.findings.altered("several-versions", key, "it was written more than once")
+                if entry.tag == "Version":
+                    before = key, version
+
+    def _key(self, entry):
+        return urllib.parse.unquote(entry.findtext("Key") or "", errors="surrogateescape")[len(self.prefix) :]
+
+    def _pages(self, query, marks):
+        """Pages of a listing, without their namespace. Some stores repeat the last entry of a page."""
+        while True:
+            with self._request("GET", "", query) as response:
+                text = response.read()
+            try:
+                page = ElementTree.fromstring(re.sub(rb' xmlns="[^"]*"', b"", text, count=1))
+            except ElementTree.ParseError as error:
+                raise Unjudged(f"the store answers no listing: {error}") from error
+            yield page
+            if page.findtext("IsTruncated") != "true":
+                return
+            query = {**query, **{name: page.findtext(mark) or "" for mark, name in marks.items()}}
+            if "key-marker" in query:
+                query["key-marker"] = urllib.parse.unquote(query["key-marker"])
+
+    def _object(self, method, key):
+        response = self._request(method, self.prefix + key, {})
+        if response.headers.get("x-amz-delete-marker") == "true":
+            self.findings.altered("delete-marker", key, "it was deleted: a delete marker lies over it")
+        return response
+
+    def _request(self, method, key, query):
+        """Answers 200 and 404; everything else is tried again or told."""
+        path = urllib.parse.quote(f"{self.endpoint.path.rstrip('/')}/{self.bucket}/{key}".rstrip("/"), safe="/-_.~")
+        search = "&".join(f"{quoted(name)}={quoted(query[name])}" for name in sorted(query))
+        status = "no answer"
+        for _ in range(TRIES_MAX):
+            try:
+                if self.connection is None:
+                    secure = self.endpoint.scheme == "https"
+                    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+                    self.connection = kind(self.endpoint.netloc, timeout=SECONDS_MAX)
+                target = f"{path}?{search}" if search else path
+                self.connection.request(method, target, headers=self._signed(method, path, search))
+                response = self.connection.getresponse()
+            except (OSError, http.client.HTTPException) as error:
+                status = str(error) or type(error).__name__
+                self._close()
+                continue
+            if response.status == 200:
+                return response
+            # The connection is used again once an answer was read.
+            response.read()
+            if response.status == 404 and key:
+                return response
+            status = response.status
+            if response.status < 500 and response.status != 429:
+                break
+        raise Unjudged(f"{method} {path} on {self.endpoint.netloc}: {status}")
+
+    def _close(self):
+        if self.connection is not None:
+            self.connection.close()
+        self.connection = None
+
+    def _signed(self, method, path, search):
+        """AWS Signature Version 4 of a request without a body."""
+        time = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        headers = {"host": self.endpoint.netloc, "x-amz-content-sha256": EMPTY_SHA256, "x-amz-date": time}
+        if self.token:
+            headers["x-amz-security-token"] = self.token
+        names = ";".join(sorted(headers))
+        lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
+        request = "\n".join([method, path, search, lines, names, EMPTY_SHA256])
+        scope = f"{time[:8]}/{self.region}/s3/aws4_request"
+        message = f"AWS4-HMAC-SHA256\n{time}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
+        key = f"AWS4{self.secret}".encode()
+        for part in scope.split("/"):
+            key = hmac.digest(key, part.encode(), "sha256")
+        signature = hmac.digest(key, message.encode(), "sha256").hex()
+        credential = f"Credential={self.access}/{scope}, SignedHeaders={names}, Signature={signature}"
+        return {**headers, "authorization": f"AWS4-HMAC-SHA256 {credential}"}
+
+
+def quoted(text):
+    return urllib.parse.quote(text, safe="-_.~")
+
+
+def iso_milliseconds(text):
+    then = datetime.datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text or ""))
+    return (then - EPOCH) / datetime.timedelta(milliseconds=1)
 
 
 # --- Keys of objects --------------------------------------------------------------------------------------------------
@@ -512,6 +703,7 @@ HEARTBEAT_SCHEMA = {
 CHECKPOINT_SCHEMA = {
     "archive_id": lambda value: isinstance(value, str),
     "heartbeat": or_null({name: (lambda value: isinstance(value, str)) for name in ("n", "sha256", "tree_size", "tree_root")}),
+    "level": or_absent(lambda value: type(value) is int and 0 <= value <= 2),
     "heads": [
         {
             "topic": lambda value: isinstance(value, str),
@@ -1484,6 +1676,7 @@ class Verification:
     def __init__(self, store, findings, options):
         self.store, self.findings = store, findings
         self.level, self.now, self.checkpoint = options.level, options.now, options.checkpoint
+        self.rests = options.incremental
         self.pinned, self.authorities, self.anchors = options.keys, options.authorities, []
         self.kept_note, self.chain, self.last_ms = options.kept_note, None, None
         self.keys, self.genesis, self.last, self.ends = [], None, None, {}
@@ -1507,6 +1700,7 @@ class Verification:
         Segments(self).run()
         if self.level > 0:
             Inventory(self).run()
+            self.store.verify_versions()
         self._compare_end()
         self._note_end()
 
@@ -1670,7 +1864,7 @@ class Verification:
         if worm == "off" or worm["result"] == "off":
             return
         if self.level > 0:
-            text = "a copy keeps neither locks nor holds: ask the bucket itself"
+            text = "locks and holds are not asked for here: `hooktrail archive verify` asks a bucket"
             self.findings.add("note", "lock-not-witnessed", GENESIS, text)
         signed_at = self.last[0]["created_at"]
         if worm["result"] != "pass":
@@ -1689,7 +1883,8 @@ class Verification:
             document, sha256 = self.last
             heartbeat = {name: document[name] for name in ("n", "tree_size", "tree_root")}
             heartbeat["sha256"] = sha256
-        return {"archive_id": self.genesis["archive_id"], "heartbeat": heartbeat, "heads": list(self.ends.values())}
+        kept = {"archive_id": self.genesis["archive_id"], "heartbeat": heartbeat, "level": self.level}
+        return {**kept, "heads": list(self.ends.values())}
 
 
 def is_signed(data, keys):
@@ -1791,8 +1986,8 @@ class Heartbeats:
         self._verify_key(key, note[0], note[2])
         self._verify(key, *note)
         self.all.last_ms = milliseconds(note[0]["created_at"])
-        found = self.all.store.head(key)
-        if found is not None and milliseconds(note[0]["created_at"]) > found.st_mtime * 1000 + CLOCK_SKEW_MS:
+        modified = self.all.store.modified(key)
+        if modified is not None and milliseconds(note[0]["created_at"]) > modified + CLOCK_SKEW_MS:
             text = "the store dates it before its own time of signing"
             self.findings.add("note", "time-not-witnessed", key, text)
         self._compare_checkpoint(*note[:2])
@@ -1938,13 +2133,16 @@ class Segments:
     def __init__(self, verification):
         self.all, self.findings = verification, verification.findings
         self.folder, self.end, self.linked = "", None, True
-        self.running = RunningCheck()
+        self.running, self.unread = RunningCheck(), (0, 0)
         heads = (verification.checkpoint or {}).get("heads", [])
         self.remembered = {partition_name(head): head for head in heads}
 
     def run(self):
         for key in self.all.store.list("segments/"):
             self._step(key)
+        if self.unread[0] > 0:
+            text = "%d data objects of %d bytes were not read again: they rest on the run that wrote it" % self.unread
+            self.findings.add("note", "not-read-again", "checkpoint", text)
 
     def _step(self, key):
         folder = key[: key.rindex("/") + 1]
@@ -2030,8 +2228,25 @@ class Segments:
         if name is None or f"{name[0]}{name[1]}.note" != key or name[2] != manifest["data"]["format"]:
             self.findings.altered("manifest-chain", key, "it names a data object of another range or format")
             return
-        if self.all.level > 0:
+        if self.all.level > 0 and not self._rests_on_checkpoint(manifest):
             self._verify_data(manifest)
+
+    def _rests_on_checkpoint(self, manifest):
+        """Every manifest up to the remembered head is fixed by that head's hash: its data must be there, with its size."""
+        head = self.remembered.get(partition_name(manifest)) if self.all.rests else None
+        if head is None or int(manifest["next"]) > int(head["next"]):
+            return False
+        if self.all.checkpoint["archive_id"] != self.all.genesis["archive_id"]:
+            return False
+        self.running.drop()
+        data = manifest["data"]
+        self.unread = self.unread[0] + 1, self.unread[1] + data["size"]
+        found = self.all.store.size(data["key"])
+        if found is None:
+            self._note_missing(manifest)
+        elif found != data["size"]:
+            self.findings.altered("data-altered", data["key"], f"it has {found} bytes, not {data['size']}")
+        return True
 
     def _verify_data(self, manifest):
         """Size and SHA-256 before a byte is decompressed; then the rows."""
@@ -2111,7 +2326,7 @@ class Inventory:
         last = self.all.last[0]
         if tile[1] < int(last["tree_size"]) // TILE_WIDTH ** (tile[0] + 1):
             return True
-        return self.all.store.head(heartbeat_key(int(last["n"]) + 1)) is not None
+        return self.all.store.size(heartbeat_key(int(last["n"]) + 1)) is not None
 
     def _verify_named(self, key):
         name = data_name(key)
@@ -2156,15 +2371,20 @@ class Inventory:
 # --- The command ------------------------------------------------------------------------------------------------------
 
 
-def require_archive(root):
-    """Tells an archive, however damaged, from a folder that is none."""
-    if not os.path.isdir(root):
-        raise Unjudged(f"{root}: there is no such folder")
-    store = Folder(root, Findings())
+def open_archive(location, findings):
+    """Tells an archive, however damaged, from a place that holds none."""
+    if location.startswith("s3://"):
+        store = Bucket(location, findings)
+        names = store.list
+    elif os.path.isdir(location):
+        store = Folder(location, findings)
+        names = lambda prefix: store._walk("", prefix)  # noqa: E731
+    else:
+        raise Unjudged(f"{location}: there is no such folder")
     for prefix in (GENESIS, "heartbeats/", "segments/", "data/"):
-        if next(store._walk("", prefix), None) is not None:
-            return
-    raise Unjudged(f"{root}: it holds nothing of an archive")
+        if next(iter(names(prefix)), None) is not None:
+            return store
+    raise Unjudged(f"{location}: it holds nothing of an archive")
 
 
 def read_text(path):
@@ -2230,11 +2450,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse_arguments(arguments):
-    parser = Parser(prog="hooktrail_verify.py", description="verify a hooktrail archive in a folder, offline")
-    parser.add_argument("folder", help="the archive, or any copy of it")
+    parser = Parser(prog="hooktrail_verify.py", description="verify a hooktrail archive")
+    parser.add_argument("location", help="the archive, or any copy of it: a folder, or s3://bucket/prefix")
     parser.add_argument("--key", help="public key that you were given (archive.pub)")
     parser.add_argument("--checkpoint", help="checkpoint of an earlier verification: proves that nothing was cut since")
     parser.add_argument("--write-checkpoint", help="keep a checkpoint of what was found; store it outside the archive")
+    parser.add_argument("--incremental", action="store_true", help="do not read again what that verification has read")
     parser.add_argument("--anchor-ca", help="certificates (PEM) of time-stamp authorities, or of who vouches for them")
     parser.add_argument("--now", type=parse_now, help="time of judgement, ISO 8601 (default: now)")
     parser.add_argument("--level", type=int, choices=(0, 1, 2), default=2, help="0 chain, 1 and objects, 2 and rows")
@@ -2246,14 +2467,14 @@ def parse_arguments(arguments):
     return options
 
 
-def make_report(verification, findings, folder):
+def make_report(verification, findings, location):
     exit_code = findings.exit_code(verification.pinned is not None)
     last, genesis = verification.last, verification.genesis
     rooted = str(verification.chain.root) if genesis is not None and verification.chain.has_root else None
     return {
         "exitCode": exit_code,
         "verdict": VERDICTS[exit_code],
-        "location": folder,
+        "location": location,
         "archiveId": None if genesis is None else genesis["archive_id"],
         "level": verification.level,
         "authenticated": verification.pinned is not None,
@@ -2330,16 +2551,23 @@ def keep_checkpoint(path, report):
         file.write(json.dumps(report["checkpoint"]) + "\n")
 
 
+def may_rest(checkpoint, level):
+    """Earlier versions did not say at which level they read; a C2SP checkpoint never does."""
+    return checkpoint is not None and "tree" not in checkpoint and checkpoint.get("level", 0) >= level
+
+
 def verify(options):
-    require_archive(options.folder)
+    findings = Findings()
+    store = open_archive(options.location, findings)
     options.keys = None if options.key is None else read_keys(options.key)
     kept = None if options.checkpoint is None else read_checkpoint(options.checkpoint)
     options.checkpoint, options.kept_note = (None, kept) if isinstance(kept, str) else (kept, None)
+    if options.incremental and not may_rest(options.checkpoint, options.level):
+        raise Unjudged(f"no run at level {options.level} wrote the checkpoint, on which one at this level could rest")
     options.authorities = [] if options.anchor_ca is None else read_certificates(options.anchor_ca)
-    findings = Findings()
-    verification = Verification(Folder(options.folder, findings), findings, options)
+    verification = Verification(store, findings, options)
     verification.run()
-    report = make_report(verification, findings, os.path.abspath(options.folder))
+    report = make_report(verification, findings, options.location)
     text = json.dumps(report) if options.json else report_text(report)
     print(text)
     if options.write_checkpoint is not None:
@@ -2353,7 +2581,7 @@ def main():
     except Unjudged as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         print(f"it cannot be read: {error}", file=sys.stderr)
         return 66
 

@@ -13,7 +13,7 @@ import { newSigner } from '../support/archive-builder.ts'
 import { orSkip } from '../support/services/local-process.ts'
 import { pythonOrReason } from '../support/services/python.ts'
 import { RECORDS, SmallArchive } from '../support/small-archive.ts'
-import { remove } from '../support/tampering.ts'
+import { change, flipped, remove } from '../support/tampering.ts'
 import { runVerifier } from '../support/python-verifier.ts'
 import { judge, type Judgement, type JudgeRequest } from '../support/two-verifiers.ts'
 
@@ -65,7 +65,7 @@ test('the independent verifier prints its verdict and keeps a checkpoint that bo
   ])
   assert.equal(status, 0, stderr)
   assert.match(stdout, /^complete and intact \(exit 0\)\n.*\n90 records in 6 segments, 4 heartbeats/)
-  assert.deepEqual(JSON.parse(await readFile(file, 'utf8')), checkpoint)
+  assert.deepEqual(JSON.parse(await readFile(file, 'utf8')), { ...checkpoint, level: 2 })
   assert.equal((await runVerifier(python, ['--level', '7'])).status, 64)
 })
 
@@ -96,4 +96,37 @@ test('both verifiers hold an archive against a checkpoint that was pushed', asyn
   }
   const foreign = signNote(checkpointText(tree), newSigner()).toString()
   assert.equal((await judged(archive.folder, { keptTree: foreign })).exitCode, 66)
+})
+
+test('both verifiers read no content again that the run of the checkpoint has read, and all of what came since', async (t) => {
+  const judged = await judging(t)
+  if (judged === null) return
+  const checkpoint = { ...archive.checkpoint, level: 2 as const }
+  const short = {
+    ...checkpoint,
+    heads: checkpoint.heads.map((head) => (head.partition === 0 ? { ...head, next: '41' } : head)),
+  }
+  const { data: old } = archive.segment(0)
+  const { data: young } = archive.segment(-1)
+  const folder = await archive.copy()
+  await change(folder, old, (bytes) => flipped(bytes, 0.5))
+  const rested = await judged(folder, { checkpoint, isIncremental: true })
+  assert.deepEqual([rested.exitCode, rested.findings], [0, ['note checkpoint']], 'this is what it rests on')
+  assert.equal((await judged(folder, { checkpoint })).exitCode, 1)
+  await change(folder, young, (bytes) => flipped(bytes, 0.5))
+  const since = await judged(folder, { checkpoint: short, isIncremental: true })
+  assert.deepEqual([since.exitCode, since.findings], [1, [`altered ${young}`, 'note checkpoint']])
+  for (const edit of [(bytes: Buffer) => bytes.subarray(1), null]) {
+    const gone = await archive.copy()
+    if (edit === null) await remove(gone, [old])
+    else await change(gone, old, edit)
+    const found = await judged(gone, { checkpoint, isIncremental: true })
+    assert.deepEqual([found.exitCode, found.findings], [1, [`altered ${old}`, 'note checkpoint']])
+  }
+  for (const level of [0, 1] as const)
+    assert.equal(
+      (await judged(folder, { checkpoint: { ...checkpoint, level }, isIncremental: true })).exitCode,
+      66,
+    )
+  assert.equal((await judged(folder, { isIncremental: true })).exitCode, 66)
 })

@@ -18,13 +18,17 @@ export interface VerifierRun {
   readonly stderr: string
 }
 
-export function runVerifier(python: Python, given: readonly string[]): Promise<VerifierRun> {
+export function runVerifier(
+  python: Python,
+  given: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<VerifierRun> {
   const { promise, resolve } = Promise.withResolvers<VerifierRun>()
   // Isolated: no variable and no package of the caller decides.
   execFile(
     python.path,
     ['-I', VERIFIER, ...given],
-    { timeout: PROCESS_MS_MAX, maxBuffer: 64 * 1024 * 1024 },
+    { env: { ...process.env, ...env }, timeout: PROCESS_MS_MAX, maxBuffer: 64 * 1024 * 1024 },
     (error, stdout, stderr) => {
       resolve({ status: error === null ? 0 : Number(error.code), stdout, stderr })
     },

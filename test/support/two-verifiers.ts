@@ -25,6 +25,7 @@ export interface JudgeRequest {
   readonly nowMs: number
   readonly checkpoint?: Checkpoint | null
   readonly level?: VerifyLevel
+  readonly isIncremental?: boolean
   /** A C2SP checkpoint that was kept, in place of the other. */
   readonly keptTree?: string
   /** PEM of time-stamp authorities. */
@@ -64,6 +65,7 @@ async function judgeOurs(request: JudgeRequest): Promise<Report> {
       keptTree: request.keptTree ?? null,
       authorities: parseCertificates(anchorCa),
       level,
+      isIncremental: request.isIncremental ?? false,
       signal: new AbortController().signal,
     })
   } catch (error) {
@@ -86,9 +88,10 @@ async function judgePython(request: JudgeRequest): Promise<Report> {
 }
 
 async function argumentsOf(
-  { folder, keys, nowMs, checkpoint = null, level = 2, anchorCa, keptTree }: JudgeRequest,
+  { folder, keys, nowMs, checkpoint = null, level = 2, isIncremental = false, ...request }: JudgeRequest,
   inputs: string,
 ): Promise<readonly string[]> {
+  const { anchorCa, keptTree } = request
   const given = [folder, '--json', '--level', String(level), '--now', new Date(nowMs).toISOString()]
   if (keys !== null) {
     await writeFile(path.join(inputs, 'keys'), `${keys.join('\n')}\n`)
@@ -102,6 +105,7 @@ async function argumentsOf(
     await writeFile(path.join(inputs, 'kept.note'), keptTree)
     given.push('--checkpoint', path.join(inputs, 'kept.note'))
   }
+  if (isIncremental) given.push('--incremental')
   if (checkpoint !== null) {
     await writeFile(path.join(inputs, 'checkpoint'), JSON.stringify(checkpoint))
     given.push('--checkpoint', path.join(inputs, 'checkpoint'))
@@ -117,11 +121,11 @@ interface Report {
   readonly findings: readonly Finding[]
 }
 
-function parseReport(text: string): Report {
+export function parseReport(text: string): Report {
   return JSON.parse(text) as Report
 }
 
-function judgementOf({ exitCode, records, heartbeats, manifests, findings }: Report): Judgement {
+export function judgementOf({ exitCode, records, heartbeats, manifests, findings }: Report): Judgement {
   const named = new Set(findings.map(({ severity, object }) => `${severity} ${object}`))
   return { exitCode, records, heartbeats, manifests, findings: [...named].toSorted() }
 }

@@ -7,6 +7,7 @@ import { HooktrailError } from '../../error/hooktrail-error.ts'
 import type { Heartbeat } from '../manifest.ts'
 import type { Findings } from './finding.ts'
 import { partitionName, type ChainEnd } from './partition-table.ts'
+import type { VerifyLevel } from './verify-context.ts'
 import type { VerifiedNote } from './read-note.ts'
 
 const schema = z.strictObject({
@@ -14,6 +15,8 @@ const schema = z.strictObject({
   heartbeat: z
     .strictObject({ n: z.string(), sha256: z.string(), tree_size: z.string(), tree_root: z.string() })
     .nullable(),
+  /** Up to which level the run that wrote it read everything; earlier versions did not say. */
+  level: z.literal([0, 1, 2]).exactOptional(),
   heads: z.array(
     z.strictObject({
       topic: z.string(),
@@ -42,14 +45,15 @@ export interface ArchiveState {
   readonly ends: ReadonlyMap<string, ChainEnd>
 }
 
-export function makeCheckpoint({ archiveId, last, ends }: ArchiveState): Checkpoint {
+/** @param level that everything was read at, by this run or by the one that it rests on */
+export function makeCheckpoint({ archiveId, last, ends }: ArchiveState, level: VerifyLevel): Checkpoint {
   const heartbeat = last && {
     n: last.document.n,
     sha256: last.sha256,
     tree_size: last.document.tree_size,
     tree_root: last.document.tree_root,
   }
-  return { archive_id: archiveId, heartbeat, heads: [...ends.values()] }
+  return { archive_id: archiveId, heartbeat, level, heads: [...ends.values()] }
 }
 
 /** While the chain of heartbeats passes by: the one that the checkpoint names must be the same note. */

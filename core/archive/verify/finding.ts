@@ -24,6 +24,7 @@ export type FindingCode =
   | 'rows-altered'
   | 'running-contradicted'
   | 'running-unchecked'
+  | 'not-read-again'
   | 'foreign'
   | 'not-a-file'
   | 'delete-marker'

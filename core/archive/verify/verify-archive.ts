@@ -35,6 +35,8 @@ export interface VerifyRequest {
   /** The verifier's clock: decides whether the signed cadence was missed. */
   readonly nowMs: number
   readonly checkpoint?: Checkpoint | null
+  /** What the checkpoint covers is not read again where its run read it: objects must be there, with their size. */
+  readonly isIncremental?: boolean
   /** A C2SP checkpoint that somebody kept, such as one that was pushed to him: the note. */
   readonly keptTree?: string | null
   /** Of time-stamp authorities, given by the auditor: tokens of others are forged. */
@@ -45,12 +47,13 @@ export interface VerifyRequest {
 }
 
 /**
- * @throws ARCHIVE_NOT_FOUND, ARCHIVE_OTHER_KEY when the inputs do not belong together, and what the store throws;
+ * @throws ARCHIVE_NOT_FOUND, ARCHIVE_OTHER_KEY, ARCHIVE_CHECKPOINT_INVALID when the inputs do not belong together, and what the store throws;
  * everything about the archive itself is in the report.
  */
 export async function verifyArchive(asked: VerifyRequest): Promise<VerifyReport> {
   const findings = new Findings()
   const request = { ...asked, store: new PlainFiles(asked.store, findings) }
+  const rest = restOf(asked)
   await requireArchive(asked.store)
   const chain = await verifyGenesis({ store: request.store, keys: request.keys, findings })
   if (chain === null) return makeReport({ request, findings, counts: newCounts(), root: null, state: null })
@@ -73,6 +76,7 @@ export async function verifyArchive(asked: VerifyRequest): Promise<VerifyReport>
     table: witness.table,
     running: witness.running,
     checkpoint,
+    rest: rest?.archive_id === context.archiveId ? rest : null,
   })
   const last = witness.last?.document ?? null
   if (request.level > 0) {
@@ -86,7 +90,7 @@ export async function verifyArchive(asked: VerifyRequest): Promise<VerifyReport>
   const cadence = (last && agreements.policyOf(last)?.cadence) ?? chain.genesis.cadence
   keptTree?.end(context.archiveId, last, findings)
   noteEnd(context, { witness, genesis: { ...chain.genesis, cadence }, nowMs: request.nowMs })
-  const kept = { checkpoint: makeCheckpoint(state), last, anchors }
+  const kept = { checkpoint: makeCheckpoint(state, request.level), last, anchors }
   const inForce = { chain, keyCheck: context.keyCheck, genesis: { ...chain.genesis, cadence } }
   return makeReport({ request, findings, counts: context.counts, root: inForce, state: kept })
 }
@@ -98,6 +102,14 @@ function openKeptTree(note: string, { verifiers }: KeyChain): TreeCheckpoint {
   } catch (error) {
     throw new HooktrailError('ARCHIVE_CHECKPOINT_INVALID', {}, error)
   }
+}
+
+/** What an incremental run rests on. Null: it reads everything. @throws ARCHIVE_CHECKPOINT_INVALID */
+function restOf({ isIncremental = false, checkpoint = null, level }: VerifyRequest): Checkpoint | null {
+  if (!isIncremental) return null
+  if (checkpoint !== null && (checkpoint.level ?? 0) >= level) return checkpoint
+  const reason = `no run at level ${String(level)} wrote it, on which one at this level could rest`
+  throw new HooktrailError('ARCHIVE_CHECKPOINT_INVALID', { reason })
 }
 
 interface ArchiveEnd {

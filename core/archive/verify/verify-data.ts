@@ -48,6 +48,21 @@ export async function verifyData(
   return rows !== null && wrong === null
 }
 
+/** Without reading it: it is there, with its size. */
+export async function verifyPresence(
+  context: VerifyContext,
+  manifest: Manifest,
+  data: ManifestData,
+): Promise<void> {
+  for await (const { key, size } of context.store.list(data.key)) {
+    if (key !== data.key) continue
+    if (size !== data.size)
+      context.findings.altered('data-altered', key, `it has ${String(size)} bytes, not ${String(data.size)}`)
+    return
+  }
+  noteMissing(context, manifest, data)
+}
+
 /** What has run out may be gone: the manifest still says what it was. What is held may not. */
 function noteMissing(
   { findings, agreements, nowMs }: VerifyContext,

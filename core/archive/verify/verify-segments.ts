@@ -14,13 +14,15 @@ import { partitionName, type ChainEnd, type ChainHead, type PartitionTable } fro
 import { openVerified, type VerifiedNote } from './read-note.ts'
 import type { VerifyContext } from './verify-context.ts'
 import { RunningCheck, type RunningClaims } from './running-claims.ts'
-import { verifyData } from './verify-data.ts'
+import { verifyData, verifyPresence } from './verify-data.ts'
 import { verifySegmentLocks } from './verify-locks.ts'
 
 export interface SegmentsRequest {
   readonly table: PartitionTable
   readonly running: RunningClaims
   readonly checkpoint: Checkpoint | null
+  /** On which the run rests: what it covers is not read again. */
+  readonly rest: Checkpoint | null
 }
 
 /** @returns the head of every chain, by partition name. */
@@ -33,6 +35,7 @@ export async function verifySegments(
     context.signal.throwIfAborted()
     await pass.step(key)
   }
+  pass.end()
   return pass.ends
 }
 
@@ -47,6 +50,8 @@ class SegmentPass {
   /** False after a manifest that cannot be read: the next one's link cannot be compared. */
   #linked = true
   readonly #running = new RunningCheck()
+
+  #unread = { segments: 0, bytes: 0n }
 
   constructor(context: VerifyContext, request: SegmentsRequest) {
     this.#context = context
@@ -84,6 +89,20 @@ class SegmentPass {
     await this.#verifyContent(key, note.document)
     this.#compareRunning(key, note.document)
     if (this.#context.level > 0) await verifySegmentLocks(this.#context, key, note.document)
+  }
+
+  end(): void {
+    const { segments, bytes } = this.#unread
+    if (segments === 0) return
+    const text = `${String(segments)} data objects of ${String(bytes)} bytes were not read again: they rest on the run that wrote it`
+    this.#context.findings.note('not-read-again', 'checkpoint', text)
+  }
+
+  /** Every manifest up to the remembered head is fixed by that head's hash. */
+  #isCovered(manifest: Manifest): boolean {
+    if (this.#request.rest === null) return false
+    const head = this.#remembered.get(partitionName(manifest))
+    return head !== undefined && BigInt(manifest.next) <= BigInt(head.next)
   }
 
   /** @returns false when the manifest is no part of the chain */
@@ -155,6 +174,13 @@ class SegmentPass {
 
   async #verifyData(manifest: Manifest, data: ManifestData): Promise<void> {
     const running = this.#running
+    if (this.#isCovered(manifest)) {
+      running.drop()
+      this.#unread.segments += 1
+      this.#unread.bytes += BigInt(data.size)
+      await verifyPresence(this.#context, manifest, data)
+      return
+    }
     const onLeaf: LeafListener | null = running.isIdle
       ? null
       : (offset, leaf) => {
