@@ -62,12 +62,12 @@ test('an auditor comes from nothing to a conclusion by the commands of the page'
     assert.equal(status, 0, `${command}\n${stdout}\n${stderr}`)
     said.push(stdout)
   }
-  assert.equal(commands.length, 8)
+  assert.equal(commands.length, 9)
   const all = said.join('')
   assert.match(all, /anchored up to heartbeat 1 at .* by CN=test authority \(its certificate is vouched for/)
   assert.match(all, /^proven: event event-7 at hooktrail\.events\.demo:0:7$/m)
   assert.match(all, /^proven: hooktrail\.events\.demo 0 7 in test-archive$/m)
-  assert.equal(all.match(/^complete and intact \(exit 0\)$/gm)?.length, 5)
+  assert.equal(all.match(/^complete and intact \(exit 0\)$/gm)?.length, 6)
 
   const proof = await readFile(path.join(folder, 'proof.json'), 'utf8')
   await writeFile(path.join(folder, 'proof.json'), proof.replace('"index": 2', '"index": 3'))
