@@ -12,7 +12,7 @@ import {
   type NoteVerifier,
 } from '../../core/archive/signed-note.ts'
 import { HooktrailError, isHooktrailError } from '../../core/error/hooktrail-error.ts'
-import { createFileOnce, PUBLIC_MODE, readSecretFile, SECRET_MODE } from './secret-file.ts'
+import { createFileOnce, readSecretFile, SECRET_MODE } from './secret-file.ts'
 
 /** Name of the archive's key inside notes. */
 const ARCHIVE_KEY_NAME = 'hooktrail-archive'
@@ -28,20 +28,10 @@ export function archivePrivateKeyPath(home: string): string {
   return path.join(home, 'keys', 'archive.key')
 }
 
-/** @throws ARCHIVE_KEY_FILE_OPEN, ARCHIVE_KEY_FILE_INVALID, ARCHIVE_PUBLIC_KEY_INVALID */
-export async function ensureArchiveSigner(home: string): Promise<NoteSigner> {
+/** @throws ARCHIVE_KEY_FILE_OPEN, ARCHIVE_KEY_FILE_INVALID */
+export async function ensureArchiveKey(home: string): Promise<NoteSigner> {
   const file = archivePrivateKeyPath(home)
-  const pem = await ensureSecret(file, newPrivateKeyPem)
-  const signer = archiveSignerOf(pem, file)
-  await createFileOnce(archivePublicKeyPath(home), `${signer.vkey}\n`, PUBLIC_MODE)
-  const published = await readPublicKeys(archivePublicKeyPath(home))
-  if (!published.some(({ vkey }) => vkey === signer.vkey)) {
-    throw new HooktrailError('ARCHIVE_KEY_FILE_INVALID', {
-      file: archivePublicKeyPath(home),
-      reason: 'not of this key',
-    })
-  }
-  return signer
+  return archiveSignerOf(await ensureSecret(file, newPrivateKeyPem), file)
 }
 
 /** Verifier key lines of a public file; empty lines and lines after # are skipped. @throws ARCHIVE_PUBLIC_KEY_INVALID */
@@ -97,7 +87,7 @@ async function ensureSecret(file: string, make: () => string): Promise<string> {
   return created
 }
 
-function newPrivateKeyPem(): string {
+export function newPrivateKeyPem(): string {
   return generateKeyPairSync('ed25519', {
     privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
     publicKeyEncoding: { type: 'spki', format: 'pem' },

@@ -3,7 +3,7 @@
  * processes that start at once agree on the one that was first.
  */
 import { randomBytes } from 'node:crypto'
-import { link, mkdir, open, readFile, stat, unlink } from 'node:fs/promises'
+import { link, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises'
 import path from 'node:path'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 
@@ -48,6 +48,15 @@ export async function createFileOnce(
   } finally {
     await unlink(temporary)
   }
+}
+
+/** Whole and durable in the place of what lies there. */
+export async function replaceFile(file: string, text: string, mode: number): Promise<void> {
+  const folder = path.dirname(file)
+  const temporary = path.join(folder, `.${path.basename(file)}.${randomBytes(8).toString('hex')}`)
+  await writeSynced(temporary, text, mode)
+  await rename(temporary, file)
+  await syncFolder(folder)
 }
 
 async function writeSynced(file: string, text: string, mode: number): Promise<void> {

@@ -6,7 +6,8 @@
 import { join } from 'node:path'
 import { openDirectoryForReading, openDirectoryStore } from '../../adapters/directory/directory-store.ts'
 import type { S3StoreOptions } from '../../adapters/s3/s3-store.ts'
-import { archivePublicKeyPath, archiveSignerOf, readPublicKeys } from '../../adapters/system/key-files.ts'
+import { archivePublicKeyPath, readPublicKeys } from '../../adapters/system/key-files.ts'
+import { publicKeyOf } from './archive-keys.ts'
 import { ArchiveRange } from '../../core/archive/range/archive-range.ts'
 import type { ArchiveSource } from '../../core/archive/range/find-segment.ts'
 import { believedKeys } from '../../core/archive/key/read-key-chain.ts'
@@ -83,10 +84,8 @@ export async function openArchiveSource(
 /** Whose notes are believed: the keys of the settings, or the one that the archiver keeps in the home. @throws ARCHIVE_READER_MISSING */
 export async function archiveKeys({ config, home }: Context): Promise<readonly NoteVerifier[]> {
   const { signingKey, publicKey } = config.archive
-  const given = [
-    ...(signingKey === null ? [] : [archiveSignerOf(signingKey, 'archive.signing_key').vkey]),
-    ...(publicKey === null ? [] : [publicKey]),
-  ]
+  const own = signingKey === null ? null : publicKeyOf(signingKey)
+  const given = [own, publicKey].filter((vkey) => vkey !== null)
   if (given.length > 0) return given.map(parseVerifierKey)
   const file = archivePublicKeyPath(home)
   try {

@@ -3,11 +3,10 @@ import { randomUUID } from 'node:crypto'
 import { readFile, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { archiveSignerOf, ensureArchiveSigner } from '../../adapters/system/key-files.ts'
 import type { ArchiverDeps } from '../../archiver/archiver-context.ts'
 import { startArchiver, type ArchiverService } from '../../archiver/archiver-service.ts'
 import { verifierToolKey } from '../../core/archive/keys.ts'
-import { parseVerifierKey, type NoteSigner } from '../../core/archive/signed-note.ts'
+import { openArchiveKeys } from './archive-keys.ts'
 import type { Context } from './context.ts'
 import { packageRoot, packageVersion } from '../../adapters/system/package-root.ts'
 
@@ -17,21 +16,9 @@ export async function openArchiver(context: Context, given: Given): Promise<Arch
   return startArchiver(context.config, await archiverDeps(context, given))
 }
 
-/** Of the settings, or made at first use in the home. */
-export async function archiveSigner({
-  config,
-  home,
-}: {
-  readonly config: Pick<Context['config'], 'archive'>
-  readonly home: string
-}): Promise<NoteSigner> {
-  const { signingKey } = config.archive
-  return signingKey === null ? ensureArchiveSigner(home) : archiveSignerOf(signingKey, 'archive.signing_key')
-}
-
 export async function archiverDeps(context: Context, given: Given): Promise<ArchiverDeps> {
   const { home } = context
-  const signer = await archiveSigner(context)
+  const keys = await openArchiveKeys(context)
   const instance = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`
   const spool = join(home, 'spool')
   // Our own Postgres locks the home: nobody else can be spooling there. Nothing in it is needed, the log has it all.
@@ -42,8 +29,7 @@ export async function archiverDeps(context: Context, given: Given): Promise<Arch
     ...(context.log.driver === 'postgres'
       ? { replaceableLog: context.log, lostConnections: () => context.database.lostConnections() }
       : {}),
-    signer,
-    verifiers: [parseVerifierKey(signer.vkey)],
+    ...keys,
     spoolDirectory: join(spool, instance),
     instance,
     formatsText: await readFile(join(packageRoot(), 'docs', 'formats.md'), 'utf8'),

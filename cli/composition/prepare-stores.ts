@@ -79,7 +79,11 @@ function isOutage(error: unknown): boolean {
     isHooktrailError(error, 'LOG_UNAVAILABLE') ||
     isHooktrailError(error, 'ARCHIVE_STORE_UNAVAILABLE') ||
     // It may be made later, by whoever sets up the stores.
-    isHooktrailError(error, 'ARCHIVE_BUCKET_MISSING')
+    isHooktrailError(error, 'ARCHIVE_BUCKET_MISSING') ||
+    // Who keeps the key may be away, and a key may be replaced or run out: receiving and delivering go on.
+    isHooktrailError(error, 'ARCHIVE_SIGNER_FAILED') ||
+    isHooktrailError(error, 'ARCHIVE_KEY_RETIRED') ||
+    isHooktrailError(error, 'ARCHIVE_KEY_EXPIRED')
   )
 }
 

@@ -14,7 +14,7 @@ import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { Logger } from '../../core/log.ts'
 import { archiveReader, folderOf } from '../composition/archive-stores.ts'
 import { openContext, type Context } from '../composition/context.ts'
-import { archiveSigner } from '../composition/open-archiver.ts'
+import { archiveSigner } from '../composition/archive-keys.ts'
 
 /** Planning and archiving take one each, locks and copies the rest. */
 const CONNECTIONS_MAX = 6

@@ -104,6 +104,8 @@ function buildArchive(archive: Sections['archive']): Config['archive'] {
     runningRootMs: archive.running_root,
     idleHeartbeatMs: archive.idle_heartbeat ?? Math.max(archive.heartbeat, IDLE_HEARTBEAT_MS),
     signingKey: archive.signing_key ?? null,
+    nextSigningKey: archive.next_signing_key ?? null,
+    delegations: archive.delegations,
     publicKey: archive.public_key === undefined || archive.public_key === '' ? null : archive.public_key,
     anchors: archive.anchors,
   }

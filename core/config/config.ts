@@ -152,11 +152,30 @@ export interface ArchiveConfig {
   readonly idleHeartbeatMs: number
   /** The root of each open segment is told to the other archivers this often. */
   readonly runningRootMs: number
-  /** PEM (PKCS #8, Ed25519); null: $HOOKTRAIL_HOME/keys/archive.key, made at first start. */
-  readonly signingKey: string | null
+  /** Null: $HOOKTRAIL_HOME/keys/archive.key, made at first start. */
+  readonly signingKey: ArchiveKeyConfig | null
+  /** Takes its place; null: none, or what lies in the home beside it. */
+  readonly nextSigningKey: ArchiveKeyConfig | null
+  /** Notes of a root key. */
+  readonly delegations: readonly string[]
   /** Verifier key line, believed beside that of `signingKey`; null: where there is neither, $HOOKTRAIL_HOME/keys/archive.pub. */
   readonly publicKey: string | null
   readonly anchors: readonly AnchorConfig[]
+}
+
+/** Ed25519; PEM is PKCS #8. */
+export type ArchiveKeyConfig =
+  | { readonly kind: 'pem'; readonly pem: string }
+  | { readonly kind: 'file'; readonly file: string }
+  /** A program that prints PEM. */
+  | { readonly kind: 'command'; readonly run: KeyCommand }
+  /** A program that signs what it reads, with the key of this verifier key line. */
+  | { readonly kind: 'sign'; readonly run: KeyCommand; readonly vkey: string }
+
+export interface KeyCommand {
+  readonly program: string
+  readonly arguments: readonly string[]
+  readonly timeoutMs: number
 }
 
 /** How long objects stay locked. */

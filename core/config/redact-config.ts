@@ -1,5 +1,5 @@
 /** The configuration for people: secrets become a placeholder that says nothing about them. */
-import type { AnchorConfig, RedisConfig, S3Config, SaslConfig, Settings, TlsConfig } from './config.ts'
+import type { AnchorConfig, ArchiveKeyConfig, RedisConfig, S3Config, SaslConfig, Settings, TlsConfig } from './config.ts'
 
 const PLACEHOLDER = '(secret)'
 
@@ -16,7 +16,8 @@ export function redactConfig(config: Omit<Settings, 'redacted'>): Settings['reda
     queue: { redis: queue.redis && redactRedis(queue.redis) },
     archive: {
       ...archive,
-      signingKey: hidden(archive.signingKey),
+      signingKey: redactKey(archive.signingKey),
+      nextSigningKey: redactKey(archive.nextSigningKey),
       probeCredentials: withoutSecret(archive.probeCredentials),
       anchors: archive.anchors.map(redactAnchor),
       s3: archive.s3 && { ...archive.s3, credentials: withoutSecret(archive.s3.credentials) },
@@ -87,4 +88,19 @@ function redactAnchor(anchor: AnchorConfig): AnchorConfig {
   if (anchor.type === 'rfc3161') return { ...anchor, url: withoutQuery(anchor.url) }
   const { to } = anchor
   return to.kind === 'webhook' ? { ...anchor, to: { ...to, url: new URL(to.url).origin } } : anchor
+}
+
+/** Arguments may hold a token. */
+function redactKey(key: ArchiveKeyConfig | null): ArchiveKeyConfig | null {
+  switch (key?.kind) {
+    case undefined:
+      return null
+    case 'pem':
+      return { kind: 'pem', pem: PLACEHOLDER }
+    case 'file':
+      return key
+    case 'command':
+    case 'sign':
+      return { ...key, run: { ...key.run, arguments: key.run.arguments.map(() => PLACEHOLDER) } }
+  }
 }

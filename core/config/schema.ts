@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { WORM_MODES } from '../archive/policy.ts'
 import { anchor } from './anchor-field.ts'
+import { archiveKey } from './archive-key-field.ts'
 import { laterSchemes } from './later-keys.ts'
 import { kafkaKeys, redisKeys, registryKeys, s3Keys, tls } from './service-keys.ts'
 import {
@@ -274,12 +275,13 @@ export const sectionSchemas = {
     running_root: duration(100, DAY_MS, 'from 100ms to 1d')
       .prefault('30s')
       .describe('what open segments hold is told to the archiver that signs next'),
-    signing_key: text
-      .refine((value) => value.includes('-----BEGIN PRIVATE KEY-----'), {
-        error: () => 'must be an Ed25519 private key as PEM, such as ${file:/path/archive.key}',
-      })
+    signing_key: archiveKey
       .optional()
-      .describe('default: made at $HOOKTRAIL_HOME/keys/archive.key'),
+      .describe('signs the archive; default: made at $HOOKTRAIL_HOME/keys/archive.key'),
+    next_signing_key: archiveKey
+      .optional()
+      .describe('takes the place of signing_key as soon as an archiver starts with it'),
+    delegations: list(text).prefault([]).describe("notes of the archive's root key, one for each of its keys"),
     public_key: publicKey
       .optional()
       .describe(

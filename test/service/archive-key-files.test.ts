@@ -8,10 +8,10 @@ import {
   archivePrivateKeyPath,
   archivePublicKeyPath,
   ensureApiToken,
-  ensureArchiveSigner,
   ensureDigestKey,
   readPublicKeys,
 } from '../../adapters/system/key-files.ts'
+import { ensureArchiveSigner } from '../../adapters/system/home-keys.ts'
 import { openNote, signNote } from '../../core/archive/signed-note.ts'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 

@@ -50,6 +50,8 @@ export const SETTINGS: ArchiveConfig = {
   idleHeartbeatMs: 900_000,
   runningRootMs: 30_000,
   signingKey: null,
+  nextSigningKey: null,
+  delegations: [],
   publicKey: null,
   anchors: [],
 }
