@@ -25,7 +25,8 @@ export function reportText(report: VerifyReport): string {
 /** Of an archive that one key has signed from the beginning there is nothing to say. */
 function keyLines({ keys, rootKey }: VerifyReport): readonly string[] {
   if (keys.length < 2 && rootKey === null) return []
-  const root = rootKey === null ? 'no root key: each key was introduced by the one before it' : `root key ${rootKey}`
+  const root =
+    rootKey === null ? 'no root key: each key was introduced by the one before it' : `root key ${rootKey}`
   return [root, ...keys.map(keyText)]
 }
 

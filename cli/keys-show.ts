@@ -1,21 +1,38 @@
 /** `hooktrail keys show|signing`: public keys, of the archive for auditors, of requests for receivers. Prints no secret. */
 import { Command } from 'commander'
 import { apiCommand, printList, type ApiFlags } from './api-options.ts'
+import { fingerprintOf } from '../core/archive/key/fingerprint.ts'
 import { archivePublicKeyPath, readPublicKeys } from '../adapters/system/key-files.ts'
+
+interface ShowFlags {
+  readonly home: string
+  readonly json?: boolean
+  readonly fingerprint?: boolean
+}
+
+const SHOW_HELP = `
+Examples:
+  hooktrail keys show > archive.pub
+  hooktrail keys show archive.pub --fingerprint`
 
 export function keysShowCommand(): Command {
   return new Command('show')
     .description("print the archive's public key")
+    .argument('[file]', 'a public file in place of that in the home')
     .option(
       '--home <directory>',
       'default: $HOOKTRAIL_HOME, else .hooktrail',
       process.env['HOOKTRAIL_HOME'] ?? '.hooktrail',
     )
+    .option('--fingerprint', 'also the fingerprint, to be compared by eye or ear')
     .option('--json', 'one JSON object')
-    .addHelpText('after', '\nExamples:\n  hooktrail keys show > archive.pub')
-    .action(async ({ home, json }: { readonly home: string; readonly json?: boolean }) => {
-      const keys = await readPublicKeys(archivePublicKeyPath(home))
-      for (const { name, vkey } of keys) console.log(json === true ? JSON.stringify({ name, vkey }) : vkey)
+    .addHelpText('after', SHOW_HELP)
+    .action(async (file: string | undefined, { home, json, fingerprint }: ShowFlags) => {
+      for (const { name, vkey } of await readPublicKeys(file ?? archivePublicKeyPath(home))) {
+        const digits = fingerprintOf(vkey)
+        if (json === true) console.log(JSON.stringify({ name, vkey, fingerprint: digits }))
+        else console.log(fingerprint === true ? `${digits}  ${vkey}` : vkey)
+      }
     })
 }
 

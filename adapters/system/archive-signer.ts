@@ -25,7 +25,8 @@ export async function openArchiveSigner(key: ArchiveKeyConfig, setting: string):
 
 async function signerOfFile(file: string): Promise<Signer> {
   const pem = await readSecretFile(file)
-  if (pem === null) throw new HooktrailError('ARCHIVE_KEY_FILE_INVALID', { file, reason: 'there is no such file' })
+  if (pem === null)
+    throw new HooktrailError('ARCHIVE_KEY_FILE_INVALID', { file, reason: 'there is no such file' })
   return archiveSignerOf(pem, file)
 }
 

@@ -2,7 +2,13 @@
  * The keys with which this process signs the archive: of the settings, or made at first use in the home; and which of their
  * public halves, or roots, the archive must have. Only archivers open them.
  */
-import { HomeKeys, ensureArchiveSigner, publishKey, readDelegations, rootsOf } from '../../adapters/system/home-keys.ts'
+import {
+  HomeKeys,
+  ensureArchiveSigner,
+  publishKey,
+  readDelegations,
+  rootsOf,
+} from '../../adapters/system/home-keys.ts'
 import { archiveSignerOf, archivePublicKeyPath, readPublicKeys } from '../../adapters/system/key-files.ts'
 import { openArchiveSigner } from '../../adapters/system/archive-signer.ts'
 import type { ArchiverDeps } from '../../archiver/archiver-context.ts'
@@ -19,7 +25,9 @@ export interface KeyPlace {
 /** The one to begin with. @throws ARCHIVE_SIGNER_FAILED, ARCHIVE_KEY_FILE_OPEN, ARCHIVE_KEY_FILE_INVALID */
 export function archiveSigner({ config, home }: KeyPlace): Promise<Signer> {
   const { signingKey } = config.archive
-  return signingKey === null ? ensureArchiveSigner(home) : openArchiveSigner(signingKey, 'archive.signing_key')
+  return signingKey === null
+    ? ensureArchiveSigner(home)
+    : openArchiveSigner(signingKey, 'archive.signing_key')
 }
 
 /** @throws as archiveSigner, and ARCHIVE_PUBLIC_KEY_INVALID, ARCHIVE_NOTE_INVALID, ARCHIVE_DOCUMENT_INVALID */

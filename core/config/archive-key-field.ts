@@ -3,13 +3,12 @@
  * and keeps it. A text alone is the key itself.
  */
 import { z } from 'zod'
-import { parseVerifierKey } from '../archive/signed-note.ts'
 import type { ArchiveKeyConfig } from './config.ts'
 import { duration, list, publicKey, section, text } from './fields.ts'
 
 const FORMS = ['pem', 'file', 'command', 'sign_command'] as const
 
-const members = section({
+export const archiveKeyMembers = section({
   pem: text
     .refine((value) => value.includes('-----BEGIN PRIVATE KEY-----'), {
       error: () => 'must be an Ed25519 private key as PEM, such as ${file:/path/archive.key}',
@@ -25,35 +24,31 @@ const members = section({
   timeout: duration(100, 300_000, 'from 100ms to 5m')
     .prefault('10s')
     .describe('command, sign_command: how long it may take'),
-}).transform((given, context): ArchiveKeyConfig => {
-  const key = keyOf(given)
-  if (typeof key !== 'string') return key
-  context.issues.push({ code: 'custom', message: key, input: undefined })
-  return z.NEVER
 })
 
-export const archiveKey = z.preprocess((value) => (typeof value === 'string' ? { pem: value } : value), members)
+/** A text alone is the key. */
+export const spelledOutKey = (value: unknown): unknown => (typeof value === 'string' ? { pem: value } : value)
 
-interface Given {
-  readonly pem?: string | undefined
-  readonly file?: string | undefined
-  readonly command?: readonly string[] | undefined
-  readonly sign_command?: readonly string[] | undefined
-  readonly public_key?: string | undefined
-  readonly timeout: number
+export const archiveKey = z.preprocess(spelledOutKey, archiveKeyMembers)
+
+type Given = z.output<typeof archiveKeyMembers>
+
+/** What is wrong with it as a whole; null: nothing. */
+export function archiveKeyFault(given: Given): string | null {
+  const forms = FORMS.filter((form) => given[form] !== undefined)
+  if (forms.length !== 1) return `must have one of ${FORMS.join(', ')}`
+  const hasPublicKey = given.public_key !== undefined && given.public_key !== ''
+  if (hasPublicKey && given.sign_command === undefined) return 'has a public_key, which sign_command alone needs'
+  if (!hasPublicKey && given.sign_command !== undefined) return 'lacks the public_key with which sign_command signs'
+  return given.command?.length === 0 || given.sign_command?.length === 0 ? 'names no program' : null
 }
 
-/** The key, or what is wrong with it. */
-function keyOf(given: Given): ArchiveKeyConfig | string {
-  const { pem, file, command, sign_command: signCommand, public_key: publicText = '', timeout } = given
-  if (FORMS.filter((form) => given[form] !== undefined).length !== 1) return `must have one of ${FORMS.join(', ')}`
-  if (signCommand === undefined && publicText !== '') return 'has a public_key, which only sign_command needs'
+export function buildArchiveKey(given: Given | undefined): ArchiveKeyConfig | null {
+  if (given === undefined) return null
+  const { pem, file, command, sign_command: signCommand, public_key: vkey = '', timeout: timeoutMs } = given
   if (pem !== undefined) return { kind: 'pem', pem }
   if (file !== undefined) return { kind: 'file', file }
-  const [program, ...arguments_] = command ?? signCommand ?? []
-  if (program === undefined) return 'names no program'
-  const run = { program, arguments: arguments_, timeoutMs: timeout }
-  if (command !== undefined) return { kind: 'command', run }
-  if (publicText === '') return 'needs the public_key with which sign_command signs'
-  return { kind: 'sign', run, vkey: parseVerifierKey(publicText).vkey }
+  const [program = '', ...rest] = command ?? signCommand ?? []
+  const run = { program, arguments: rest, timeoutMs }
+  return command === undefined ? { kind: 'sign', run, vkey } : { kind: 'command', run }
 }

@@ -1,6 +1,7 @@
 /** From parsed sections to the Config that processes are handed: names, units and defaults that depend on each other. */
 import type { z } from 'zod'
 import type { Retention } from '../archive/retention.ts'
+import { buildArchiveKey } from './archive-key-field.ts'
 import type {
   ArchiveRetention,
   Config,
@@ -103,8 +104,8 @@ function buildArchive(archive: Sections['archive']): Config['archive'] {
     heartbeatMs: archive.heartbeat,
     runningRootMs: archive.running_root,
     idleHeartbeatMs: archive.idle_heartbeat ?? Math.max(archive.heartbeat, IDLE_HEARTBEAT_MS),
-    signingKey: archive.signing_key ?? null,
-    nextSigningKey: archive.next_signing_key ?? null,
+    signingKey: buildArchiveKey(archive.signing_key),
+    nextSigningKey: buildArchiveKey(archive.next_signing_key),
     delegations: archive.delegations,
     publicKey: archive.public_key === undefined || archive.public_key === '' ? null : archive.public_key,
     anchors: archive.anchors,

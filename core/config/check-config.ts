@@ -9,6 +9,7 @@ import { isObject } from '../record/parse-header.ts'
 import type { RawHandler, RawSource } from './build-config.ts'
 import type { Report } from './config-fault.ts'
 import { checkDrivers } from './check-drivers.ts'
+import { checkArchiveKeys } from './check-archive-keys.ts'
 import { checkClientTls } from './check-client-tls.ts'
 import { checkVerify } from './check-verify.ts'
 import { checkWorm } from './check-worm.ts'
@@ -150,6 +151,7 @@ export function checkSections(root: ReadonlyMap<string, unknown>, report: Report
   checkDigestKey(root, report)
   checkDrivers(root, report)
   checkWorm(root, report)
+  checkArchiveKeys(root, report)
   checkRegistry(root, report)
 }
 

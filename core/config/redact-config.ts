@@ -1,5 +1,13 @@
 /** The configuration for people: secrets become a placeholder that says nothing about them. */
-import type { AnchorConfig, ArchiveKeyConfig, RedisConfig, S3Config, SaslConfig, Settings, TlsConfig } from './config.ts'
+import type {
+  AnchorConfig,
+  ArchiveKeyConfig,
+  RedisConfig,
+  S3Config,
+  SaslConfig,
+  Settings,
+  TlsConfig,
+} from './config.ts'
 
 const PLACEHOLDER = '(secret)'
 

@@ -281,7 +281,9 @@ export const sectionSchemas = {
     next_signing_key: archiveKey
       .optional()
       .describe('takes the place of signing_key as soon as an archiver starts with it'),
-    delegations: list(text).prefault([]).describe("notes of the archive's root key, one for each of its keys"),
+    delegations: list(text)
+      .prefault([])
+      .describe("notes of the archive's root key, one for each of its keys"),
     public_key: publicKey
       .optional()
       .describe(

@@ -31,10 +31,10 @@ export const keyErrors = {
     fix: 'hooktrail keys delegate, where the root key lies, for the request that hooktrail keys rotate wrote',
     read,
   },
-  KEYS_FILE_EXISTS: {
-    what: 'a key lies there already, and keys are never written over',
+  KEYS_PLACE_REFUSED: {
+    what: 'keys cannot be written there',
     events: 'nothing was written',
-    fix: 'name another folder, or move the file away',
+    fix: 'name a new folder outside $HOOKTRAIL_HOME: no key is ever written over',
     read,
   },
   KEYS_ROTATION_IMPOSSIBLE: {

@@ -10,8 +10,8 @@ import { retentionTermsOf, type Policy } from '../policy.ts'
 import { lockOf } from '../retention.ts'
 import type { NumberedNote } from '../worm.ts'
 import type { NoteVerifier } from '../signed-note.ts'
-import type { VerifyContext } from './verify-context.ts'
-import type { KeyCheck } from './verify-keys.ts'
+import type { Findings } from './finding.ts'
+import type { KeyCheck } from './key-check.ts'
 
 export interface AgreedNote<T> {
   readonly document: T
@@ -90,4 +90,7 @@ export class Agreements {
   }
 }
 
-type Witnessing = Pick<VerifyContext, 'findings' | 'keyCheck'>
+interface Witnessing {
+  readonly findings: Findings
+  readonly keyCheck: KeyCheck
+}

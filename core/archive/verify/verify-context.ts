@@ -4,7 +4,7 @@ import type { NoteVerifier } from '../signed-note.ts'
 import type { Findings } from './finding.ts'
 import type { LockCheck } from './lock-check.ts'
 import type { Agreements } from './agreements.ts'
-import type { KeyCheck } from './verify-keys.ts'
+import type { KeyCheck } from './key-check.ts'
 
 /** 0: chain, signatures, heartbeats · 1: and every object present with its SHA-256 · 2: and every row and root. */
 export type VerifyLevel = 0 | 1 | 2

@@ -5,7 +5,7 @@ import { keyIdOf } from '../signed-note.ts'
 import type { AnchorReport } from './verify-anchors.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { Finding, Findings } from './finding.ts'
-import type { KeyCheck } from './verify-keys.ts'
+import type { KeyCheck } from './key-check.ts'
 import type { VerifyCounts, VerifyLevel } from './verify-context.ts'
 
 /** Least time beyond the signed cadence before an archive counts as stale: a restart, a slow store, a wrong clock. */
