@@ -2,7 +2,7 @@
 import { Command } from 'commander'
 import { apiCommand, printList, type ApiFlags } from './api-options.ts'
 import { fingerprintOf } from '../core/archive/key/fingerprint.ts'
-import { archivePublicKeyPath, readPublicKeys } from '../adapters/system/key-files.ts'
+import { archivePublicKeyPath, readAnyPublicKeys } from '../adapters/system/key-files.ts'
 
 interface ShowFlags {
   readonly home: string
@@ -13,12 +13,13 @@ interface ShowFlags {
 const SHOW_HELP = `
 Examples:
   hooktrail keys show > archive.pub
-  hooktrail keys show archive.pub --fingerprint`
+  hooktrail keys show archive.pub --fingerprint
+  hooktrail keys show public.pem          (of a service: the line for public_key)`
 
 export function keysShowCommand(): Command {
   return new Command('show')
     .description("print the archive's public key")
-    .argument('[file]', 'a public file in place of that in the home')
+    .argument('[file]', 'a public file, or PEM, in place of that in the home')
     .option(
       '--home <directory>',
       'default: $HOOKTRAIL_HOME, else .hooktrail',
@@ -28,7 +29,7 @@ export function keysShowCommand(): Command {
     .option('--json', 'one JSON object')
     .addHelpText('after', SHOW_HELP)
     .action(async (file: string | undefined, { home, json, fingerprint }: ShowFlags) => {
-      for (const { name, vkey } of await readPublicKeys(file ?? archivePublicKeyPath(home))) {
+      for (const { name, vkey } of await readAnyPublicKeys(file ?? archivePublicKeyPath(home))) {
         const digits = fingerprintOf(vkey)
         if (json === true) console.log(JSON.stringify({ name, vkey, fingerprint: digits }))
         else console.log(fingerprint === true ? `${digits}  ${vkey}` : vkey)

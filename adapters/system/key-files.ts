@@ -2,12 +2,13 @@
  * The keys below $HOOKTRAIL_HOME: the archive's Ed25519 key with its public line, the digest key, the API token. Each
  * `ensure…` creates what is missing and reads what is there; none ever replaces a key.
  */
-import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import {
   makeSigner,
   parseVerifierKey,
+  verifierKeyOf,
   type NoteSigner,
   type NoteVerifier,
 } from '../../core/archive/signed-note.ts'
@@ -32,6 +33,17 @@ export function archivePrivateKeyPath(home: string): string {
 export async function ensureArchiveKey(home: string): Promise<NoteSigner> {
   const file = archivePrivateKeyPath(home)
   return archiveSignerOf(await ensureSecret(file, newPrivateKeyPem), file)
+}
+
+/** Also where a service gives the key as PEM: under the name that keys of archives have. @throws ARCHIVE_PUBLIC_KEY_INVALID */
+export async function readAnyPublicKeys(file: string): Promise<readonly NoteVerifier[]> {
+  const text = await readPublicText(file)
+  if (!text.includes('-----BEGIN PUBLIC KEY-----')) return readPublicKeys(file)
+  try {
+    return [parseVerifierKey(verifierKeyOf(ARCHIVE_KEY_NAME, createPublicKey(text)))]
+  } catch (error) {
+    throw publicKeyInvalid(file, 'it is no Ed25519 key', error)
+  }
 }
 
 /** Verifier key lines of a public file; empty lines and lines after # are skipped. @throws ARCHIVE_PUBLIC_KEY_INVALID */
