@@ -17,7 +17,7 @@ import { isVerifierKey, makeSigner, signNote, type NoteSigner } from '../core/ar
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import { parseDurationMs } from '../core/units.ts'
 import { homeOf } from './composition/load-config.ts'
-import { packageVersion } from './composition/package-root.ts'
+import { packageVersion } from '../adapters/system/package-root.ts'
 
 /** Name of root keys inside notes. */
 const ROOT_KEY_NAME = 'hooktrail-root'

@@ -3,12 +3,16 @@
  * somebody who has a key, or writes the store, reaches for more. What is wrong is named by its object.
  */
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { spawnSync } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, test, type TestContext } from 'node:test'
-import type { NoteSigner } from '../../core/archive/signed-note.ts'
-import { ArchiveBuilder, delegationBy, newSigner } from '../support/archive-builder.ts'
+import { openDirectoryForReading } from '../../adapters/directory/directory-store.ts'
+import { believedKeys } from '../../core/archive/key/read-key-chain.ts'
+import { makeProof } from '../../core/archive/proof/make-proof.ts'
+import { parseVerifierKey, type NoteSigner } from '../../core/archive/signed-note.ts'
+import { ArchiveBuilder, delegationBy, newSigner, TOPIC_ID } from '../support/archive-builder.ts'
 import { orSkip } from '../support/services/local-process.ts'
 import { pythonOrReason } from '../support/services/python.ts'
 import { forge, put, remove, swap } from '../support/tampering.ts'
@@ -220,5 +224,33 @@ test('the word of the root is for one archive and one place', async (t) => {
     await round(builder)
     const altered = await alteredOf(t, archive)
     assert(altered === null || altered.includes(KEY_2), String(altered))
+  }
+})
+
+test('the script of docs/auditor.md proves an event of any key by the root, or the first key, alone', async (t) => {
+  const python = await orSkip(t, pythonOrReason())
+  if (python === null) return
+  const page = await readFile(new URL('../../docs/auditor.md', import.meta.url), 'utf8')
+  const [, script] = /```python\n([^`]+)```/.exec(page) ?? []
+  await writeFile(path.join(base, 'check_proof.py'), script ?? '')
+  for (const root of [newSigner(), null]) {
+    const { folder, signers } = await rotatedTwice(root)
+    const pinned = (root ?? signers[0]).vkey
+    const store = await openDirectoryForReading(folder)
+    const source = { store, keys: await believedKeys(store, [parseVerifierKey(pinned)]) }
+    for (const offset of [0n, 5n]) {
+      const place = { topic: 'hooktrail.events.demo', topicId: TOPIC_ID, partition: 0, offset }
+      await writeFile(
+        path.join(base, 'proof.json'),
+        JSON.stringify(await makeProof(source, place, new AbortController().signal)),
+      )
+      const run = async (vkey: string): Promise<string> => {
+        await writeFile(path.join(base, 'archive.pub'), `${vkey}\n`)
+        const given = ['check_proof.py', 'proof.json', 'archive.pub']
+        return spawnSync(python.path, given, { cwd: base, encoding: 'utf8' }).stdout
+      }
+      assert.equal(await run(pinned), `proven: hooktrail.events.demo 0 ${String(offset)} in test-archive\n`)
+      assert.equal(await run(newSigner().vkey), '')
+    }
   }
 })

@@ -46,7 +46,7 @@ import type { LogRecord, TopicPartition } from '../../core/ports/event-log.ts'
 
 export const ARCHIVE_START_MS = Date.UTC(2026, 0, 1)
 const HEARTBEAT_EVERY_MS = 60_000
-const TOPIC_ID = '0a1b2c3d4e5f60718293a4b5c6d7e8f9'
+export const TOPIC_ID = '0a1b2c3d4e5f60718293a4b5c6d7e8f9'
 
 export const fixedClock: Clock = {
   now: () => ARCHIVE_START_MS,
