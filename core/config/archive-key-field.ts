@@ -38,8 +38,10 @@ export function archiveKeyFault(given: Given): string | null {
   const forms = FORMS.filter((form) => given[form] !== undefined)
   if (forms.length !== 1) return `must have one of ${FORMS.join(', ')}`
   const hasPublicKey = given.public_key !== undefined && given.public_key !== ''
-  if (hasPublicKey && given.sign_command === undefined) return 'has a public_key, which sign_command alone needs'
-  if (!hasPublicKey && given.sign_command !== undefined) return 'lacks the public_key with which sign_command signs'
+  if (hasPublicKey && given.sign_command === undefined)
+    return 'has a public_key, which sign_command alone needs'
+  if (!hasPublicKey && given.sign_command !== undefined)
+    return 'lacks the public_key with which sign_command signs'
   return given.command?.length === 0 || given.sign_command?.length === 0 ? 'names no program' : null
 }
 
