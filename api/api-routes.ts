@@ -34,6 +34,7 @@ export interface ApiDeps {
   readonly clock: Clock
   /** Log and archive as one. */
   readonly log: EventLog & ReplayRouteDeps['log']
+  readonly foreignLog: ReplayRouteDeps['foreignLog']
   readonly store: JobStore
   readonly report: ReportStore
   /** For the report. Null while there is no archive that this process can read. */

@@ -75,12 +75,22 @@ function hold(asked: Scope, context: z.RefinementCtx): void {
 export const replayBody = z
   .strictObject({
     ...scope,
-    handler: name,
+    handler: name.optional(),
+    /** Instead of a handler; the source is to be said then. */
+    to_topic: name.optional(),
     rate: rate.optional(),
     dry_run: z.boolean().default(false),
     reason,
   })
   .superRefine(hold)
+  .refine(
+    ({ handler, to_topic: to }) => (handler === undefined) !== (to === undefined),
+    'name a handler or to_topic',
+  )
+  .refine(
+    ({ to_topic: to, source, topic }) => to === undefined || (source ?? topic) !== undefined,
+    'with to_topic name a source or a topic',
+  )
 
 /** Nobody's handler: the source is to be said. */
 export const recordsBody = z

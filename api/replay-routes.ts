@@ -6,7 +6,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Config, SourceConfig } from '../core/config/config.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import { nearestName } from '../core/nearest-name.ts'
-import type { EventLog, Topic } from '../core/ports/event-log.ts'
+import type { EventLog, ForeignTopicLog, Topic } from '../core/ports/event-log.ts'
 import type { JobStore } from '../core/ports/job-store.ts'
 import type { NewReplay, ReplayAction, ReplayRange } from '../core/ports/replay-store.ts'
 import { createEventIds } from '../core/record/event-ids.ts'
@@ -28,6 +28,8 @@ export interface ReplayRouteDeps {
   readonly log: RangeDeps['log'] & Pick<EventLog, 'topics'>
   readonly store: JobStore
   readonly digestKey: string
+  /** Null where the log is not Kafka. */
+  readonly foreignLog: ForeignTopicLog | null
 }
 
 type Asked = z.output<typeof replayBody>
@@ -40,13 +42,14 @@ export const replayRoutes: FastifyPluginCallback<ReplayRouteDeps> = (app, deps, 
   const bodyDigest = createBodyDigest(createDigestKey(deps.digestKey))
   const answer = async (id: string) => {
     const replay = found(await store.getReplay(id), 'API_REPLAY_NOT_FOUND', id)
-    return { ...replayJson(replay), notice: await noticeOf(store, config, [replay.handler]) }
+    const notice = replay.toTopic === null ? await noticeOf(store, config, [replay.handler]) : null
+    return { ...replayJson(replay), notice }
   }
   app.post('/replays', async (request) => {
     const asked = query.parse(replayBody, request.body)
     const replay = await newReplay(deps, asked, nextId())
     if ((await store.createReplay(replay)) === 'too-many')
-      throw new HooktrailError('API_REPLAYS_TOO_MANY', { handler: asked.handler })
+      throw new HooktrailError('API_REPLAYS_TOO_MANY', { handler: asked.handler ?? asked.to_topic })
     return answer(replay.replayId)
   })
   app.post('/replays/records', async ({ body }, reply) => {
@@ -82,12 +85,14 @@ export const replayRoutes: FastifyPluginCallback<ReplayRouteDeps> = (app, deps, 
 /** @throws API_HANDLER_NOT_FOUND, API_SOURCE_NOT_FOUND, API_INVALID_REQUEST, and what log and archive throw */
 async function newReplay(deps: ReplayRouteDeps, asked: Asked, replayId: string): Promise<NewReplay> {
   const { config, log } = deps
-  const { handler, filter = null, events = null, rate = null, dry_run: isDryRun } = asked
+  const { handler = '', filter = null, events = null, rate = null, dry_run: isDryRun } = asked
+  const toTopic = asked.to_topic ?? null
+  if (toTopic !== null) await requireForeign(deps, toTopic)
   const source = sourceOf(config, asked)
   const topic = await topicOf(config, log, source)
   const ranges = await replayRanges(deps, topic, asked)
   const details = {
-    handler,
+    ...(toTopic === null ? { handler } : { to_topic: toTopic }),
     source,
     filter,
     rate,
@@ -101,14 +106,27 @@ async function newReplay(deps: ReplayRouteDeps, asked: Asked, replayId: string):
     details,
   }
   return {
-    ...{ replayId, handler, source, topic: topic.name, filter, isDryRun, ranges },
+    ...{ replayId, handler, toTopic, source, topic: topic.name, filter, isDryRun, ranges },
     ...{ eventIds: events, perSecond: rate, asked: askedText(asked) },
     audit: { ...audit, reason: requiredReason(asked.reason, config) },
   }
 }
 
+/** @throws REPLAY_TOPIC_REFUSED */
+async function requireForeign({ config, foreignLog }: ReplayRouteDeps, topic: string): Promise<void> {
+  const refuse = (reason: string): never => {
+    throw new HooktrailError('REPLAY_TOPIC_REFUSED', { topic, reason })
+  }
+  if (foreignLog === null) return refuse('the log is in Postgres, which has no topics but those of hooktrail')
+  if (topic.startsWith(`${config.log.topicPrefix}.`)) refuse('it is one of hooktrail')
+  if ((await foreignLog.foreignTopic(topic)) === null)
+    refuse('it is not there, or internal; hooktrail makes no topics for others')
+}
+
 /** The handler's own unless another is named. */
 function sourceOf(config: Config, { handler, source, topic }: Asked): string {
+  if (handler === undefined)
+    return sourceIn(config, topic === undefined ? source : sourceOfAsked(config, topic)).name
   const own = config.handlers.find(({ name }) => name === handler)
   if (own === undefined)
     throw unknownHandler(

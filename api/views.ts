@@ -93,7 +93,12 @@ export function replayJson(replay: ReplayView) {
   const sumOf = (read: (range: ReplayView['ranges'][number]) => bigint): number =>
     Number(ranges.reduce((sum, range) => sum + read(range), 0n))
   return {
-    ...{ id: replay.replayId, handler: replay.handler, source: replay.source, topic: replay.topic },
+    ...{
+      id: replay.replayId,
+      handler: replay.handler === '' ? null : replay.handler,
+      to_topic: replay.toTopic,
+    },
+    ...{ source: replay.source, topic: replay.topic },
     ...{ status: replay.status, filter, rate: replay.perSecond, asked, reason },
     ...{ created_at: isoOf(replay.createdAtMs), ended_at: isoOf(replay.endedAtMs) },
     offsets: sumOf(({ first, end }) => end - first),

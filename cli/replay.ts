@@ -20,6 +20,7 @@ const PER_SECOND: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600 }
 interface ReplayFlags extends ApiFlags {
   readonly handler?: string
   readonly to?: string
+  readonly toTopic?: string
   readonly source?: string
   readonly topic?: string
   readonly partition?: number
@@ -49,7 +50,8 @@ const COLUMNS: readonly Column[] = [
 
 const count = z.number()
 const replaySchema = z.looseObject({
-  ...{ id: z.string(), status: z.string(), handler: z.string(), notice: z.string().nullish() },
+  ...{ id: z.string(), status: z.string(), notice: z.string().nullish() },
+  ...{ handler: z.string().nullable(), to_topic: z.string().nullable() },
   ...{ offsets: count, offsets_done: count, planned: count, filtered: count, duplicate: count },
   ...{ errors: count, skipped: count, lost: count },
 })
@@ -63,6 +65,7 @@ export function replayCommand(): Command {
     .enablePositionalOptions()
     .option('--handler <name>', 'to whom')
     .option('--to <file>', 'or into this file, or stdout: as JSONL, in the form of export events')
+    .option('--to-topic <name>', "or into this topic of the log's Kafka, outside hooktrail's own")
     .option('--source <name>', "of this source (default: the handler's own)")
     .option('--topic <name>', 'the same by the name of its topic')
     .option('--partition <p>', 'of this partition (default: all)', parseWhole)
@@ -84,13 +87,16 @@ async function replay(flags: ReplayFlags, command: Command): Promise<void> {
   const { handler, source, topic, partition, since, until, event: events, filter, rate, reason } = flags
   const range = { partition, from_offset: flags.fromOffset, to_offset: flags.toOffset, since, until, events }
   const scope = { source, topic, ...range, filter }
-  if ((handler === undefined) === (flags.to === undefined))
-    command.error('say to whom: --handler NAME, or --to stdout or a file', { exitCode: EXIT_USAGE })
+  const targets = [handler, flags.to, flags.toTopic].filter((target) => target !== undefined)
+  if (targets.length !== 1)
+    command.error('say to whom, once: --handler NAME, --to-topic NAME, or --to stdout or a file', {
+      exitCode: EXIT_USAGE,
+    })
   if (flags.to !== undefined) {
     await writeRecords(flags, flags.to, scope)
     return
   }
-  const body = { handler, ...scope, rate, dry_run: flags.dryRun, reason }
+  const body = { handler, to_topic: flags.toTopic, ...scope, rate, dry_run: flags.dryRun, reason }
   if (flags.dryRun === true) await printCount(flags, body)
   else await printFrom(flags, '/api/replays', { method: 'POST', body })
 }
@@ -127,12 +133,24 @@ async function printCount(flags: ApiFlags, body: Readonly<Record<string, unknown
 }
 
 function countText(found: z.output<typeof replaySchema>): string {
-  const { id, status, handler, offsets, planned, filtered, duplicate, errors, skipped, lost } = found
+  const {
+    id,
+    status,
+    handler,
+    to_topic: to,
+    offsets,
+    planned,
+    filtered,
+    duplicate,
+    errors,
+    skipped,
+    lost,
+  } = found
   const rest = Object.entries({ filtered, duplicate, errors, skipped, lost })
     .filter(([, n]) => n > 0)
     .map(([name, n]) => `, ${name} ${n}`)
   return [
-    `${planned} of ${offsets} records would be delivered to ${handler}${rest.join('')}`,
+    `${planned} of ${offsets} records would be delivered to ${handler ?? `topic ${to}`}${rest.join('')}`,
     status === 'counted' ? `deliver these: hooktrail replay resume ${id}` : `the replay ${id} is ${status}`,
   ].join('\n')
 }

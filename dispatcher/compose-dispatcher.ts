@@ -9,7 +9,7 @@ import type { Demand } from '../core/demand.ts'
 import type { Logger } from '../core/log.ts'
 import type { Sender } from '../core/delivery/sender.ts'
 import { compileHandler } from '../core/plan/plan-handler.ts'
-import type { EventLog, GroupOffsetLog, Topic } from '../core/ports/event-log.ts'
+import type { EventLog, ForeignTopicLog, GroupOffsetLog, Topic } from '../core/ports/event-log.ts'
 import type { JobQueue } from '../core/ports/job-queue.ts'
 import type { JobStore } from '../core/ports/job-store.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
@@ -52,6 +52,7 @@ export interface DispatcherDeps {
   readonly log: EventLog
   /** Absent where the log is not Kafka. */
   readonly groupOffsetLog?: GroupOffsetLog
+  readonly foreignLog?: ForeignTopicLog
   readonly store: JobStore
   readonly queue: JobQueue
   readonly clock: Clock

@@ -5,20 +5,22 @@
  */
 import { AssertionError } from 'node:assert/strict'
 import type { Clock } from '../core/clock.ts'
-import type { Config, HandlerConfig, SourceConfig } from '../core/config/config.ts'
+import type { Config, SourceConfig } from '../core/config/config.ts'
 import { NEVER } from '../core/deadline.ts'
 import type { Logger } from '../core/log.ts'
-import type { EventLog, TopicPartition } from '../core/ports/event-log.ts'
+import type { PlanHandler } from '../core/plan/plan-handler.ts'
+import type { EventLog, ForeignTopicLog, TopicPartition } from '../core/ports/event-log.ts'
 import type { JobStore } from '../core/ports/job-store.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
 import type { OpenReplay, RangeProgress } from '../core/ports/replay-store.ts'
-import { compileReplay } from '../core/replay/replay-handler.ts'
+import { chosenAlone, compileReplay } from '../core/replay/replay-handler.ts'
 import { LEASE_RETRY_MS, type Lease } from './lease.ts'
 import { HourlyNotice } from './hourly-notice.ts'
 import { backoffMs, reasonOf } from './loop.ts'
-import { PartitionPlanner } from './partition-planner.ts'
+import { PartitionPlanner, STEP_RECORDS_MAX, type PlannerOptions } from './partition-planner.ts'
 import type { PayloadCache } from './payload-cache.ts'
 import type { ReplayTakes } from './replay-takes.ts'
+import { TopicPublisher, TopicRate } from './topic-publisher.ts'
 import type { WaitList } from './wait-list.ts'
 
 /** How soon a replay that somebody asks for begins, and one that is over ends. */
@@ -32,7 +34,9 @@ export interface ReplayDeskOptions {
   readonly takes: ReadonlyMap<string, ReplayTakes>
   readonly bodyDigest: (body: Buffer) => Buffer
   /** Log and archive as one. */
-  readonly log: Pick<EventLog, 'read'>
+  readonly log: Pick<EventLog, 'read' | 'append'>
+  /** Absent where the log is not Kafka. */
+  readonly foreignLog?: ForeignTopicLog
   readonly store: Pick<
     JobStore,
     'openReplays' | 'settleReplays' | 'replayPositions' | 'commitReplayStep' | 'ping'
@@ -59,6 +63,8 @@ export class ReplayDesk {
   readonly #options: ReplayDeskOptions
   /** By replay, place and status: what is counted is bounded otherwise than what is planned. */
   readonly #planners = new Map<string, RangePlanner>()
+  /** By replay: of all its ranges together. */
+  readonly #rates = new Map<string, TopicRate>()
   #lookedAt = -Infinity
 
   constructor(options: ReplayDeskOptions) {
@@ -141,41 +147,66 @@ export class ReplayDesk {
         this.#planners.set(key, planner)
       }
     for (const key of [...this.#planners.keys()]) if (!wanted.has(key)) await this.#drop(key)
+    const ids = new Set(open.map(({ replayId }) => replayId))
+    for (const id of [...this.#rates.keys()]) if (!ids.has(id)) this.#rates.delete(id)
   }
 
   /** Who counts needs nothing but the log. Who plans knows what was finished, and so what may be planned ahead. */
-  #isPlannedHere({ status, handler }: OpenReplay): boolean {
-    return status === 'counting' || (status === 'running' && this.#options.takes.has(handler))
+  #isPlannedHere({ status, handler, toTopic }: OpenReplay): boolean {
+    const { takes, foreignLog } = this.#options
+    if (status !== 'running') return status === 'counting'
+    return toTopic === null ? takes.has(handler) : foreignLog !== undefined
   }
 
   /** Null where the configuration has its handler or source no more. */
   #rangePlanner(name: string, replay: OpenReplay, range: RangeProgress): RangePlanner | null {
     const { handlers, sources } = this.#options.config
-    const handler = handlers.find((each) => each.name === replay.handler)
+    const configured = handlers.find((each) => each.name === replay.handler)
     const source = sources.find((each) => each.name === replay.source)
-    if (handler === undefined || source === undefined) return null
+    if ((configured === undefined && replay.toTopic === null) || source === undefined) return null
+    const handler =
+      configured === undefined
+        ? { ...chosenAlone(replay), name: replay.name }
+        : compileReplay(configured, replay)
     const at = { topic: replay.topic, topicId: range.topicId, partition: range.partition }
-    const lease = this.#options.newLease(name)
+    // What goes to a topic goes from one process, which keeps its rate.
+    const lease = this.#options.newLease(replay.toTopic === null ? name : `replay/${replay.replayId}`)
     const planner = this.#planner({ replay, handler, source, at, until: range.end, lease })
     return { planner, lease, name, restsUntil: -Infinity, failures: 0 }
+  }
+
+  /** Null: it is counted, or delivered to a handler. */
+  #publisher({ replay, at }: Planning): TopicPublisher | null {
+    const { replayId, toTopic: to, perSecond, status } = replay
+    const { foreignLog, log, clock } = this.#options
+    if (to === null || status !== 'running' || foreignLog === undefined) return null
+    const rate = this.#rates.get(replayId) ?? new TopicRate(perSecond, clock)
+    this.#rates.set(replayId, rate)
+    return new TopicPublisher({ replayId, to, from: at, rate, log, foreignLog })
   }
 
   #planner(planning: Planning): PartitionPlanner {
     const { config, store, takes, ...rest } = this.#options
     const { replay, handler, source, at, until, lease } = planning
     const own = takes.get(replay.handler)
+    const publisher = this.#publisher(planning)
     return new PartitionPlanner({
       ...{ ...rest, at, until, lease, eventTtlMs: null, generation: config.generation },
+      log: publisher ?? rest.log,
+      ...stepsOf(replay),
       // A repetition in it is none of the sender's.
       source: { ...source, dedup: { ...source.dedup, onResend: 'drop' } },
-      handlers: [compileReplay(handler, replay)],
+      handlers: [handler],
       served: own === undefined ? new Set() : new Set([replay.name]),
       store: {
         ping: () => store.ping(),
         positions: (topicId, partition) => store.replayPositions(replay.name, topicId, partition),
-        commitStep: (request, decide) => store.commitReplayStep(request, decide),
+        commitStep: (request, decide) =>
+          publisher === null
+            ? store.commitReplayStep(request, decide)
+            : store.commitReplayStep(request, decide, (decision) => publisher.publish(decision)),
       },
-      backlog: boundsOf(replay, own),
+      backlog: publisher === null ? boundsOf(replay, own) : publishing(publisher),
       // Whoever takes them is in this process, or looks by himself.
       queue: {
         offer: () => {
@@ -189,20 +220,31 @@ export class ReplayDesk {
   }
 }
 
+/** A slow rate is not saved up for a large step. */
+function stepsOf({ toTopic, perSecond }: OpenReplay): { readonly stepRecordsMax?: number } {
+  if (toTopic === null || perSecond === null) return {}
+  return { stepRecordsMax: Math.min(STEP_RECORDS_MAX, Math.max(1, Math.ceil(perSecond))) }
+}
+
 interface Planning {
   readonly replay: OpenReplay
-  readonly handler: HandlerConfig
+  readonly handler: PlanHandler
   readonly source: SourceConfig
   readonly at: TopicPartition
   readonly until: bigint
   readonly lease: Lease
 }
 
+type Bounds = PlannerOptions['backlog']
+
+/** Its rate alone: nothing of it stays open. */
+function publishing(publisher: TopicPublisher): Bounds {
+  const none = (): void => undefined
+  return { room: NEVER, admits: () => publisher.isAllowed, reserve: none, settle: none, planned: none }
+}
+
 /** Nothing bounds what is only counted. */
-function boundsOf(
-  { name, status }: OpenReplay,
-  takes: ReplayTakes | undefined,
-): ConstructorParameters<typeof PartitionPlanner>[0]['backlog'] {
+function boundsOf({ name, status }: OpenReplay, takes: ReplayTakes | undefined): Bounds {
   const isCounted = status === 'counting'
   return {
     room: NEVER,

@@ -9,6 +9,7 @@ import type { Logger } from '../../core/log.ts'
 import type {
   AppendRecord,
   EventLog,
+  ForeignTopicLog,
   GroupOffsetLog,
   GroupPosition,
   LogBounds,
@@ -29,7 +30,7 @@ import { adminOptions, type KafkaOptions } from './kafka-options.ts'
 import { PartitionReader } from './partition-reader.ts'
 import { TopicAdmin } from './topic-admin.ts'
 
-export interface KafkaEventLog extends EventLog, GroupOffsetLog, AsyncDisposable {
+export interface KafkaEventLog extends EventLog, GroupOffsetLog, ForeignTopicLog, AsyncDisposable {
   readonly driver: 'kafka'
 }
 
@@ -130,6 +131,10 @@ class KafkaLog implements KafkaEventLog {
 
   diskUsage(): Promise<{ usedBytes: bigint; capacityBytes: bigint | null }> {
     return this.#bounded(this.#topicAdmin.list().then((topics) => diskUsage(this.#admin, topics)))
+  }
+
+  foreignTopic(name: string): Promise<Topic | null> {
+    return this.#bounded(this.#topicAdmin.foreign(name))
   }
 
   commitGroupOffsets(group: string, positions: readonly GroupPosition[]): Promise<void> {

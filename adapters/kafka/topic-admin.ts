@@ -62,6 +62,14 @@ export class TopicAdmin {
     return ours.map((topic) => this.#toTopic(topic)).sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
+  /** Not below the prefix; never made here. */
+  async foreign(name: string): Promise<Topic | null> {
+    const { cluster, topicPrefix } = this.#options
+    const view = (await cluster.refresh([name])).topics.get(name)
+    if (view === undefined || view.isInternal || name.startsWith(`${topicPrefix}.`)) return null
+    return this.#toTopic(view)
+  }
+
   /** @throws LOG_TOPIC_SETTINGS with every fault of every topic */
   async ensure(specs: readonly TopicSpec[]): Promise<readonly Topic[]> {
     const names = specs.map(({ name }) => name)

@@ -55,7 +55,7 @@ const REPLAYS_ARE_PLANNED = `
     LEFT JOIN (SELECT handler, topic_id, partition_no, min(first_offset) AS low, max(next_offset) AS high
                  FROM plan_steps GROUP BY 1, 2, 3) AS s
            ON s.handler = g.name AND s.topic_id = g.topic_id AND s.partition_no = g.partition_no
-   WHERE g.next_offset > g.first_offset AND r.status IN ('running', 'paused') AND r.created_at >= $1::timestamptz
+   WHERE g.next_offset > g.first_offset AND r.status IN ('running', 'paused') AND r.to_topic IS NULL AND r.created_at >= $1::timestamptz
      AND (s.low IS DISTINCT FROM g.first_offset OR s.high IS DISTINCT FROM g.next_offset) ${LIMIT}`
 
 const PLANNED_HAVE_JOBS = `

@@ -6,6 +6,7 @@ import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type {
   AppendRecord,
   EventLog,
+  ForeignTopicLog,
   GroupOffsetLog,
   GroupPosition,
   LogBounds,
@@ -19,7 +20,7 @@ import type {
   TopicSpec,
 } from '../../core/ports/event-log.ts'
 
-type OpenedLog = EventLog & Partial<GroupOffsetLog & ReplaceableLog>
+type OpenedLog = EventLog & Partial<GroupOffsetLog & ForeignTopicLog & ReplaceableLog>
 
 export class DeferredLog implements EventLog, GroupOffsetLog, ReplaceableLog {
   readonly driver: EventLog['driver']
@@ -77,6 +78,11 @@ export class DeferredLog implements EventLog, GroupOffsetLog, ReplaceableLog {
   /** Only where the log is Kafka. */
   commitGroupOffsets(group: string, positions: readonly GroupPosition[]): Promise<void> {
     return this.#log?.commitGroupOffsets?.(group, positions) ?? notYet()
+  }
+
+  /** Only where the log is Kafka. */
+  foreignTopic(name: string): Promise<Topic | null> {
+    return this.#log?.foreignTopic?.(name) ?? notYet()
   }
 }
 

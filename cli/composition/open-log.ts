@@ -4,7 +4,7 @@
  */
 import { createPostgresEventLog } from '../../adapters/postgres/event-log.ts'
 import type { Config, KafkaConfig } from '../../core/config/config.ts'
-import type { EventLog, GroupOffsetLog, ReplaceableLog } from '../../core/ports/event-log.ts'
+import type { EventLog, ForeignTopicLog, GroupOffsetLog, ReplaceableLog } from '../../core/ports/event-log.ts'
 import { DECODED_BYTES_MAX } from '../../core/record/event-record.ts'
 import type { Context } from './context.ts'
 import { tlsOptions } from './tls-options.ts'
@@ -15,7 +15,7 @@ const HEADERS_BYTES_MAX = 64 * 1024
 /** @throws LOG_UNAVAILABLE and what the log refuses */
 export function openLog(
   context: Context,
-): Promise<EventLog & Partial<GroupOffsetLog & ReplaceableLog> & AsyncDisposable> {
+): Promise<EventLog & Partial<GroupOffsetLog & ForeignTopicLog & ReplaceableLog> & AsyncDisposable> {
   const { kafka } = context.config.log
   return kafka === null ? openPostgresLog(context) : openKafkaLog(context, kafka)
 }
@@ -39,7 +39,7 @@ function openPostgresLog({
 async function openKafkaLog(
   { config, clock, logger, processId }: Context,
   { brokers, replication, tls, sasl }: KafkaConfig,
-): Promise<EventLog & GroupOffsetLog & AsyncDisposable> {
+): Promise<EventLog & GroupOffsetLog & ForeignTopicLog & AsyncDisposable> {
   const { createKafkaEventLog } = await import('../../adapters/kafka/event-log.ts')
   return createKafkaEventLog({
     ...{ brokers, replication, sasl, clock, logger },

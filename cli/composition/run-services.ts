@@ -102,7 +102,8 @@ async function register({ open, admin }: Listeners, context: Context, parts: Par
   })
   if (names.has('api')) {
     const log = openUnion(context, opened, openArchive)
-    await admin.register(apiRoutes, { ...deps, log, prefix: '/api' })
+    const foreignLog = context.config.log.kafka === null ? null : context.log
+    await admin.register(apiRoutes, { ...deps, log, foreignLog, prefix: '/api' })
   }
   if (ingress !== null) await open.register(ingress.routes)
 }

@@ -112,7 +112,9 @@ export class StoreServices implements AsyncDisposable {
       this.#dispatcher = this.#keep(
         await startDispatcher(this.#context.config, {
           ...{ ...this.#context, ...this.#served(), store, log, queue, demand, abandoned, doubt },
-          ...(this.#context.log.driver === 'kafka' ? { groupOffsetLog: this.#context.log } : {}),
+          ...(this.#context.log.driver === 'kafka'
+            ? { groupOffsetLog: this.#context.log, foreignLog: this.#context.log }
+            : {}),
         }),
       )
     }

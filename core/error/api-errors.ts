@@ -76,6 +76,12 @@ export const apiErrors = {
     fix: 'wait until one is over, or hooktrail replay cancel ID; dry runs that are counted are open, too',
     read: 'docs/replay.md',
   },
+  REPLAY_TOPIC_REFUSED: {
+    what: 'a replay cannot write into this topic',
+    events: 'nothing is written; a replay that is under way waits, and goes on when the topic is there again',
+    fix: 'name a topic of the same cluster that is there and not one of hooktrail, or hooktrail replay cancel ID',
+    read: 'docs/replay.md',
+  },
   REPLAY_FILE_UNWRITABLE: {
     what: 'the file that records shall be written to cannot be made or written; one that is there is never overwritten',
     events: 'nothing was changed or delivered',

@@ -180,6 +180,12 @@ export interface GroupPosition extends Pick<LogPosition, 'partition' | 'offset'>
   readonly topic: string
 }
 
+/** A log with topics beside hooktrail's own: Kafka. */
+export interface ForeignTopicLog {
+  /** A topic that is not below the prefix; null: there is none of that name that anybody may write to. @throws LOG_UNAVAILABLE */
+  foreignTopic(name: string): Promise<Topic | null>
+}
+
 /** A log whose own tools show where readers stand: Kafka. For people alone, nothing reads it back. */
 export interface GroupOffsetLog {
   /**

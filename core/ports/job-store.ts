@@ -264,9 +264,14 @@ export interface ReplayDeliveryStore {
   /**
    * As `commitStep` for one replay, its only handler. Verdicts are those of the index; where nobody remembers them any
    * more they are decided inside the replay. Of one that is being counted only the counts are written. 'lost' also when
-   * it may not be planned now.
+   * it may not be planned now. With `publish` nothing is planned: what was decided is handed to it before the commit, which a
+   * pause or cancel waits for; a crash in between, or a commit that fails, hands it out again.
    */
-  commitReplayStep(request: StepRequest, decide: (locked: LockedStep) => StepDecision): Promise<StepOutcome>
+  commitReplayStep(
+    request: StepRequest,
+    decide: (locked: LockedStep) => StepDecision,
+    publish?: (decision: StepDecision) => Promise<void>,
+  ): Promise<StepOutcome>
   /** By offset, for reading alone: those that the index passed and somebody still remembers. */
   rememberedVerdicts(request: StepRequest): Promise<ReadonlyMap<bigint, Verdict>>
   /**

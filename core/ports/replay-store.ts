@@ -28,7 +28,10 @@ export type ReplayStatus = 'counting' | 'counted' | 'running' | 'paused' | 'comp
 
 export interface ReplayScope {
   readonly replayId: string
+  /** Empty where it goes to a topic. */
   readonly handler: string
+  /** Outside hooktrail's own; null: it is delivered to the handler. */
+  readonly toTopic: string | null
   readonly source: string
   readonly topic: string
   /** CEL beside the handler's own; null: none. */
@@ -48,7 +51,7 @@ export interface NewReplay extends ReplayScope {
   readonly audit: AuditEntry
 }
 
-/** What became of its jobs; open ones are available, running or wait for a retry. */
+/** What became of its jobs, or of records that went to a topic; open ones are available, running or wait for a retry. */
 export interface ReplayResult {
   readonly delivered: number
   readonly dead: number
@@ -80,6 +83,7 @@ export interface ReplayView extends ReplayScope, ReplayResult {
 /** One that somebody has to do something for. */
 export interface OpenReplay extends ReplayScope {
   readonly name: string
+  readonly perSecond: number | null
   readonly status: 'counting' | 'running' | 'cancelled'
   readonly ranges: readonly RangeProgress[]
   /** Its jobs that are available or running, and those that wait for a retry. */
@@ -104,7 +108,7 @@ export interface ReplayStore {
     action: ReplayAction,
     audit: AuditEntry,
   ): Promise<'changed' | 'refused' | 'not-found'>
-  /** Of these handlers; without those that are paused or over. */
+  /** Of these handlers, and all that go to topics; without those that are paused or over. */
   openReplays(handlers: readonly string[]): Promise<readonly OpenReplay[]>
   /** Ends what is over and counts as done what is counted; discards what a cancelled one still has. Returns ids of ended ones. */
   settleReplays(): Promise<readonly string[]>

@@ -31,7 +31,7 @@ function audit(action: string) {
 async function create(stage: JobStage, end: number, more: Partial<NewReplay> = {}): Promise<void> {
   const made = await stage.store.createReplay({
     ...{ replayId: ID, handler: 'billing', source: 'shop', topic: 'ht.events.shop' },
-    ...{ filter: null, eventIds: null, perSecond: null, asked: {}, isDryRun: false },
+    ...{ toTopic: null, filter: null, eventIds: null, perSecond: null, asked: {}, isDryRun: false },
     ranges: [{ topicId: TOPIC_ID, partition: 0, first: 0n, end: BigInt(end) }],
     audit: audit('replay.create'),
     ...more,
@@ -234,7 +234,15 @@ test('a handler has so many replays and no more, and a name that is repeated mak
   assert.deepEqual([page.items.length, page.items[0]?.replayId], [10, `01J${'15'.padStart(23, '0')}`])
   const more = await stage.store.createReplay({
     ...{ replayId: ID.replace('1J', '1K'), handler: 'billing', source: 'shop', topic: 'ht.events.shop' },
-    ...{ filter: null, eventIds: null, perSecond: null, asked: {}, isDryRun: false, ranges: [] },
+    ...{
+      toTopic: null,
+      filter: null,
+      eventIds: null,
+      perSecond: null,
+      asked: {},
+      isDryRun: false,
+      ranges: [],
+    },
     audit: audit('replay.create'),
   })
   assert.equal(more, 'too-many')

@@ -101,7 +101,7 @@ export async function openApiStage(
     ...{ ...deps, ready: () => true },
     services: async () => ({ services: [], archive: opened.status, metrics: [await metrics.samples()] }),
   })
-  await app.register(apiRoutes, { ...deps, prefix: '/api' })
+  await app.register(apiRoutes, { ...deps, foreignLog: null, prefix: '/api' })
   const opened: ApiStage = {
     ...{ stage, archive, config },
     status: null,

@@ -55,7 +55,7 @@ async function registeredRoutes(): Promise<readonly string[]> {
   })
   const services = () => Promise.resolve({ services: [], archive: null, metrics: [] })
   await app.register(healthRoutes, { ...deps, services, ready: () => true })
-  await app.register(apiRoutes, { ...deps, prefix: '/api' })
+  await app.register(apiRoutes, { ...deps, foreignLog: null, prefix: '/api' })
   await app.register(ingressRoutes({ receiver: { handle: () => undefined }, onListen: () => undefined }))
   await app.close()
   return routes.sort()

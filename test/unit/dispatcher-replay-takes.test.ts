@@ -12,7 +12,16 @@ const LEASE = { leaseMs: 1_000, generation: 'g1' }
 function open(id: string, more: Partial<OpenReplay> = {}): OpenReplay {
   return {
     ...{ replayId: id, handler: 'billing', name: replayName('billing', id), source: 'shop', topic: 't' },
-    ...{ filter: null, eventIds: null, status: 'running', ranges: [], ready: 0, retryable: 0 },
+    ...{
+      toTopic: null,
+      perSecond: null,
+      filter: null,
+      eventIds: null,
+      status: 'running',
+      ranges: [],
+      ready: 0,
+      retryable: 0,
+    },
     ...more,
   }
 }

@@ -43,7 +43,7 @@ export function createPostgresJobStore(
     ...createOperatorStore(database),
     ...createReplayStore(database),
     replayPositions: (...place) => replayPositions(database, ...place),
-    commitReplayStep: (request, decide) => commitReplayStep(database, { request, decide }),
+    commitReplayStep: (request, decide, publish) => commitReplayStep(database, { request, decide, publish }),
     rememberedVerdicts: (request) => rememberedVerdicts(database, request),
     takeReplayed: (request) => takeReplayed(database, request),
     ...createHoldStore(database),

@@ -2,7 +2,7 @@
  * Select lists of `replays AS r`: what it is, how far it is, and what became of its jobs. The last are counted in indexes
  * that hold jobs of replays alone.
  */
-export const SCOPE = `r.replay_id AS "replayId", r.handler, r.source, r.topic, r.filter, r.event_ids AS "eventIds"`
+export const SCOPE = `r.replay_id AS "replayId", r.handler, r.to_topic AS "toTopic", r.source, r.topic, r.filter, r.event_ids AS "eventIds"`
 
 /** Offsets as text: JSON numbers would lose them. */
 export const RANGES = `(SELECT coalesce(json_agg(json_build_object('topicId', topic_id, 'partition', partition_no,
@@ -15,7 +15,8 @@ export const COUNTS = `(SELECT json_build_object(${['planned', 'filtered', 'dupl
 
 export const RESULT = `json_build_object(
     'delivered', (SELECT count(*) FROM jobs_done d
-                   WHERE d.handler = r.name AND strpos(d.handler, '.') > 0 AND d.state = 'completed'),
+                   WHERE d.handler = r.name AND strpos(d.handler, '.') > 0 AND d.state = 'completed')
+      + (SELECT coalesce(sum((counts->>'published')::int8), 0) FROM replay_ranges g WHERE g.name = r.name),
     'discarded', (SELECT count(*) FROM jobs_done d
                    WHERE d.handler = r.name AND strpos(d.handler, '.') > 0 AND d.state = 'discarded'),
     'dead', (SELECT count(*) FROM jobs_dead d WHERE d.handler = r.name AND strpos(d.handler, '.') > 0),

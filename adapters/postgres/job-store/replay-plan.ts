@@ -41,6 +41,7 @@ type Counts = Readonly<Record<string, number>>
 interface ReplayStep {
   readonly request: StepRequest
   readonly decide: (locked: LockedStep) => StepDecision
+  readonly publish: ((decision: StepDecision) => Promise<void>) | undefined
 }
 
 export function replayPositions(
@@ -50,7 +51,10 @@ export function replayPositions(
   return database.query<Position & Record<string, unknown>>(POSITIONS, place)
 }
 
-export function commitReplayStep(database: Database, { request, decide }: ReplayStep): Promise<StepOutcome> {
+export function commitReplayStep(
+  database: Database,
+  { request, decide, publish }: ReplayStep,
+): Promise<StepOutcome> {
   const { topicId, partition, first, next, handlers } = request
   const [name] = handlers
   assert(name !== undefined && handlers.length === 1, 'a replay is planned alone')
@@ -68,15 +72,20 @@ export function commitReplayStep(database: Database, { request, decide }: Replay
       handlers: new Set(handlers),
       verdicts: await replayVerdicts(transaction, name, request),
     })
-    if (replay.status === 'running') await writeStepRows(transaction, { request, decision, handlers })
-    await transaction.query(MOVE, [...place, next.toString(), jsonText(sumOf(range.counts, decision))])
-    return {
-      kind: 'committed',
-      planned: replay.status === 'running' && decision.jobs.length > 0 ? [name] : [],
+    const isRunning = replay.status === 'running'
+    if (isRunning && publish !== undefined) await publish(decision)
+    else if (isRunning) await writeStepRows(transaction, { request, decision, handlers })
+    const published = isRunning && publish !== undefined ? decision.jobs.length : 0
+    const counts = {
+      ...sumOf(range.counts, decision),
+      published: (range.counts['published'] ?? 0) + published,
     }
+    await transaction.query(MOVE, [...place, next.toString(), jsonText(counts)])
+    return { kind: 'committed', planned: isRunning && decision.jobs.length > 0 ? [name] : [] }
   })
 }
 
+/** By what became of its offsets. */
 function sumOf(before: Counts, { steps }: StepDecision): Counts {
   const [step] = steps
   assert(step !== undefined && steps.length === 1, 'a replay has one step at a time')

@@ -30,11 +30,12 @@ const VIEW = `SELECT ${SCOPE},
 
 const OPEN = {
   name: 'replays_open',
-  text: `SELECT ${SCOPE}, r.name, r.status, ${RANGES}, due.jobs AS ready, waiting.jobs AS retryable
+  text: `SELECT ${SCOPE}, r.name, r.status, r.per_second AS "perSecond", ${RANGES}, due.jobs AS ready, waiting.jobs AS retryable
            FROM replays r
           CROSS JOIN LATERAL (SELECT count(*)::int4 AS jobs FROM jobs WHERE handler = r.name AND due <= now()) AS due
           CROSS JOIN LATERAL (SELECT count(*)::int4 AS jobs FROM jobs WHERE handler = r.name AND due > now()) AS waiting
-          WHERE r.ended_at IS NULL AND r.status IN ('counting', 'running', 'cancelled') AND r.handler = ANY ($1::text[])
+          WHERE r.ended_at IS NULL AND r.status IN ('counting', 'running', 'cancelled') 
+            AND (r.handler = ANY ($1::text[]) OR r.to_topic IS NOT NULL)
           ORDER BY r.replay_id`,
 }
 
@@ -75,8 +76,8 @@ export function createReplayStore(database: Database): ReplayStore {
 
 async function createReplay(transaction: Queryable, replay: NewReplay): Promise<'created' | 'too-many'> {
   const { replayId, handler, ranges, audit } = replay
-  // One after the other for each handler, so that the bound holds.
-  await transaction.query('SELECT FROM handlers WHERE handler = $1 FOR UPDATE', [handler])
+  // One after the other for each handler, or for all topics, so that the bound holds.
+  await transaction.query('SELECT pg_advisory_xact_lock(hashtext($1))', [`replays of ${handler}`])
   const open = await transaction.query(
     'SELECT 1 FROM replays WHERE handler = $1 AND ended_at IS NULL AND replay_id <> $2',
     [handler, replayId],
@@ -84,13 +85,15 @@ async function createReplay(transaction: Queryable, replay: NewReplay): Promise<
   if (open.length >= OPEN_REPLAYS_MAX) return 'too-many'
   const name = replayName(handler, replayId)
   const made = await transaction.query(
-    `INSERT INTO replays (name, replay_id, handler, source, topic, status, filter, event_ids, per_second, asked, reason)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text[], $9::float8, $10::jsonb, $11)
+    `INSERT INTO replays (name, replay_id, handler, source, topic, status, filter, event_ids, per_second, asked, reason,
+                          to_topic)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text[], $9::float8, $10::jsonb, $11, $12)
      ON CONFLICT DO NOTHING RETURNING name`,
     [
       ...[name, replayId, handler, replay.source, replay.topic, replay.isDryRun ? 'counting' : 'running'],
       ...[replay.filter, replay.eventIds === null ? null : textArray(replay.eventIds), replay.perSecond],
       ...[jsonText(replay.asked), audit.reason === null ? null : cleanText(audit.reason)],
+      replay.toTopic,
     ],
   )
   if (made.length === 0) return 'created'
