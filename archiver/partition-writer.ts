@@ -150,8 +150,7 @@ export class PartitionWriter {
 
   async #advance(): Promise<WriterStep> {
     if (this.#sealed !== null) return this.#commit(this.#sealed)
-    if (this.#doubt.stands) await this.#lookBack()
-    if (this.#sealed !== null) return 'progress'
+    if (this.#doubt.stands && (await this.#lookBack()) === 'sealed') return 'progress'
     if (this.#head === null) return this.#assign()
     if (this.#buffer !== null && this.#isOld()) {
       this.#sealed = await this.#buffer.seal()
@@ -161,12 +160,15 @@ export class PartitionWriter {
   }
 
   /** What is buffered of a log that is gone is committed; then, as without a buffer, the head is compared with the log. */
-  async #lookBack(): Promise<void> {
+  async #lookBack(): Promise<'sealed' | 'looked'> {
     const { level } = this.#doubt
     const buffer = this.#buffer
     if (buffer === null) this.#head = null
-    else if (await isOtherRecord(this.#context, this.at, buffer)) this.#sealed = await buffer.seal()
-    else this.#doubt.settle(level)
+    else if (await isOtherRecord(this.#context, this.at, buffer)) {
+      this.#sealed = await buffer.seal()
+      return 'sealed'
+    } else this.#doubt.settle(level)
+    return 'looked'
   }
 
   async #assign(): Promise<WriterStep> {

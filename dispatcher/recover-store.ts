@@ -67,7 +67,7 @@ export async function recoverStore(
   const used = new NumbersUsed()
   const reader = { log: options.log, signal }
   let [steps, facts] = [0, 0]
-  // A replay that the store forgot is gone: its positions are its own. What was delivered of it is told by its attempts.
+  // Replays go on where the store has them: what was delivered since is told by attempts, and planning passes over it.
   const isPlan = (fact: Fact): boolean =>
     fact.kind === 'plan_step' ? replayIdOf(fact.handler) === null : isStart(fact)
   for await (const fact of readFacts(spans, (one) => one.storeId === storeId && isPlan(one), reader)) {

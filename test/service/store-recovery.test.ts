@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { HoldView } from '../../core/ports/hold-store.ts'
 import type { EventRecord } from '../../core/record/event-record.ts'
-import { deliverOnce, planAll } from '../support/dispatcher-stage.ts'
+import { deliverOnce, planAll, runnerOf, SOURCE } from '../support/dispatcher-stage.ts'
 import {
   openRecoveryStage,
   type Life,
@@ -16,6 +16,7 @@ import {
 } from '../support/recovery-stage.ts'
 import { retryOf } from '../support/job-stage.ts'
 
+const ONE_ATTEMPT = { attemptsMax: 1, backoff: { kind: 'fixed', intervalMs: 1 } } as const
 const OPTIONS: LifeOptions = {
   partitions: 2,
   handlers: [
@@ -170,6 +171,127 @@ test('a store that nobody put back raises no alarm, whatever the log is ahead', 
   assert.deepEqual(await audited(life), [])
   assert.equal((await life.database.query('SELECT FROM noted_offsets')).length, 4)
 })
+
+const SLOW = { attemptsMax: 5, backoff: { kind: 'fixed', intervalMs: 3_600_000 } } as const
+const REPLAYS = {
+  partitions: 1,
+  handlers: [
+    { name: 'good', retry: SLOW },
+    { name: 'bad', retry: ONE_ATTEMPT },
+  ],
+} as const
+
+test('a replay that the copy knows goes on without what was answered since; a later one is told as lost', async () => {
+  await using stage = await openRecoveryStage()
+  const [known, later] = ['01J00000000000000000000001', '01J00000000000000000000002'] as const
+  {
+    await using life = await stage.live(stage.databaseUrl, REPLAYS)
+    const dispatcher = await life.compose()
+    await append(life, 6)
+    await planAll(dispatcher)
+    await untilNone(life, 'good', dispatcher)
+    await askReplay(life, known)
+    await life.tell(dispatcher)
+  }
+  const older = await stage.copy(stage.databaseUrl)
+  {
+    await using life = await stage.live(stage.databaseUrl, REPLAYS)
+    const dispatcher = await life.compose()
+    await replayAll(life, dispatcher)
+    life.receiver.script('/good', (n) => (n < 9 ? 200 : 500))
+    await askReplay(life, later)
+    await replayAll(life, dispatcher)
+    assert.equal(life.receiver.requests.length, 12)
+    await life.tell(dispatcher)
+  }
+  await using life = await stage.live(older, REPLAYS)
+  const dispatcher = await life.compose()
+  assert.deepEqual(await audited(life), ['store_travelled_back', 'store_recovered'])
+  assert.deepEqual(await life.disagreeing(), [])
+  await replayAll(life, dispatcher)
+  assert.deepEqual(life.receiver.requests, [], 'all of it was answered before')
+  assert.equal((await life.store.getReplay(known))?.delivered, 6)
+  const lost = await life.database.query("SELECT target FROM audit WHERE action = 'replay.lost'")
+  assert.deepEqual(lost, [{ target: later }])
+  assert.deepEqual(await life.disagreeing(), [])
+})
+
+test('a discarded job that a repetition revived comes back as what became of it', async () => {
+  await using stage = await openRecoveryStage()
+  const revived: string[] = []
+  {
+    await using life = await stage.live(stage.databaseUrl, REPLAYS)
+    const dispatcher = await life.compose()
+    await life.tell(dispatcher)
+  }
+  const older = await stage.copy(stage.databaseUrl)
+  {
+    await using life = await stage.live(stage.databaseUrl, REPLAYS)
+    life.receiver.script('/bad', (n) => (n < 2 ? 400 : 200))
+    const dispatcher = await life.compose()
+    const events = await life.append([{ dedupKey: 'a' }, { dedupKey: 'b' }])
+    await planAll(dispatcher)
+    await untilNone(life, 'bad', dispatcher)
+    for (const { id } of events) {
+      const audit = { actor: 'token', action: 'job.discard', target: `${id}.bad`, reason: null, details: {} }
+      assert.equal(await life.store.settleDeadJob(`${id}.bad`, { kind: 'discard' }, audit), 'settled')
+    }
+    await life.append([{ dedupKey: 'a' }])
+    await planAll(dispatcher)
+    await untilNone(life, 'bad', dispatcher)
+    // This one is open when the store is put back.
+    await life.append([{ dedupKey: 'b' }])
+    await planAll(dispatcher)
+    revived.push(...events.map(({ id }) => `${id}.bad`))
+    await life.tell(dispatcher)
+  }
+  await using life = await stage.live(older, REPLAYS)
+  const dispatcher = await life.compose()
+  const [delivered = '', open = ''] = revived
+  const after = await states(stage, older, life)
+  assert.deepEqual([after.get(delivered), after.get(open)], ['completed 2/2', 'open 1/2'])
+  await planAll(dispatcher)
+  await untilNone(life, 'bad', dispatcher)
+  const sent = life.receiver.requests.flatMap(({ path, headers }) =>
+    path === '/bad' ? [headers['webhook-id']] : [],
+  )
+  assert.deepEqual(sent, [open])
+  assert.deepEqual(await life.disagreeing(), [])
+})
+
+async function askReplay({ store, config, log }: Life, replayId: string): Promise<void> {
+  const topic = (await log.topics()).find(({ name }) => name === `hooktrail.events.${SOURCE}`)
+  assert.ok(topic !== undefined)
+  const [handler] = config.handlers
+  const made = await store.createReplay({
+    ...{
+      replayId,
+      handler: handler?.name ?? '',
+      toTopic: null,
+      source: SOURCE,
+      topic: topic.name,
+      filter: null,
+    },
+    ...{ eventIds: null, perSecond: null, asked: {}, isDryRun: false },
+    ranges: [{ topicId: topic.id, partition: 0, first: 0n, end: 6n }],
+    audit: { actor: 'token', action: 'replay.create', target: replayId, reason: null, details: {} },
+  })
+  assert.equal(made, 'created')
+}
+
+/** Plans all that is asked for; takes and delivers while something is taken. */
+async function replayAll({ store }: Life, dispatcher: Awaited<ReturnType<Life['compose']>>): Promise<void> {
+  const signal = new AbortController().signal
+  const runner = runnerOf(dispatcher, 'good')
+  for (let taken = 1; taken > 0;) {
+    await dispatcher.replays.look()
+    while ((await dispatcher.replays.step(signal)) === 0);
+    await dispatcher.replays.look()
+    taken = await runner.step(signal)
+    await runner.drained(signal)
+    await store.reapExpired(10)
+  }
+}
 
 async function append(life: Life, count: number): Promise<readonly EventRecord[]> {
   return life.append(Array.from({ length: count }, () => ({})))

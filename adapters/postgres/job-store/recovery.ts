@@ -57,7 +57,7 @@ const FACTS = `SELECT (count(*) FILTER (WHERE applied))::int4 AS applied, count(
     SELECT CASE WHEN f->'row'->>'kind' = 'attempt'
                 THEN recover_attempt(f->'row', to_timestamp((f->>'retry_at_ms')::float8 / 1000),
                                      (f->>'attempts_max')::int4)
-                ELSE recover_action(f->'row') END AS applied,
+                ELSE recover_told_action(f->'row') END AS applied,
            CASE WHEN f->'row'->>'kind' <> 'attempt' THEN f->'row' END AS action
       FROM jsonb_array_elements($1::jsonb) AS f) AS told`
 
@@ -256,6 +256,7 @@ async function endRecovery(
   await transaction.query('DELETE FROM travelled_topics')
   // Hints that the queue had are of another time.
   await transaction.query('UPDATE jobs SET queued_until = NULL WHERE queued_until IS NOT NULL')
+  await transaction.query('SELECT tell_lost_replays()')
   await audit(transaction, 'store_recovered', counts)
   return true
 }
