@@ -7,7 +7,7 @@ const PROXY = 'limit it at the proxy in front'
 
 /** `*` is the name of a source or handler. */
 const later: Readonly<Record<string, string>> = {
-  alerts: 'watch /metrics and /health',
+  alerts: 'infra/prometheus/alerts.yml and an Alertmanager',
   pools: 'pool of a handler',
   'server.ip_rate_limit': PROXY,
   'server.tls': 'end TLS at a proxy in front, and name it in server.trusted_proxies',
