@@ -10,6 +10,7 @@ import type { ApiSettings } from '../core/config/read-api-settings.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import { hostAndPort } from './composition/listeners.ts'
 import { homeOf, loadApiSettings } from './composition/load-config.ts'
+import { CASE_FIX } from './report-error.ts'
 import { tableText, type Column } from './table.ts'
 
 export interface ApiFlags {
@@ -68,6 +69,7 @@ async function targetOf(flags: ApiFlags): Promise<ApiTarget> {
   const needs = { address: flags.url === undefined, token: own === undefined }
   const settings = hasFile ? loadApiSettings(flags, needs) : null
   const url = flags.url ?? (settings === null ? DEFAULT_URL : apiUrlOf(settings))
+  requireUrl(url)
   const given = own ?? settings?.authToken
   const tokenFile = resolve(homeOf(process.env), 'token')
   const token = given ?? (await readSecretFile(tokenFile))
@@ -82,6 +84,12 @@ async function targetOf(flags: ApiFlags): Promise<ApiTarget> {
     throw new HooktrailError('API_TOKEN_MISSING', { looked_at: places.join(', ') })
   }
   return { url, token: token.trim() }
+}
+
+/** @throws API_UNREACHABLE */
+export function requireUrl(url: string): void {
+  if (!URL.canParse(url))
+    throw new HooktrailError('API_UNREACHABLE', { url, [CASE_FIX]: 'name it as http://HOST:PORT' })
 }
 
 /** Where the API of this configuration listens, as seen from this machine. */

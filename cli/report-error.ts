@@ -11,6 +11,7 @@ const EXIT_SOFTWARE = 70
 const EXIT_CONFIG = 78
 /** Of a chain of causes; the rest is of interest to a debugger alone. */
 const CAUSES_MAX = 4
+const CAUSE_CHARACTERS_MAX = 300
 
 const USAGE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'API_INVALID_REQUEST',
@@ -85,7 +86,9 @@ export function errorText(error: HooktrailError): string {
 function causesOf(error: unknown, depth = 0): readonly string[] {
   if (!(error instanceof Error) || depth === CAUSES_MAX) return []
   const below = error instanceof AggregateError ? error.errors.at(-1) : error.cause
-  return [...(error.message === '' ? [] : [error.message]), ...causesOf(below, depth + 1)]
+  // Those of libraries may have a line for each of a hundred faults.
+  const said = error.message.replaceAll(/\s+/g, ' ').slice(0, CAUSE_CHARACTERS_MAX)
+  return [...(said === '' ? [] : [said]), ...causesOf(below, depth + 1)]
 }
 
 function plain(value: unknown): string {

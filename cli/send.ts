@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
+import { requireUrl } from './api-options.ts'
 import { loadConfig } from './composition/load-config.ts'
 import { signedHeaders } from './sign-request.ts'
 
@@ -34,7 +35,9 @@ async function send(name: string, data: string, flags: SendFlags): Promise<void>
   const source = config.sources.find((one) => one.name === name)
   if (source === undefined) throw new HooktrailError('INGRESS_UNKNOWN_SOURCE', { source: name })
   const body = data.startsWith('@') ? readData(data.slice(1)) : Buffer.from(data)
-  const url = new URL(`/webhooks/${name}`, flags.url ?? `http://127.0.0.1:${config.server.port}`)
+  const base = flags.url ?? `http://127.0.0.1:${config.server.port}`
+  requireUrl(base)
+  const url = new URL(`/webhooks/${name}`, base)
   const request = { body, id: randomUUID(), nowSeconds: Math.floor(Date.now() / 1000), type: flags.type }
   const headers = { 'content-type': 'application/json', ...signedHeaders(source, request) }
   const response = await fetch(url, { method: 'POST', headers, body }).catch((error: unknown) => {

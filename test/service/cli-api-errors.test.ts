@@ -73,6 +73,9 @@ test('an API that does not answer is told with the reason of the socket, and rat
     const { code, stderr } = await hooktrail(folder, args)
     assert.equal(code, 69, stderr)
     assert.match(stderr, /\(API_UNREACHABLE\)[^]*cause: .*ECONNREFUSED/)
+    const misspelt = await hooktrail(folder, ['events', 'list', '--url', 'localhost', '--token', 't'])
+    assert.equal(misspelt.code, 69)
+    assert.match(misspelt.stderr, /to do: name it as http:/)
   } finally {
     await rm(folder, { recursive: true })
   }
