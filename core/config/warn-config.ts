@@ -8,6 +8,8 @@ import { retentionTerms } from './retention-terms.ts'
 
 const HOUR_MS = 3_600_000
 const SMALL_SEGMENT_BYTES = 65_536
+/** As for the tokens of the API. A sender may leave no choice, so a shorter one is allowed. */
+const SECRET_CHARACTERS_MIN = 16
 const WORM_WARNINGS = {
   off: 'whoever can write the archive can delete from it',
   preferred: 'where the store does not lock, archiving goes on, and verify says so (exit 4)',
@@ -36,9 +38,14 @@ export function warningsOf(config: Settings): readonly string[] {
   }
   if (config.schemaRegistry !== null && config.sources.every(({ schema }) => schema === null))
     warnings.push('schema_registry is asked by nobody: no source has a schema')
-  for (const { name, verify } of config.sources)
+  for (const { name, verify, secrets } of config.sources) {
     if (verify.scheme === 'none')
       warnings.push(`sources.${name} accepts requests from anybody: verify is none`)
+    if (secrets.some((secret) => secret.length < SECRET_CHARACTERS_MIN))
+      warnings.push(
+        `sources.${name} has a secret of fewer than ${SECRET_CHARACTERS_MIN} characters: whoever sees one request can guess it`,
+      )
+  }
   return warnings
 }
 

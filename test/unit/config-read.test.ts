@@ -175,6 +175,16 @@ test('a retry horizon longer than the log keeps events is a warning', () => {
   assert.ok(result.ok && result.warnings.some((warning) => warning.includes('log.retention')))
 })
 
+test('a secret that can be guessed from one request is a warning', () => {
+  const warned = (secret: string): boolean => {
+    const result = read(`version: 1\nsources: { a: { verify: github, secret: '${secret}' } }\n`)
+    assert.ok(result.ok)
+    return result.warnings.some((warning) => /sources\.a has a secret of fewer/.test(warning))
+  }
+  assert.ok(warned('hunter2'))
+  assert.ok(!warned('0123456789abcdef'))
+})
+
 test('the redacted form holds no secret', () => {
   const one = valid(handler('headers: { authorization: "Bearer ${SECRET}" }'))
   assert.ok(!JSON.stringify(one.redacted).includes(env.SECRET))
