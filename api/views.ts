@@ -1,5 +1,6 @@
 /** Events, jobs and attempts as the API shows them: field names are a promise to scripts. Pure. */
 import type { Config } from '../core/config/config.ts'
+import { withoutQuery } from '../core/config/redact-config.ts'
 import { publicKeysOf } from '../core/delivery/signing-key.ts'
 import type { EventRecord } from '../core/record/event-record.ts'
 import type { DeadGroup, DeadGroupBy } from '../core/ports/dead-letter-store.ts'
@@ -41,14 +42,15 @@ export function evidenceJson(event: EventRecord | null) {
   return { headers, request: rest, ...found }
 }
 
-export function jobJson(job: JobView, { handlers }: Config) {
+export function jobJson(job: JobView, { handlers }: Pick<Config, 'handlers'>) {
+  const url = handlers.find(({ name }) => name === handlerOf(job.handler))?.url
   return {
     id: job.jobId,
     event_id: job.eventId,
     handler: job.handler,
     source: job.source,
     event_type: job.eventType,
-    url: handlers.find(({ name }) => name === handlerOf(job.handler))?.url ?? null,
+    url: url === undefined ? null : withoutQuery(url),
     status: job.state,
     attempt: job.attempt,
     max_attempts: job.maxAttempts,

@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { colors } from '../adapters/system/pretty-line.ts'
 import type { Settings } from '../core/config/config.ts'
 import { ECHO_PATH, isEchoUrl } from '../core/config/echo-url.ts'
+import { withoutQuery } from '../core/config/redact-config.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Logger } from '../core/log.ts'
 
@@ -25,7 +26,7 @@ export async function startEcho(
   const other = handlers.find(({ name, url }) => name === ECHO_HANDLER && !urls.has(url))
   if (other !== undefined)
     logger.info(
-      { url: other.url },
+      { url: withoutQuery(other.url) },
       'no echo receiver runs for handler echo: its url is not http://127.0.0.1:PORT/hooktrail-echo',
     )
   if (urls.size === 0) return null

@@ -87,7 +87,7 @@ function withoutPassword(text: string): string {
 }
 
 /** Tokens often stand in the query. */
-function withoutQuery(text: string): string {
+export function withoutQuery(text: string): string {
   return text.replace(/\?.*$/s, `?${PLACEHOLDER}`)
 }
 

@@ -6,10 +6,12 @@ import { holdBody } from '../../api/query.ts'
 import { recordsBody } from '../../api/replay-query.ts'
 import { spanText } from '../../api/span-text.ts'
 import { createTokenCheck } from '../../api/token-check.ts'
+import { jobJson } from '../../api/views.ts'
 import { verdictOf, type HealthFacts } from '../../api/verdict.ts'
 import type { HandlerStanding } from '../../core/ports/report-store.ts'
-import type { EventView } from '../../core/ports/operator-store.ts'
+import type { EventView, JobView } from '../../core/ports/operator-store.ts'
 import { parseWrittenTime } from '../../core/written-time.ts'
+import { valid } from '../support/config-reader.ts'
 
 const well: HealthFacts = {
   storeAnswers: true,
@@ -150,6 +152,17 @@ test('a handler that was removed is named with what it leaves behind, and one th
 test('spans are said in their two largest units', () => {
   const texts = [0, 0.4, 59, 60, 3_700, 86_400, 604_796].map(spanText)
   assert.deepEqual(texts, ['0 s', '0 s', '59 s', '1 m', '1 h 1 m', '1 d', '6 d 23 h'])
+})
+
+test('a job shows where it goes without the query of the URL, where tokens stand', () => {
+  const { handlers } = valid(
+    "version: 1\nsources: { a: { verify: none } }\nhandlers: { app: { source: a, url: 'https://h.example/x?code=secret' } }\n",
+  )
+  const job: JobView = {
+    ...{ jobId: '01.app', eventId: '01', handler: 'app', source: 'a', eventType: 't', state: 'dead' },
+    ...{ attempt: 1, maxAttempts: 1, scheduledAtMs: null, lastError: null, createdAtMs: 0, completedAtMs: 0 },
+  }
+  assert.match(String(jobJson(job, { handlers }).url), /^https:\/\/h\.example\/x\?(?!code)/)
 })
 
 test('a time without a zone is UTC', () => {
