@@ -13,6 +13,7 @@ import type { JobStore } from '../core/ports/job-store.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
 import { archivedSpans, numbersArchived } from '../core/recovery/archived-facts.ts'
 import { travelledTopics, type LogWitness, type TravelledTopic } from '../core/recovery/travelled-log.ts'
+import { deliveriesTopic } from '../core/topics.ts'
 import { Lease } from './lease.ts'
 import { recoverStore, type RecoveryOptions } from './recover-store.ts'
 import { hearWitness, spansBehind } from './store-witness.ts'
@@ -147,6 +148,7 @@ export class StoreGuard implements Disposable {
   async #isWhole(storeId: string): Promise<boolean> {
     const { store, logger, metrics } = this.#options
     const isEmpty = (await store.allPositions()).length === 0
+    if (isEmpty) await this.#requireNoneArchived()
     const { absent, read, others, used } = await hearWitness(this.#options, storeId, this.#closing.signal)
     if (isEmpty && others > 0) throw new HooktrailError('STORE_LOST', { facts: others })
     if (absent === 0) return true
@@ -159,6 +161,24 @@ export class StoreGuard implements Disposable {
       )
     }
     return false
+  }
+
+  /**
+   * Log and store are gone together where the archive has deliveries of a topic that this log does not have. Deliveries
+   * alone: what was planned leaves positions behind, so that a store which was rebuilt is not asked again.
+   * @throws STORE_LOST
+   */
+  async #requireNoneArchived(): Promise<void> {
+    const { archive, log, topicPrefix } = this.#options
+    const ends = (await archive?.ends()) ?? []
+    const told = ends.filter(
+      ({ topic, archivedTo }) => topic === deliveriesTopic(topicPrefix) && archivedTo > 0n,
+    )
+    const present = new Set((await log.topics()).map(({ id }) => id))
+    const facts = told
+      .filter(({ topicId }) => !present.has(topicId))
+      .reduce((sum, end) => sum + end.archivedTo, 0n)
+    if (facts > 0n) throw new HooktrailError('STORE_LOST', { facts: String(facts) })
   }
 
   /** False when the store was stopped because the log is an older copy. */

@@ -34,7 +34,7 @@ export const storeErrors = {
     read: 'docs/operations.md',
   },
   STORE_LOST: {
-    what: 'the job store is empty, and the log tells of one that was not',
+    what: 'the job store is empty, and log or archive tell of one that was not',
     events:
       'events are accepted and kept; nothing is planned or delivered: with an empty store everything would be sent again',
     fix: 'stop every process, run hooktrail store rebuild -c hooktrail.yaml, and start again',

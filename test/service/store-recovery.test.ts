@@ -4,9 +4,11 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { SignedEnd } from '../../core/archive/range/signed-ends.ts'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { HoldView } from '../../core/ports/hold-store.ts'
 import type { EventRecord } from '../../core/record/event-record.ts'
+import type { ArchiveWitness } from '../../dispatcher/store-guard.ts'
 import { deliverOnce, planAll, runnerOf, SOURCE } from '../support/dispatcher-stage.ts'
 import {
   openRecoveryStage,
@@ -149,6 +151,33 @@ test('an empty store delivers nothing while the log tells of another, and a rebu
   assert.deepEqual(await life.disagreeing(), [])
   await assert.rejects(life.rebuild(), (error) => isHooktrailError(error, 'STORE_NOT_EMPTY'))
 })
+
+test('an empty store whose log is gone, too, delivers nothing while the archive tells of another', async () => {
+  await using stage = await openRecoveryStage()
+  const asked = async (topic: string): Promise<void> => {
+    const archive = archiveOf({
+      topic,
+      topicId: '0'.repeat(32),
+      partition: 0,
+      archivedTo: 5n,
+      highWatermark: 5n,
+    })
+    await using life = await stage.live(await stage.empty(), { ...OPTIONS, archive })
+    await life.guard.passed()
+  }
+  await assert.rejects(asked('hooktrail.deliveries'), (error) => isHooktrailError(error, 'STORE_LOST'))
+  // Nothing was planned: a first start that was given up.
+  await asked('hooktrail.audit')
+})
+
+function archiveOf(end: SignedEnd): ArchiveWitness {
+  const empty = { records: [], gaps: [], tier: 'archive', logStart: 0n, highWatermark: 0n } as const
+  return {
+    ends: () => Promise.resolve([end]),
+    readArchived: ({ from }) => Promise.resolve({ ...empty, next: from }),
+    planRest: () => Promise.resolve(),
+  }
+}
 
 test('a store that nobody put back raises no alarm, whatever the log is ahead', async () => {
   await using stage = await openRecoveryStage()

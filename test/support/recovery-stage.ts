@@ -16,7 +16,7 @@ import { parseFact, type Fact } from '../../core/recovery/fact.ts'
 import type { ComposeDeps, Dispatcher } from '../../dispatcher/compose-dispatcher.ts'
 import { RELAY_KINDS } from '../../dispatcher/relay.ts'
 import { rebuildStore, type Rebuilt } from '../../dispatcher/rebuild-store.ts'
-import { guardStore, StoreGuard } from '../../dispatcher/store-guard.ts'
+import { guardStore, StoreGuard, type ArchiveWitness } from '../../dispatcher/store-guard.ts'
 import { tellingPartitions } from '../../dispatcher/store-witness.ts'
 import { openDispatcherStage, type DispatcherStage, type StageOptions } from './dispatcher-stage.ts'
 import { eventually } from './installation.ts'
@@ -48,7 +48,11 @@ export interface RecoveryStage extends AsyncDisposable {
   facts(): Promise<readonly Fact[]>
 }
 
-export type LifeOptions = Pick<StageOptions, 'handlers' | 'partitions'> & { readonly logger?: Logger }
+export type LifeOptions = Pick<StageOptions, 'handlers' | 'partitions'> & {
+  readonly logger?: Logger
+  /** Of a log that travels with its store. */
+  readonly archive?: ArchiveWitness | null
+}
 
 export async function openRecoveryStage(): Promise<RecoveryStage> {
   await using undo = new AsyncDisposableStack()
@@ -76,9 +80,9 @@ export async function openRecoveryStage(): Promise<RecoveryStage> {
   const kept = undo.move()
   return {
     databaseUrl: store.url,
-    live: async (databaseUrl, { logger = silentLogger, ...options }) => {
+    live: async (databaseUrl, { logger = silentLogger, archive = null, ...options }) => {
       const stage = await openDispatcherStage({ ...options, apart: { databaseUrl, openLog } })
-      return lifeOf(stage, logger)
+      return lifeOf(stage, logger, archive)
     },
     copy: (databaseUrl) => copyDatabase(databaseUrl, kept),
     empty: async () => kept.use(await createTestDatabase()).url,
@@ -87,10 +91,10 @@ export async function openRecoveryStage(): Promise<RecoveryStage> {
   }
 }
 
-function lifeOf(stage: DispatcherStage, logger: Logger): Life {
+function lifeOf(stage: DispatcherStage, logger: Logger, archive: ArchiveWitness | null): Life {
   const guard = new StoreGuard({
     ...{ ...stage.deps(), ...guardParts(stage, logger), metrics: NO_METRICS },
-    archive: null,
+    archive,
     lostConnections: () => stage.database.lostConnections(),
     stopping: new AbortController().signal,
   })
