@@ -85,7 +85,7 @@ export function errorText(error: HooktrailError): string {
 /** What lies below says more: of a request the first is "fetch failed", the next one why. An error for several addresses has no words. */
 function causesOf(error: unknown, depth = 0): readonly string[] {
   if (!(error instanceof Error) || depth === CAUSES_MAX) return []
-  const below = error instanceof AggregateError ? error.errors.at(-1) : error.cause
+  const below: unknown = error instanceof AggregateError ? error.errors.at(-1) : error.cause
   // Those of libraries may have a line for each of a hundred faults.
   const said = error.message.replaceAll(/\s+/g, ' ').slice(0, CAUSE_CHARACTERS_MAX)
   return [...(said === '' ? [] : [said]), ...causesOf(below, depth + 1)]

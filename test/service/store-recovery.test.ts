@@ -52,7 +52,7 @@ async function hold({ store }: Life, holdId: string): Promise<void> {
 async function holdsOf(stage: RecoveryStage, url: string, life?: Life): Promise<readonly HoldView[]> {
   if (life !== undefined) return life.store.listHolds(10)
   await using opened = await stage.live(url, OPTIONS)
-  return opened.store.listHolds(10)
+  return await opened.store.listHolds(10)
 }
 
 /** One life up to the copy, one that goes on: everything that may happen to a job happens, and is told. */
