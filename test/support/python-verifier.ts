@@ -49,7 +49,7 @@ export function runVerifierAgain(python: Python, given: readonly string[]): Prom
 
 /** Answers come in the order of the requests. While none is awaited the process keeps nobody alive, and ends by its empty input. */
 function startRunner(python: Python): Runner {
-  const child = spawn(python.path, ['-I', MANY, VERIFIER], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(python.path, ['-I', '-B', MANY, VERIFIER], { stdio: ['pipe', 'pipe', 'inherit'] })
   const awaited: PromiseWithResolvers<VerifierRun>[] = []
   const { stdin, stdout } = child
   assert(stdin instanceof Socket && stdout instanceof Socket)
