@@ -1,5 +1,5 @@
 /** The report as the API answers it: one row a source, one a source and handler, one a partition. Pure. */
-import { INDEX_HANDLER } from '../core/ports/job-store.ts'
+import { INDEX_HANDLER } from '../core/ports/plan-store.ts'
 import type { JobSums, StepSums } from '../core/ports/report-store.ts'
 import type { Report } from './report.ts'
 import { isoOf } from './views.ts'

@@ -15,7 +15,7 @@ import {
 } from '../core/archive/manifest.ts'
 import type { OpenRoot } from '../core/archive/running-roots.ts'
 import type { LogBounds, Topic, TopicPartition } from '../core/ports/event-log.ts'
-import type { RememberedHeartbeat } from '../core/ports/job-store.ts'
+import type { RememberedHeartbeat } from '../core/ports/maintenance-store.ts'
 import { checkpointText } from '../core/archive/tree/tree-checkpoint.ts'
 import { signNoteBy } from '../core/archive/signed-note.ts'
 import { isHooktrailError } from '../core/error/hooktrail-error.ts'

@@ -2,7 +2,7 @@
  * Which offsets a planning step covers and for whom. Pure. All that stand at one position go together; a step ends
  * where somebody else stands, so that those who were apart meet again and share the work. Nobody passes the index.
  */
-import { INDEX_HANDLER } from '../core/ports/job-store.ts'
+import { INDEX_HANDLER } from '../core/ports/plan-store.ts'
 
 export interface StepChoice {
   readonly kind: 'index' | 'catch-up'

@@ -7,7 +7,8 @@ import type { Clock } from '../core/clock.ts'
 import { isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Logger } from '../core/log.ts'
 import type { EventLog, Topic } from '../core/ports/event-log.ts'
-import { INDEX_HANDLER, type JobStore } from '../core/ports/job-store.ts'
+import type { JobStore } from '../core/ports/job-store.ts'
+import { INDEX_HANDLER } from '../core/ports/plan-store.ts'
 
 export interface FirstSightsOptions {
   readonly log: Pick<EventLog, 'offsetAt'>

@@ -7,7 +7,7 @@ import type { Clock } from '../core/clock.ts'
 import { isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Logger } from '../core/log.ts'
 import type { GroupOffsetLog, GroupPosition, Topic } from '../core/ports/event-log.ts'
-import type { PlanStore } from '../core/ports/job-store.ts'
+import type { PlanStore } from '../core/ports/plan-store.ts'
 import { LEASE_RETRY_MS, type Lease } from './lease.ts'
 import { reasonOf } from './loop.ts'
 

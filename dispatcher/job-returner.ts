@@ -5,7 +5,8 @@
 import { Batcher } from '../core/batcher.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Logger } from '../core/log.ts'
-import type { JobStore, TakenJob } from '../core/ports/job-store.ts'
+import type { TakenJob } from '../core/ports/delivery-store.ts'
+import type { JobStore } from '../core/ports/job-store.ts'
 import { backoffMs, reasonOf } from './loop.ts'
 import type { WaitList } from './wait-list.ts'
 

@@ -7,7 +7,8 @@
 import type { HandlerConfig } from '../core/config/config.ts'
 import type { Logger } from '../core/log.ts'
 import type { EventLog, Topic } from '../core/ports/event-log.ts'
-import type { HandlerStart, JobStore } from '../core/ports/job-store.ts'
+import type { JobStore } from '../core/ports/job-store.ts'
+import type { HandlerStart } from '../core/ports/plan-store.ts'
 
 export interface RegistrationOptions {
   readonly log: Pick<EventLog, 'bounds'>

@@ -5,7 +5,7 @@
  */
 import type { Logger } from '../core/log.ts'
 import type { AppendRecord, EventLog, Topic } from '../core/ports/event-log.ts'
-import type { OutboxKind, OutboxRow, OutboxStore } from '../core/ports/job-store.ts'
+import type { OutboxKind, OutboxRow, OutboxStore } from '../core/ports/outbox-store.ts'
 import type { Metrics } from '../core/ports/metrics.ts'
 import { partitionFor } from '../core/record/partitioner.ts'
 import { LEASE_RETRY_MS, type Lease } from './lease.ts'

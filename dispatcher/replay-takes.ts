@@ -4,8 +4,9 @@
  * every now and then, in between what this process plans and finishes is added to them.
  */
 import type { Clock } from '../core/clock.ts'
-import type { JobStore, ReplayTake, TakenJob } from '../core/ports/job-store.ts'
-import type { OpenReplay } from '../core/ports/replay-store.ts'
+import type { TakenJob } from '../core/ports/delivery-store.ts'
+import type { JobStore } from '../core/ports/job-store.ts'
+import type { OpenReplay, ReplayTake } from '../core/ports/replay-store.ts'
 
 /** Available or running; planning goes on below half of it. What the payload cache holds beside live events. */
 export const REPLAYED_JOBS_MAX = 1_000

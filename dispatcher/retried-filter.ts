@@ -8,7 +8,8 @@ import { isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Logger } from '../core/log.ts'
 import { matchEvent } from '../core/plan/match-event.ts'
 import type { PlanHandler } from '../core/plan/plan-handler.ts'
-import type { JobStore, TakenJob } from '../core/ports/job-store.ts'
+import type { TakenJob } from '../core/ports/delivery-store.ts'
+import type { JobStore } from '../core/ports/job-store.ts'
 import type { EventRecord } from '../core/record/event-record.ts'
 
 /** Whoever retries an event wants it however old it is, and whatever became of its step. */

@@ -16,7 +16,7 @@ import type {
   Topic,
   TopicPartition,
 } from '../core/ports/event-log.ts'
-import type { StepDecision } from '../core/ports/job-store.ts'
+import type { StepDecision } from '../core/ports/plan-store.ts'
 import { partitionFor } from '../core/record/partitioner.ts'
 
 export const REPLAY_HEADER = 'ht_replay'

@@ -5,7 +5,7 @@
 import type { Clock } from '../../core/clock.ts'
 import type { Logger } from '../../core/log.ts'
 import type { StoreQueue, TakeRequest } from '../../core/ports/job-queue.ts'
-import type { DeliveryStore, TakenJob } from '../../core/ports/job-store.ts'
+import type { DeliveryStore, TakenJob } from '../../core/ports/delivery-store.ts'
 import type { Database } from './database.ts'
 import { Waiter } from './waiter.ts'
 import { Wakeup } from './wakeup.ts'

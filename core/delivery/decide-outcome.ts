@@ -4,7 +4,7 @@
  */
 import type { RetryConfig } from '../config/config.ts'
 import type { Match } from '../plan/match-event.ts'
-import type { NextState } from '../ports/job-store.ts'
+import type { NextState } from '../ports/delivery-store.ts'
 import { retryAfterMs } from './retry-after.ts'
 import { retryDelayMs } from './retry-delay.ts'
 import type { SendResult } from './sender.ts'

@@ -5,7 +5,7 @@
  */
 import { isLoss } from '../gap-reason.ts'
 import type { LogRecord, OffsetGap, TopicPartition } from '../ports/event-log.ts'
-import { INDEX_HANDLER, type DedupClaim, type LockedStep, type StepDecision } from '../ports/job-store.ts'
+import { type DedupClaim, INDEX_HANDLER, type LockedStep, type StepDecision } from '../ports/plan-store.ts'
 import { decodeEvent } from '../record/decode-event.ts'
 import { matchEvent } from './match-event.ts'
 import type { PlanHandler } from './plan-handler.ts'

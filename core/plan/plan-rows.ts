@@ -1,14 +1,14 @@
 /** The rows of one planning step: the index's events, and each handler's jobs, counts and planned offsets. */
 import assert from 'node:assert/strict'
 import {
-  INDEX_HANDLER,
   type EventRow,
+  INDEX_HANDLER,
   type LockedStep,
   type NewJob,
   type PlanStepRow,
   type Revival,
   type Verdict,
-} from '../ports/job-store.ts'
+} from '../ports/plan-store.ts'
 import type { EventRecord } from '../record/event-record.ts'
 import type { Match } from './match-event.ts'
 import type { PlanHandler } from './plan-handler.ts'

@@ -8,7 +8,7 @@ import {
   type NewJob,
   type PlanCounts,
   type StepDecision,
-} from '../ports/job-store.ts'
+} from '../ports/plan-store.ts'
 import type { StepFact } from '../recovery/fact.ts'
 import { planBatch, type BatchInput } from './plan-batch.ts'
 import type { PlannedEvent } from './plan-rows.ts'

@@ -2,7 +2,7 @@
  * Port: hints that a job is due now. Truth of nothing (I5): whatever it forgets or repeats, the job store's take
  * decides. Adapters: adapters/postgres (the job store itself), adapters/bullmq (hints in Redis, which need a pump).
  */
-import type { TakenJob } from './job-store.ts'
+import type { TakenJob } from './delivery-store.ts'
 import type { JobHint } from './pump-store.ts'
 
 interface HintedTakes {

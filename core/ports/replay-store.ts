@@ -1,11 +1,13 @@
 /**
- * Part of the job store's port: replays as operators and the dispatcher's desk see them; how they are planned and taken
- * stands in job-store.ts. Offsets are fixed when a replay is created, and what an operator does commits with its audit
+ * Port: replays as operators and the dispatcher's desk see them, how they are planned and taken; groups of the job store
+ * (its duties: job-store.ts). Offsets are fixed when a replay is created, and what an operator does commits with its audit
  * row (I9).
  */
 import type { AuditEntry } from './dead-letter-store.ts'
+import type { TakenJob } from './delivery-store.ts'
 import type { TopicId } from './event-log.ts'
 import type { Page } from './operator-store.ts'
+import type { LockedStep, Position, StepDecision, StepOutcome, StepRequest, Verdict } from './plan-store.ts'
 
 /** Running, paused or being counted at once, of one handler. */
 export const OPEN_REPLAYS_MAX = 16
@@ -112,4 +114,35 @@ export interface ReplayStore {
   openReplays(handlers: readonly string[]): Promise<readonly OpenReplay[]>
   /** Ends what is over and counts as done what is counted; discards what a cancelled one still has. Returns ids of ended ones. */
   settleReplays(): Promise<readonly string[]>
+}
+
+export interface ReplayTake {
+  /** Of the replay (core/replay/replay-name.ts): the handler of what it plans and of its jobs. */
+  readonly name: string
+  readonly slots: number
+  readonly leaseMs: number
+  readonly generation: string
+}
+
+export interface ReplayDeliveryStore {
+  /** Where the replay stands in one partition; none where it has no range there. */
+  replayPositions(name: string, topicId: TopicId, partition: number): Promise<readonly Position[]>
+  /**
+   * As `commitStep` for one replay, its only handler. Verdicts are those of the index; where nobody remembers them any
+   * more they are decided inside the replay. Of one that is being counted only the counts are written. 'lost' also when
+   * it may not be planned now. With `publish` nothing is planned: what was decided is handed to it before the commit, which a
+   * pause or cancel waits for; a crash in between, or a commit that fails, hands it out again.
+   */
+  commitReplayStep(
+    request: StepRequest,
+    decide: (locked: LockedStep) => StepDecision,
+    publish?: (decision: StepDecision) => Promise<void>,
+  ): Promise<StepOutcome>
+  /** By offset, for reading alone: those that the index passed and somebody still remembers. */
+  rememberedVerdicts(request: StepRequest): Promise<ReadonlyMap<bigint, Verdict>>
+  /**
+   * Due jobs of one running replay within its rate, while its handler is active and no live job of that handler is due
+   * and untaken. None after the commit of a pause or cancel.
+   */
+  takeReplayed(request: ReplayTake): Promise<readonly TakenJob[]>
 }

@@ -1,7 +1,8 @@
 /** The contract of the queue: whatever happens to hints, the job store decides who gets a job, and nobody twice. */
 import assert from 'node:assert/strict'
 import type { HintQueue, JobQueue } from '../../core/ports/job-queue.ts'
-import type { JobStore, TakenJob } from '../../core/ports/job-store.ts'
+import type { TakenJob } from '../../core/ports/delivery-store.ts'
+import type { JobStore } from '../../core/ports/job-store.ts'
 import { runLoop } from '../../dispatcher/loop.ts'
 import { Pump } from '../../dispatcher/pump.ts'
 import { WaitList } from '../../dispatcher/wait-list.ts'

@@ -1,7 +1,7 @@
 /** An event id is planned once, whoever wrote the records that carry it, and under whatever keys. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { INDEX_HANDLER, type DedupClaim, type Verdict } from '../../core/ports/job-store.ts'
+import { type DedupClaim, INDEX_HANDLER, type Verdict } from '../../core/ports/plan-store.ts'
 import { claim, createJobStage, plan, verdictsOf, type JobStage } from '../support/job-stage.ts'
 
 const OTHER_BODY = Buffer.alloc(32, 9)

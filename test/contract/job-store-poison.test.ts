@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Logger } from '../../core/log.ts'
-import type { EventRow, NewJob } from '../../core/ports/job-store.ts'
+import type { EventRow, NewJob } from '../../core/ports/plan-store.ts'
 import {
   claim,
   createJobStage,

@@ -1,7 +1,7 @@
 /** What every job store must do: planning once, taking once, outcomes that are fenced, an outbox that skips nothing. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { INDEX_HANDLER } from '../../core/ports/job-store.ts'
+import { INDEX_HANDLER } from '../../core/ports/plan-store.ts'
 import {
   LEASE_MS,
   claim,

@@ -6,7 +6,8 @@ import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { SEGMENT_FORMATS, type SegmentFormat } from '../../core/archive/manifest.ts'
-import { ArchiveBuilder, ARCHIVE_START_MS, recordAt } from '../support/archive-builder.ts'
+import { ArchiveBuilder } from '../support/archive-builder.ts'
+import { ARCHIVE_START_MS, recordAt } from '../support/archive-records.ts'
 
 const LINES = { options: ", format = 'newline_delimited'" }
 

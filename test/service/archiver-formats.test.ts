@@ -13,7 +13,7 @@ import { SegmentRows } from '../../core/archive/range/segment-rows.ts'
 import { SEGMENT_FORMATS, type SegmentFormat } from '../../core/archive/manifest.ts'
 import { codecOf } from '../../core/archive/format/segment-codec.ts'
 import type { LogRecord, TopicPartition } from '../../core/ports/event-log.ts'
-import { recordAt } from '../support/archive-builder.ts'
+import { recordAt } from '../support/archive-records.ts'
 import {
   archiveAll,
   openStage,

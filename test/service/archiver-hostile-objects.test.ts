@@ -11,7 +11,7 @@ import { columnsOf, PARQUET_SCHEMA } from '../../core/archive/format/parquet-col
 import { dataKey } from '../../core/archive/keys.ts'
 import type { SegmentFormat } from '../../core/archive/manifest.ts'
 import { decodeRow, encodeRow } from '../../core/archive/row.ts'
-import { recordAt } from '../support/archive-builder.ts'
+import { recordAt } from '../support/archive-records.ts'
 import { archiveAll, openStage, partitionOf, type ArchiverStage } from '../support/archiver-stage.ts'
 import { recordedLogger } from '../support/recorded-logger.ts'
 

@@ -4,7 +4,9 @@
  */
 import assert from 'node:assert/strict'
 import type { HandlerConfig } from '../../core/config/config.ts'
-import type { JobStore, StepRequest, TakeResult } from '../../core/ports/job-store.ts'
+import type { TakeResult } from '../../core/ports/delivery-store.ts'
+import type { JobStore } from '../../core/ports/job-store.ts'
+import type { StepRequest } from '../../core/ports/plan-store.ts'
 import { OPEN_JOBS_MAX } from '../../dispatcher/backlog.ts'
 import { STEP_RECORDS_MAX } from '../../dispatcher/partition-planner.ts'
 import { startDispatcher } from '../../dispatcher/start-dispatcher.ts'

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { systemClock } from '../../adapters/system/clock.ts'
-import type { TakenJob } from '../../core/ports/job-store.ts'
+import type { TakenJob } from '../../core/ports/delivery-store.ts'
 import { LEASE_MARGIN_MS } from '../../dispatcher/handler-runner.ts'
 import { reapStep } from '../../dispatcher/upkeep.ts'
 import { dispatcherSizes } from '../support/dispatcher-sizes.ts'

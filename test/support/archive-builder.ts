@@ -2,9 +2,8 @@
  * Builds a small, true archive in a folder through the product's own encoders and the directory store: partitions,
  * segments, heartbeats. Tests then change it by hand and ask the verifier what it sees.
  */
-import { generateKeyPairSync, hash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
-import { buffer } from 'node:stream/consumers'
 import { openDirectoryStore } from '../../adapters/directory/directory-store.ts'
 import {
   comparePartitions,
@@ -12,9 +11,7 @@ import {
   manifestLeaf,
   partitionLeaf,
 } from '../../core/archive/documents.ts'
-import { encodeDelegation, type Delegation } from '../../core/archive/key/delegation.ts'
 import { dataKey, GENESIS_KEY, heartbeatKey, manifestKey, numberedKey } from '../../core/archive/keys.ts'
-import { codecOf } from '../../core/archive/format/segment-codec.ts'
 import { leafHash } from '../../core/archive/leaf.ts'
 import type {
   Genesis,
@@ -28,23 +25,17 @@ import type {
 } from '../../core/archive/manifest.ts'
 import { merkleRoot, MerkleStack } from '../../core/archive/merkle.ts'
 import { README_TEXT } from '../../core/archive/readme-text.ts'
-import type { DecodedRow } from '../../core/archive/row.ts'
-import {
-  makeSigner,
-  parseVerifierKey,
-  signNote,
-  signNoteBy,
-  type NoteSigner,
-} from '../../core/archive/signed-note.ts'
+import { parseVerifierKey, signNote, signNoteBy, type NoteSigner } from '../../core/archive/signed-note.ts'
 import type { NumberedNote } from '../../core/archive/worm.ts'
 import { tileKey, TileStack, type Tile } from '../../core/archive/tree/tile.ts'
 import { checkpointText } from '../../core/archive/tree/tree-checkpoint.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Logger } from '../../core/log.ts'
 import type { ArchiveStore } from '../../core/ports/archive-store.ts'
-import type { LogRecord, TopicPartition } from '../../core/ports/event-log.ts'
+import type { TopicPartition } from '../../core/ports/event-log.ts'
+import { delegationBy, newSigner, type Rotation } from './archive-keys.ts'
+import { ARCHIVE_START_MS, encodeRecords, recordAt } from './archive-records.ts'
 
-export const ARCHIVE_START_MS = Date.UTC(2026, 0, 1)
 const HEARTBEAT_EVERY_MS = 60_000
 export const TOPIC_ID = '0a1b2c3d4e5f60718293a4b5c6d7e8f9'
 
@@ -333,77 +324,6 @@ function runningOf({ at, next }: ChainState, open: OpenRecords | undefined): Run
   const value = open.isOther === true ? { value: Buffer.from('other') } : {}
   const leaves = records.map((record) => leafHash({ ...record, ...value }, at))
   return { next: String(next + BigInt(open.records)), root: merkleRoot(leaves).toString('hex') }
-}
-
-/** What a rotation says other than that the key before agrees, and for ever. */
-export interface Rotation {
-  /** Who signs the note: as a rule the key before and the new one. */
-  readonly signers?: readonly NoteSigner[]
-  readonly reason?: string
-  readonly until?: string
-}
-
-/** The root's word for a key of the archive. */
-export function delegationBy(
-  root: NoteSigner,
-  said: Pick<Delegation, 'key' | 'replaces'> & Partial<Delegation>,
-): string {
-  const text = encodeDelegation({
-    kind: 'delegation',
-    format_version: 1,
-    archive_id: 'test-archive',
-    created_at: new Date(ARCHIVE_START_MS).toISOString(),
-    root_key: root.vkey,
-    reason: null,
-    until: null,
-    ...said,
-  })
-  return signNote(text, root).toString()
-}
-
-/** A key of the same name: what tells two of them apart is the key alone. */
-export function newSigner(): NoteSigner {
-  return makeSigner(generateKeyPairSync('ed25519').privateKey, 'hooktrail-test')
-}
-
-/** Records of one partition as one data object. */
-export function encodeRecords(
-  records: readonly LogRecord[],
-  at: TopicPartition,
-  format: SegmentFormat,
-): Promise<Buffer> {
-  return encodeRows(
-    records.map((record) => ({ record, at })),
-    format,
-  )
-}
-
-/** Rows as one data object, whatever partitions they say they are of. */
-export function encodeRows(rows: readonly DecodedRow[], format: SegmentFormat): Promise<Buffer> {
-  const codec = codecOf(format)
-  const encoder = codec.encode()
-  encoder.end(Buffer.concat(rows.map(({ record, at }) => codec.row(record, at))))
-  return buffer(encoder)
-}
-
-export function recordAt(offset: bigint): LogRecord {
-  const value =
-    offset % 3n === 0n
-      ? Buffer.from([0xff, 0x00, Number(offset % 256n)])
-      : Buffer.from(`{"n":${String(offset)}}`)
-  return {
-    offset,
-    timestampMs: BigInt(ARCHIVE_START_MS) + offset,
-    timestampType: 1,
-    key: Buffer.from(`k${String(offset)}`),
-    value,
-    headers: [
-      { name: 'ce_id', value: Buffer.from(`event-${String(offset)}`) },
-      { name: 'ce_source', value: Buffer.from('/hooktrail/demo') },
-      { name: 'empty', value: null },
-      { name: 'binary', value: Buffer.from([0xfe]) },
-    ],
-  }
 }
 
 interface SegmentParts {

@@ -3,7 +3,7 @@
  * what it does to the job store, and compares. Refuses transitions that no job makes.
  */
 import assert from 'node:assert/strict'
-import type { NextState } from '../../core/ports/job-store.ts'
+import type { NextState } from '../../core/ports/delivery-store.ts'
 
 export type ModelState = 'available' | 'running' | 'retryable' | 'completed' | 'dead' | 'discarded'
 

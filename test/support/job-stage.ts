@@ -5,20 +5,18 @@ import type { Database } from '../../adapters/postgres/database.ts'
 import { openDatabase } from '../../adapters/postgres/pool.ts'
 import type { Logger } from '../../core/log.ts'
 import type { DeadAction } from '../../core/ports/dead-letter-store.ts'
+import type { AttemptOutcome, NextState, TakenJob } from '../../core/ports/delivery-store.ts'
+import type { JobStore } from '../../core/ports/job-store.ts'
 import {
-  INDEX_HANDLER,
-  type AttemptOutcome,
   type DedupClaim,
-  type JobStore,
+  INDEX_HANDLER,
   type LockedStep,
-  type NextState,
   type PlanCounts,
   type StepDecision,
   type StepOutcome,
   type StepRequest,
-  type TakenJob,
   type Verdict,
-} from '../../core/ports/job-store.ts'
+} from '../../core/ports/plan-store.ts'
 import { createMigratedDatabase, silentLogger } from './postgres.ts'
 
 export const TOPIC_ID = 'ab'.repeat(16)

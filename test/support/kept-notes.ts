@@ -8,7 +8,8 @@ import { signReceipt } from '../../core/archive/anchor/receipt.ts'
 import { encodeDocument } from '../../core/archive/documents.ts'
 import type { Hold } from '../../core/archive/holds.ts'
 import { FORMATS_KEY, numberedKey, verifierToolKey } from '../../core/archive/keys.ts'
-import { ARCHIVE_START_MS, type ArchiveBuilder, type ArchiveBuilderOptions } from './archive-builder.ts'
+import type { ArchiveBuilder, ArchiveBuilderOptions } from './archive-builder.ts'
+import { ARCHIVE_START_MS } from './archive-records.ts'
 
 const PERIOD_SECONDS = 864_000
 /** Until then its data is locked. */

@@ -3,7 +3,7 @@
  * a test that shares the server with others waits for its own rows.
  */
 import assert from 'node:assert/strict'
-import type { OutboxKind, OutboxPosition, OutboxRow, OutboxStore } from '../../core/ports/job-store.ts'
+import type { OutboxKind, OutboxPosition, OutboxRow, OutboxStore } from '../../core/ports/outbox-store.ts'
 import { eventually } from './installation.ts'
 
 const LIMIT = 100

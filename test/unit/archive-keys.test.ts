@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { parseSignature } from '../../adapters/system/key-program.ts'
 import { fingerprintOf } from '../../core/archive/key/fingerprint.ts'
 import { readConfig } from '../../core/config/read-config.ts'
-import { newSigner } from '../support/archive-builder.ts'
+import { newSigner } from '../support/archive-keys.ts'
 
 const VKEY = 'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW'
 

@@ -13,7 +13,7 @@ import {
 import { merkleRoot } from '../../core/archive/merkle.ts'
 import { decodeRowForLeaf, encodeRow } from '../../core/archive/row.ts'
 import type { LogRecord } from '../../core/ports/event-log.ts'
-import { encodeRecords } from '../support/archive-builder.ts'
+import { encodeRecords } from '../support/archive-records.ts'
 
 const AT = { topic: 'hooktrail.events.demo', topicId: '00112233445566778899aabbccddeeff', partition: 2 }
 const { signal } = new AbortController()

@@ -8,7 +8,7 @@ import { fullTiles, tileKey, tilePlace, tileRoot, TileStack } from '../../core/a
 import { checkpointText, openCheckpoint } from '../../core/archive/tree/tree-checkpoint.ts'
 import { rootOfPath, TreeRange } from '../../core/archive/tree/tree-range.ts'
 import { parseVerifierKey, signNote } from '../../core/archive/signed-note.ts'
-import { newSigner } from '../support/archive-builder.ts'
+import { newSigner } from '../support/archive-keys.ts'
 
 const LEAVES = Array.from({ length: 70 }, (_, at) => merkleLeaf(Buffer.from(String(at))))
 

@@ -1,7 +1,7 @@
 /** Who is planned next and how far: together where they stand together, and nobody past the index. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { INDEX_HANDLER } from '../../core/ports/job-store.ts'
+import { INDEX_HANDLER } from '../../core/ports/plan-store.ts'
 import { chooseSteps } from '../../dispatcher/choose-step.ts'
 import { PlanQuarantine } from '../../dispatcher/plan-quarantine.ts'
 import { shareConcurrency } from '../../dispatcher/share-concurrency.ts'

@@ -1,8 +1,8 @@
 /** Which replay is asked next, when a look is worth it, and how much of each is planned ahead. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { ReplayTake, TakenJob } from '../../core/ports/job-store.ts'
-import type { OpenReplay } from '../../core/ports/replay-store.ts'
+import type { TakenJob } from '../../core/ports/delivery-store.ts'
+import type { OpenReplay, ReplayTake } from '../../core/ports/replay-store.ts'
 import { replayName } from '../../core/replay/replay-name.ts'
 import { REPLAYED_JOBS_MAX, ReplayTakes } from '../../dispatcher/replay-takes.ts'
 import { HandClock } from '../support/hand-clock.ts'

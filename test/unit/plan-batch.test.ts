@@ -11,7 +11,7 @@ import {
   type LockedStep,
   type StepDecision,
   type Verdict,
-} from '../../core/ports/job-store.ts'
+} from '../../core/ports/plan-store.ts'
 
 const at = { topic: 'hooktrail.events.shop', topicId: 'ab'.repeat(16), partition: 0 }
 const NOW = Date.UTC(2026, 0, 1)

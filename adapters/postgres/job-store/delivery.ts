@@ -3,7 +3,7 @@
  * takers never get one job, because a row that somebody else has locked is passed over.
  */
 import type { Logger } from '../../../core/log.ts'
-import type { DeliveryStore, TakenJob, TakeResult } from '../../../core/ports/job-store.ts'
+import type { DeliveryStore, TakenJob, TakeResult } from '../../../core/ports/delivery-store.ts'
 import type { Queryable } from '../database.ts'
 import { int4Array } from '../sql.ts'
 import { texts } from './columns.ts'

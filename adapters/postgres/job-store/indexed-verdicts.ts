@@ -2,7 +2,7 @@
  * What the index said of records when it planned them: the rows of events, kept for `worker.retention_hours`. A handler that
  * is planned later gets the same verdicts, whoever has claimed the keys since.
  */
-import type { StepRequest, Verdict } from '../../../core/ports/job-store.ts'
+import type { StepRequest, Verdict } from '../../../core/ports/plan-store.ts'
 import type { Queryable } from '../database.ts'
 import { int8Array } from '../sql.ts'
 import { texts } from './columns.ts'

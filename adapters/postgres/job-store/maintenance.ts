@@ -1,7 +1,11 @@
 /** The store's identity, and the duties that keep it small: slices, first sights of keys, strays. */
 import { HooktrailError } from '../../../core/error/hooktrail-error.ts'
 import type { Logger } from '../../../core/log.ts'
-import type { MaintenanceStore, RememberedHeartbeat, StoreIdentity } from '../../../core/ports/job-store.ts'
+import type {
+  MaintenanceStore,
+  RememberedHeartbeat,
+  StoreIdentity,
+} from '../../../core/ports/maintenance-store.ts'
 import type { Database, Queryable } from '../database.ts'
 import { purgeFirstSeen } from './purge-first-seen.ts'
 import { purgeReplays } from './purge-replays.ts'

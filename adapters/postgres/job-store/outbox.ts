@@ -2,7 +2,7 @@
  * The outbox: attempts, plan steps and audit rows themselves, read behind a noted position in (incarnation, xid, id)
  * order. Only transactions below every running one are read, so a row that commits late is never behind the position.
  */
-import type { OutboxKind, OutboxPosition, OutboxRow, OutboxStore } from '../../../core/ports/job-store.ts'
+import type { OutboxKind, OutboxPosition, OutboxRow, OutboxStore } from '../../../core/ports/outbox-store.ts'
 import type { Queryable } from '../database.ts'
 
 interface Source {

@@ -4,7 +4,7 @@
  * its lease. A handler that an outcome disables is disabled with its audit row in the same statement, also where the job
  * is of a replay (core/replay/replay-name.ts).
  */
-import type { AttemptOutcome } from '../../../core/ports/job-store.ts'
+import type { AttemptOutcome } from '../../../core/ports/delivery-store.ts'
 import type { Queryable } from '../database.ts'
 import { byteaArray, int4Array } from '../sql.ts'
 import { texts } from './columns.ts'

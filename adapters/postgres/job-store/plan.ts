@@ -3,15 +3,15 @@
  * locked in the order of handlers, kept where they still stand at `first`, moved by compare-and-swap in the end.
  */
 import {
-  INDEX_HANDLER,
   type HandlerStart,
+  INDEX_HANDLER,
   type LockedStep,
   type PlanStore,
   type Position,
   type StepDecision,
   type StepOutcome,
   type StepRequest,
-} from '../../../core/ports/job-store.ts'
+} from '../../../core/ports/plan-store.ts'
 import { sqlStateOf } from '../database-error.ts'
 import type { Database, Queryable } from '../database.ts'
 import { int4Array, int8Array, textArray } from '../sql.ts'

@@ -4,7 +4,7 @@
  */
 import { isHooktrailError } from '../../../core/error/hooktrail-error.ts'
 import type { Logger } from '../../../core/log.ts'
-import type { AttemptOutcome } from '../../../core/ports/job-store.ts'
+import type { AttemptOutcome } from '../../../core/ports/delivery-store.ts'
 import { isRepeatable, sqlStateOf } from '../database-error.ts'
 import type { Queryable } from '../database.ts'
 import { recordBatch } from './outcomes.ts'

@@ -11,7 +11,7 @@ import {
   type PlanRecoveryStore,
   type StepDecision,
   type ToldStep,
-} from '../../../core/ports/job-store.ts'
+} from '../../../core/ports/plan-store.ts'
 import type {
   NotedOffset,
   RecoveryEnd,

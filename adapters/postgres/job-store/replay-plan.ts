@@ -10,7 +10,7 @@ import type {
   StepDecision,
   StepOutcome,
   StepRequest,
-} from '../../../core/ports/job-store.ts'
+} from '../../../core/ports/plan-store.ts'
 import type { Database, Queryable } from '../database.ts'
 import { jsonText } from './columns.ts'
 import { replayVerdicts } from './replay-verdicts.ts'

@@ -3,7 +3,8 @@
  * replay's row is locked first and judged again when somebody changed it meanwhile; takes of one replay come one after the
  * other, which is what makes its rate hold over all dispatchers. Other conditions on the handler belong into `allowed`.
  */
-import type { ReplayTake, TakenJob } from '../../../core/ports/job-store.ts'
+import type { TakenJob } from '../../../core/ports/delivery-store.ts'
+import type { ReplayTake } from '../../../core/ports/replay-store.ts'
 import type { Queryable } from '../database.ts'
 
 /** What may have been saved up of a rate: so many seconds, and one job at least. */

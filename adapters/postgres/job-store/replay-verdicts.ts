@@ -3,7 +3,7 @@
  * have forgotten are judged among themselves, in the order in which the replay meets them: replay_seen remembers who holds
  * a key, for this replay alone. One replay decides at a time, so that two partitions never both are first.
  */
-import type { StepRequest, Verdict } from '../../../core/ports/job-store.ts'
+import type { StepRequest, Verdict } from '../../../core/ports/plan-store.ts'
 import type { Queryable } from '../database.ts'
 import { claimColumns, idClaims, walkStep } from './step-claims.ts'
 import { readSeen, rememberedVerdicts, repeatedIds, standingOf, without } from './verdicts.ts'

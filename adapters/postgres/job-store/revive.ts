@@ -4,7 +4,7 @@
  * with an audit row (I9). An open or delivered job stays as it is. A dead job has its pointer, a discarded one is found
  * again by its id, which first_seen holds as long as a repetition is known as one.
  */
-import type { Revival, StepDecision, StepRequest } from '../../../core/ports/job-store.ts'
+import type { Revival, StepDecision, StepRequest } from '../../../core/ports/plan-store.ts'
 import type { Queryable } from '../database.ts'
 import { int4Array, textArray } from '../sql.ts'
 

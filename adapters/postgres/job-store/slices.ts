@@ -4,7 +4,8 @@
  * logged: it has no slice of its own.
  */
 import type { Logger } from '../../../core/log.ts'
-import type { MaintenanceStore, OutboxKind } from '../../../core/ports/job-store.ts'
+import type { MaintenanceStore } from '../../../core/ports/maintenance-store.ts'
+import type { OutboxKind } from '../../../core/ports/outbox-store.ts'
 import type { Database, Queryable } from '../database.ts'
 
 type Retention = Parameters<MaintenanceStore['maintainSlices']>[0]

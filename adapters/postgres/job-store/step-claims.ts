@@ -4,7 +4,7 @@
  * originals in one step. A log may also hold one event id twice: a producer resends after a lost ack, or somebody else
  * writes an id that is taken. The later record is a duplicate of its own id, whatever its key.
  */
-import type { DedupClaim, StepRequest, Verdict } from '../../../core/ports/job-store.ts'
+import type { DedupClaim, StepRequest, Verdict } from '../../../core/ports/plan-store.ts'
 import { byteaArray, int8Array, textArray } from '../sql.ts'
 import { texts } from './columns.ts'
 import { storedKey } from './stored-key.ts'

@@ -3,11 +3,11 @@
  * go in sorted by (source, key), so that two partitions with the same keys in opposite order wait, and never deadlock.
  */
 import {
-  INDEX_HANDLER,
   type DedupClaim,
+  INDEX_HANDLER,
   type StepRequest,
   type Verdict,
-} from '../../../core/ports/job-store.ts'
+} from '../../../core/ports/plan-store.ts'
 import type { Queryable } from '../database.ts'
 import { textArray } from '../sql.ts'
 import { texts } from './columns.ts'

@@ -8,7 +8,7 @@ import type {
   NewJob,
   StepDecision,
   StepRequest,
-} from '../../../core/ports/job-store.ts'
+} from '../../../core/ports/plan-store.ts'
 import { QUEUED_MS } from '../../../core/ports/pump-store.ts'
 import { sqlStateOf } from '../database-error.ts'
 import type { Queryable, Statement } from '../database.ts'

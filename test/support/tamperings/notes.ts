@@ -10,7 +10,7 @@ import {
   treeOfHeartbeat,
   type TreeCheckpoint,
 } from '../../../core/archive/tree/tree-checkpoint.ts'
-import { newSigner } from '../archive-builder.ts'
+import { newSigner } from '../archive-keys.ts'
 import { HOLD_KEYS, POLICY_KEY, RECEIPT_KEY } from '../kept-notes.ts'
 import type { SmallArchive } from '../small-archive.ts'
 import { change, forge, put } from '../tampering.ts'
