@@ -52,6 +52,8 @@ export class KeyKeeper {
   async #introduce(candidate: KeyCandidate): Promise<void> {
     const { keys, logger } = this.#context
     await keys.catchUp()
+    // Another archiver may have been first: introduced twice, the key would belie the chain for ever.
+    if (keys.chain.indexOf(candidate.signer) >= 0) return
     const introduction = introductionOf(keys, candidate)
     const key = keyIdOf(candidate.signer)
     if (typeof introduction === 'string') {

@@ -65,13 +65,14 @@ function pointsOf(place: number, seed: number): readonly CrashPoint[] {
   )
 }
 
-/** Records, a legal hold, two days, and an end. */
-async function liveOn({ stage, at, round, finish }: Scene): Promise<void> {
+/** Records, a legal hold, another key, two days, and an end. */
+async function liveOn({ stage, at, round, rotate, finish }: Scene): Promise<void> {
   await round(60_000)
   const range = { topic: at.topic, topic_id: null, partition: null, from: '0', to: null }
   const audit = { actor: 'test', action: 'archive.hold', target: 'case', reason: 'case', details: {} }
   const hold = { holdId: 'case', action: 'hold' as const, range, eventId: null, reason: 'case' }
   assert.ok(await stage.jobs.requestHold(hold, audit))
+  rotate()
   for (const pauseMs of [SETTLED_MS, DAY_MS, 60_000]) await round(pauseMs)
   await finish()
 }
@@ -156,7 +157,12 @@ function errorOf(point: CrashPoint): Effect {
 }
 
 const ERRORS: Readonly<Partial<Record<string, ErrorCode>>> = {
-  ...{ log: 'LOG_UNAVAILABLE', store: 'STORE_UNAVAILABLE', anchor: 'ARCHIVE_ANCHOR_FAILED' },
+  ...{
+    log: 'LOG_UNAVAILABLE',
+    store: 'STORE_UNAVAILABLE',
+    anchor: 'ARCHIVE_ANCHOR_FAILED',
+    keys: 'ARCHIVE_SIGNER_FAILED',
+  },
 }
 
 for (let seed = 0; seed < scale.crashSeeds; seed++)

@@ -39,7 +39,9 @@ export class ArchiverLife {
   turn(): Promise<void> {
     return this.#try(async (archiver) => {
       const { signal } = new AbortController()
+      await archiver.keyStep()
       await repeat(() => archiver.archiveStep(signal))
+      await archiver.runningStep()
       await archiver.heartbeatStep()
       await repeat(() => archiver.protectStep())
       await archiver.derivedStep(signal)
@@ -48,9 +50,11 @@ export class ArchiverLife {
     })
   }
 
-  /** Commits and signs what it has, as at the end of a process. */
+  /** Commits and signs what it has, as at the end of a process; where it dies at that, the next one comes as far again. */
   finish(): Promise<void> {
     return this.#try(async (archiver) => {
+      const { signal } = new AbortController()
+      await repeat(() => archiver.archiveStep(signal))
       await archiver.finish()
       return true
     })

@@ -13,14 +13,15 @@ import type {
 } from '../../core/ports/archive-store.ts'
 import type { EventLog, ReplaceableLog } from '../../core/ports/event-log.ts'
 import type { JobStore } from '../../core/ports/job-store.ts'
+import type { KeySource } from '../../core/ports/signer.ts'
 
 /** Objects by the beginning of their keys; all else by port and method. */
 export const CRASH_POINTS = [
-  ...(['README.txt', 'formats.md', 'tools/', 'genesis.note', 'policy/', 'holds/'] as const),
+  ...(['README.txt', 'formats.md', 'tools/', 'genesis.note', 'policy/', 'holds/', 'keys/'] as const),
   ...(['data/', 'segments/', 'heartbeats/', 'tlog/', 'anchors/'] as const),
   ...(['lock.extend', 'lock.hold', 'lock.probe', 'anchor.submit', 'log.cut', 'log.replace'] as const),
   ...(['store.archive', 'store.heartbeat', 'store.lease', 'store.release', 'store.hold'] as const),
-  'store.recover',
+  ...(['store.recover', 'store.roots', 'keys.promote'] as const),
 ] as const
 
 export type CrashPoint = (typeof CRASH_POINTS)[number]
@@ -45,7 +46,8 @@ const LOG: Calls<Omit<EventLog & ReplaceableLog, Data>> = {
 /** The archiver knows a small part of it: what is not listed may not be called. */
 const STORE: Partial<Calls<JobStore>> = {
   ...({ rememberedHeartbeat: 'read', openHoldRequests: 'read', storeState: 'read' } as const),
-  ...({ notedOffsets: 'read', absentFacts: 'read' } as const),
+  ...({ notedOffsets: 'read', absentFacts: 'read', runningRoots: 'read' } as const),
+  postRunningRoots: 'store.roots',
   ...({ rememberArchive: 'store.archive', rememberHeartbeat: 'store.heartbeat' } as const),
   ...({ acquireLease: 'store.lease', releaseLease: 'store.release' } as const),
   ...({ markHoldSigned: 'store.hold', beginRecovery: 'store.recover' } as const),
@@ -56,6 +58,7 @@ export const PORT_CALLS = {
   log: LOG,
   store: STORE,
   probe: { run: 'lock.probe' } satisfies Calls<LockProbe>,
+  keys: { read: 'read', promote: 'keys.promote' } satisfies Calls<KeySource>,
   anchor: { submit: 'anchor.submit' } satisfies Calls<Omit<AnchorTarget, 'kind' | 'name'>>,
 } as const satisfies Readonly<Record<string, Readonly<Partial<Record<string, Call>>>>>
 

@@ -12,6 +12,8 @@ import type { ArchiverConfig } from '../../archiver/archiver.ts'
 import { storeTarget } from '../../core/archive/anchor/store-target.ts'
 import type { TopicPartition } from '../../core/ports/event-log.ts'
 import type { JobStore } from '../../core/ports/job-store.ts'
+import type { KeyCandidate, KeySource } from '../../core/ports/signer.ts'
+import { newSigner } from './archive-keys.ts'
 import { openStage, partitionOf, PREFIX, SETTINGS, type ArchiverStage } from './archiver-stage.ts'
 import { ArchiverLife } from './archiver-life.ts'
 import { HandClock } from './hand-clock.ts'
@@ -39,6 +41,8 @@ export interface Scene extends AsyncDisposable {
   /** Records, a turn of every archiver, and then this time passes. */
   readonly round: (pauseMs: number) => Promise<void>
   readonly turn: () => Promise<void>
+  /** From now on another key is at hand, which takes the place of the one that signs. */
+  readonly rotate: () => void
   readonly kill: () => void
   readonly finish: () => Promise<void>
   /** Asserts that the archive holds exactly what was appended, but for what is told as lost. */
@@ -64,6 +68,11 @@ export async function openScene({ s3, endpoint, archivers, faults }: SceneOption
     partitionOf(await stage.topic(`${PREFIX}.events.scene`))
   const at = await current()
   const worm = store === undefined || s3 === null ? {} : { worm: opening.use(wormOf(s3, store)) }
+  const candidates: KeyCandidate[] = []
+  const keySource: KeySource = {
+    read: () => Promise.resolve(candidates),
+    promote: () => Promise.resolve(),
+  }
   const lives = Array.from({ length: archivers }, (_, n) => {
     const instance = `archiver-${String(n)}`
     const kept = join(stage.folder, 'kept')
@@ -73,12 +82,18 @@ export async function openScene({ s3, endpoint, archivers, faults }: SceneOption
     const deps = stage.deps(instance, {
       clock,
       deps: {
-        ...{ store: sharedLeases(stage.jobs), anchors, spoolDirectory: join(stage.folder, instance) },
+        ...{
+          store: sharedLeases(stage.jobs),
+          keySource,
+          anchors,
+          spoolDirectory: join(stage.folder, instance),
+        },
         ...worm,
         ...(stage.replaceableLog && { replaceableLog: stage.replaceableLog }),
         tools: { 'tools/0.0.0/hooktrail_verify.py': '# a verifier\n' },
       },
     })
+    if (candidates.length === 0) candidates.push({ signer: deps.signer, delegations: [] })
     return new ArchiverLife({ config: CONFIG, deps, clock, plan })
   })
   const turn = async (): Promise<void> => {
@@ -97,6 +112,9 @@ export async function openScene({ s3, endpoint, archivers, faults }: SceneOption
       clock.advance(pauseMs)
     },
     turn,
+    rotate: () => {
+      candidates.push({ signer: newSigner(), delegations: [] })
+    },
     kill: () => {
       for (const life of lives) life.kill()
     },

@@ -66,7 +66,7 @@ export class MortalProcess {
 
   /** The same ports as this process may use them. */
   portsOf(deps: ArchiverDeps): ArchiverDeps {
-    const { archive, log, store, replaceableLog, worm, anchors = [] } = deps
+    const { archive, log, store, replaceableLog, worm, keySource, anchors = [] } = deps
     const locks = worm && {
       ...worm,
       ...{ store: this.#wrap('archive', worm.store), probe: this.#wrap('probe', worm.probe) },
@@ -78,6 +78,7 @@ export class MortalProcess {
       store: store && this.#wrap('store', store),
       anchors: anchors.map((anchor) => this.#wrap('anchor', anchor)),
       ...(replaceableLog && { replaceableLog: this.#wrap('log', replaceableLog) }),
+      ...(keySource && { keySource: this.#wrap('keys', keySource) }),
       ...(locks && { worm: locks }),
     }
   }
