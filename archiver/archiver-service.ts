@@ -2,6 +2,7 @@
  * The archiver as a service: a loop for each of its steps, until it is stopped; then what is buffered is committed and
  * signed. Outages are waited out by each loop for itself; anything else ends the service.
  */
+import { NEVER } from '../core/deadline.ts'
 import { explanationOf } from '../core/error/explanation-of.ts'
 import { isHooktrailError } from '../core/error/hooktrail-error.ts'
 import { messageOf } from '../core/error/message-of.ts'
@@ -18,6 +19,9 @@ const POLL_MS_MIN = 1_000
 const POLL_MS_MAX = 2_000
 const HEARTBEAT_TICK_MS_MAX = 5_000
 const RETRY_MS = 500
+/** A stop reads so long on in the log: what was acknowledged before it is archived, unless there is a backlog. */
+const REST_MS_MAX = 3_000
+const REST_TURNS_MAX = 1_000
 const RETRY_MS_MAX = 30_000
 const RETRY_DOUBLINGS_MAX = 6
 
@@ -128,8 +132,16 @@ export class ArchiverService implements Service {
     if (failures === 1) this.#deps.logger.error(fields, 'the archiver waits and tries again')
   }
 
+  async #readRest(): Promise<void> {
+    const { clock } = this.#deps
+    const until = clock.monotonic() + REST_MS_MAX
+    const isLate = (turns: number): boolean => turns >= REST_TURNS_MAX || clock.monotonic() > until
+    for (let turns = 0; !isLate(turns); turns++) if (!(await this.#archiver.readRest(NEVER))) return
+  }
+
   async #finishQuietly(): Promise<void> {
     try {
+      await this.#readRest()
       await this.#archiver.finish()
     } catch (error) {
       this.#deps.logger.warn(

@@ -153,6 +153,11 @@ export class Archiver {
     if (haltsPartition(error)) this.#chainFault = messageOf(error)
   }
 
+  /** One more turn for what came since the last: before an end, after which it would wait for the next start. @returns as archiveStep */
+  async readRest(signal: AbortSignal): Promise<boolean> {
+    return this.#partitions.step(signal)
+  }
+
   /** Commits what is buffered and signs it. */
   async finish(): Promise<void> {
     await this.#partitions.flush()
