@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import { secretVariable, templateConfig, type StarterScheme } from '../core/config/starter.ts'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
+import { errnoOf } from '../adapters/system/errno.ts'
 
 interface InitOptions {
   readonly config: string
@@ -38,8 +39,7 @@ function writeNew(file: string, text: string): void {
   try {
     writeFileSync(file, text, { flag: 'wx', mode: 0o600 })
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST')
-      throw new HooktrailError('CONFIG_FILE_EXISTS', { file }, error)
+    if (errnoOf(error) === 'EEXIST') throw new HooktrailError('CONFIG_FILE_EXISTS', { file }, error)
     throw error
   }
 }

@@ -1,7 +1,8 @@
 /** Folders whose entries survive loss of power: each new one is synced into its parent before anything is put in it. */
 import { mkdir, open } from 'node:fs/promises'
 import path from 'node:path'
-import { errnoOf, isMissing } from './store-error.ts'
+import { errnoOf } from '../system/errno.ts'
+import { isMissing } from './store-error.ts'
 
 const FOLDER_MODE = 0o700
 

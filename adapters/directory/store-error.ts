@@ -2,6 +2,7 @@
 import type { ErrorCode } from '../../core/error/catalogue.ts'
 import { HooktrailError, isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import { messageOf } from '../../core/error/message-of.ts'
+import { errnoOf } from '../system/errno.ts'
 
 const CODES: ReadonlyMap<string | null, ErrorCode> = new Map<string | null, ErrorCode>([
   ['ENOSPC', 'ARCHIVE_STORE_FULL'],
@@ -17,11 +18,6 @@ export function storeError(error: unknown, key: string): HooktrailError {
   const errno = errnoOf(error)
   const details = { key, errno, reason: messageOf(error) }
   return new HooktrailError(CODES.get(errno) ?? 'ARCHIVE_STORE_UNAVAILABLE', details, error)
-}
-
-export function errnoOf(error: unknown): string | null {
-  if (!(error instanceof Error) || !('code' in error)) return null
-  return typeof error.code === 'string' ? error.code : null
 }
 
 /** True for "no such file", also when a part of the path is a file. */

@@ -20,6 +20,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
+import { errnoOf } from '../system/errno.ts'
 import { commandFor, postgresPrograms } from './own-postgres-command.ts'
 
 /** The system's limit is 108 bytes on Linux and 104 on macOS, name of the socket included. */
@@ -80,7 +81,7 @@ async function majorOf(data: string): Promise<number | null> {
   try {
     return Number.parseInt(await readFile(join(data, 'PG_VERSION'), 'utf8'), 10)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+    if (errnoOf(error) === 'ENOENT') return null
     throw new HooktrailError('STORE_HOME_NOT_WRITABLE', { data, reason: String(error) }, error)
   }
 }

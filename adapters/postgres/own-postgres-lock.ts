@@ -8,6 +8,7 @@ import { link, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
+import { errnoOf } from '../system/errno.ts'
 
 const RELEASED = 'released\n'
 const ATTEMPTS_MAX = 20
@@ -40,7 +41,7 @@ async function tryLock(home: string, own: string): Promise<string | null> {
   try {
     await link(own, path)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return null
+    if (errnoOf(error) === 'EEXIST') return null
     throw error
   }
   const numbers = await lockNumbers(home)

@@ -11,6 +11,7 @@ import { basename, join } from 'node:path'
 import type { Clock } from '../../core/clock.ts'
 import { NEVER } from '../../core/deadline.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
+import { errnoOf } from '../system/errno.ts'
 import { commandFor, postgresPrograms } from './own-postgres-command.ts'
 import { startTimeOf } from './own-postgres-lock.ts'
 
@@ -141,7 +142,7 @@ function pidFileLines(data: string): readonly string[] {
   try {
     return readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
+    if (errnoOf(error) === 'ENOENT') return []
     throw error
   }
 }
@@ -168,7 +169,7 @@ function sendSignal(pid: number, signal: NodeJS.Signals): boolean {
   try {
     return process.kill(pid, signal)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ESRCH') return false
+    if (errnoOf(error) === 'ESRCH') return false
     throw error
   }
 }

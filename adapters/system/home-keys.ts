@@ -9,6 +9,7 @@ import { openDelegation } from '../../core/archive/key/delegation.ts'
 import type { NoteSigner, NoteVerifier } from '../../core/archive/signed-note.ts'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { KeySource, Signer } from '../../core/ports/signer.ts'
+import { errnoOf } from './errno.ts'
 import {
   archivePrivateKeyPath,
   archivePublicKeyPath,
@@ -107,11 +108,11 @@ async function readIfThere(file: string): Promise<string | null> {
 
 async function linkOnce(from: string, to: string): Promise<void> {
   await link(from, to).catch((error: unknown) => {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+    if (errnoOf(error) !== 'EEXIST') throw error
   })
 }
 
 function unlessAbsent(error: unknown): null {
-  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+  if (errnoOf(error) === 'ENOENT') return null
   throw error
 }

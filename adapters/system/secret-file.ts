@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { link, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises'
 import path from 'node:path'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
+import { errnoOf } from './errno.ts'
 
 export const SECRET_MODE = 0o600
 export const PUBLIC_MODE = 0o444
@@ -23,7 +24,7 @@ export async function readSecretFile(file: string): Promise<string | null> {
     if (found.size > SECRET_BYTES_MAX) throw new HooktrailError('ARCHIVE_KEY_FILE_INVALID', { file })
     return await readFile(file, 'utf8')
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+    if (errnoOf(error) === 'ENOENT') return null
     throw error
   }
 }
@@ -43,7 +44,7 @@ export async function createFileOnce(
     await syncFolder(folder)
     return 'created'
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return 'exists'
+    if (errnoOf(error) === 'EEXIST') return 'exists'
     throw error
   } finally {
     await unlink(temporary)
