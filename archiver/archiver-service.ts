@@ -19,11 +19,11 @@ const POLL_MS_MIN = 1_000
 const POLL_MS_MAX = 2_000
 const HEARTBEAT_TICK_MS_MAX = 5_000
 const RETRY_MS = 500
+const RETRY_MS_MAX = 30_000
+const RETRY_DOUBLINGS_MAX = 6
 /** A stop reads so long on in the log: what was acknowledged before it is archived, unless there is a backlog. */
 const REST_MS_MAX = 3_000
 const REST_TURNS_MAX = 1_000
-const RETRY_MS_MAX = 30_000
-const RETRY_DOUBLINGS_MAX = 6
 
 /** Of a loop. @returns how long it waits then, in milliseconds */
 type Step = (signal: AbortSignal) => Promise<number>

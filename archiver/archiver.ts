@@ -13,7 +13,7 @@ import { Assignment } from './assignment.ts'
 import { Deference } from './deference.ts'
 import { cutStep } from './cut-log.ts'
 import { HoldKeeper } from './hold-keeper.ts'
-import { KeyKeeper, keySourceOf } from './key-keeper.ts'
+import { KeyKeeper } from './key-keeper.ts'
 import { HeartbeatChain } from './heartbeat-chain.ts'
 import { HeartbeatWriter } from './heartbeat-writer.ts'
 import { LogTopics } from './log-topics.ts'
@@ -50,7 +50,7 @@ export class Archiver {
     this.#context = context
     this.#chain = new HeartbeatChain(context, genesisSha256)
     this.#anchors = new AnchorWriter(context, this.#chain)
-    this.#keys = new KeyKeeper(context, keySourceOf(context))
+    this.#keys = new KeyKeeper(context)
     this.#tiles = new TileWriter(context, this.#chain)
     this.#assignment = new Assignment(context)
     this.#upkeep = new Upkeep(context)
@@ -153,7 +153,7 @@ export class Archiver {
     if (haltsPartition(error)) this.#chainFault = messageOf(error)
   }
 
-  /** One more turn for what came since the last: before an end, after which it would wait for the next start. @returns as archiveStep */
+  /** Of what came since the last step: behind an end it would wait for the next start. @returns as archiveStep */
   async readRest(signal: AbortSignal): Promise<boolean> {
     return this.#partitions.step(signal)
   }

@@ -6,7 +6,6 @@ import { mkdir, rm } from 'node:fs/promises'
 import type { ArchiverDeps, OpeningContext } from './archiver-context.ts'
 import { Archiver, type ArchiverConfig } from './archiver.ts'
 import { openGenesis } from './genesis.ts'
-import { KeyKeeper, keySourceOf } from './key-keeper.ts'
 import { ProbedLock } from './probed-lock.ts'
 import { Protection, type ProtectionOptions } from './protection.ts'
 import { Upkeep, type ProtectedContext } from './upkeep.ts'
@@ -26,14 +25,14 @@ export async function createArchiver(config: ArchiverConfig, deps: ArchiverDeps)
   await probed?.begin()
   const { genesis, sha256, keys } = await openGenesis(opening)
   const context = withProtection(opening, { genesis, genesisSha256: sha256, keys, probed })
+  const archiver = new Archiver(config, context, sha256)
   // Before anything is signed: the key to begin with may have been replaced, and its successor be at hand.
-  await new KeyKeeper(context, keySourceOf(deps)).step()
+  await archiver.keyStep()
   await context.protection.agree()
   await new Upkeep(context).lockRoots()
   // Whatever an earlier process spooled is read again from the log.
   await rm(deps.spoolDirectory, { recursive: true, force: true })
   await mkdir(deps.spoolDirectory, { recursive: true, mode: 0o700 })
-  const archiver = new Archiver(config, context, sha256)
   await archiver.rememberArchive()
   return archiver
 }

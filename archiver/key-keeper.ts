@@ -4,7 +4,6 @@
  * Heartbeats name the newest note, so that the first of the new key says from when on it holds.
  */
 import { encodeDocument } from '../core/archive/documents.ts'
-import { delegationFault } from '../core/archive/key/key-chain.ts'
 import { openDelegation } from '../core/archive/key/delegation.ts'
 import type { KeyNote } from '../core/archive/key/key-note.ts'
 import { numberedKey } from '../core/archive/keys.ts'
@@ -12,7 +11,7 @@ import { FORMAT_VERSION } from '../core/archive/manifest.ts'
 import { keyIdOf, signNoteBy } from '../core/archive/signed-note.ts'
 import type { KeyCandidate, KeySource, Signer } from '../core/ports/signer.ts'
 import type { ArchiveKeys } from './archive-keys.ts'
-import { isoTime, type ArchiverContext, type ArchiverDeps } from './archiver-context.ts'
+import { isoTime, type ArchiverContext } from './archiver-context.ts'
 import { createSigned } from './notes.ts'
 
 /** Whoever signs reads key notes anyway; this bounds how long an idle archiver signs manifests with an old key. */
@@ -29,9 +28,9 @@ export class KeyKeeper {
   /** Said once for each key. */
   readonly #waiting = new Set<string>()
 
-  constructor(context: ArchiverContext, source: KeySource) {
+  constructor(context: ArchiverContext) {
     this.#context = context
-    this.#source = source
+    this.#source = sourceOf(context)
   }
 
   async step(): Promise<void> {
@@ -123,16 +122,11 @@ function introductionOf(keys: ArchiveKeys, { signer, delegations }: KeyCandidate
 
 function isFor(note: string, { chain }: ArchiveKeys, { vkey }: Signer): boolean {
   const opened = openDelegation(note)
-  const place = {
-    root: chain.root.vkey,
-    archiveId: chain.genesis.archive_id,
-    replaces: chain.newest.verifier.vkey,
-  }
-  return opened.document.key === vkey && delegationFault(opened, place) === null
+  return opened.document.key === vkey && chain.faultAsNext(opened) === null
 }
 
 /** Where nobody says otherwise there is the one key, and never another. */
-export function keySourceOf({ keySource, signer }: ArchiverDeps): KeySource {
+function sourceOf({ keySource, signer }: ArchiverContext): KeySource {
   return (
     keySource ?? {
       read: () => Promise.resolve([{ signer, delegations: [] }]),

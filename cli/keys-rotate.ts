@@ -21,7 +21,7 @@ import {
   SECRET_MODE,
 } from '../adapters/system/secret-file.ts'
 import { openArchiveSigner } from '../adapters/system/archive-signer.ts'
-import { delegationFault, type KeyChain } from '../core/archive/key/key-chain.ts'
+import type { KeyChain } from '../core/archive/key/key-chain.ts'
 import { openDelegation } from '../core/archive/key/delegation.ts'
 import type { DelegationRequest } from '../core/archive/key/delegation-request.ts'
 import { fingerprintOf } from '../core/archive/key/fingerprint.ts'
@@ -122,13 +122,7 @@ interface GivenDelegation {
 async function takeDelegation(home: string, { file, chain, key }: GivenDelegation): Promise<void> {
   const note = await readCarried(file)
   const opened = openDelegation(note)
-  const place = {
-    root: chain.root.vkey,
-    archiveId: chain.genesis.archive_id,
-    replaces: chain.newest.verifier.vkey,
-  }
-  const fault =
-    delegationFault(opened, place) ?? (opened.document.key === key ? null : 'it is for another key')
+  const fault = chain.faultAsNext(opened) ?? (opened.document.key === key ? null : 'it is for another key')
   if (fault !== null) throw new HooktrailError('ARCHIVE_DELEGATION_INVALID', { file, reason: fault })
   await replaceFile(nextDelegationPath(home), note, PUBLIC_MODE)
 }

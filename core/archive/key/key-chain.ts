@@ -126,6 +126,19 @@ export class KeyChain {
       : null
   }
 
+  /** Why a delegation does not hold for a key in place of the newest; null: it does. */
+  faultAsNext(opened: OpenedDelegation): string | null {
+    return this.#faultAs(opened, this.newest.verifier.vkey)
+  }
+
+  /** @param replaces the key that is in force; null before an archive's first */
+  #faultAs({ document }: OpenedDelegation, replaces: string | null): string | null {
+    if (document.root_key !== this.root.vkey) return 'it is signed by another root'
+    if (document.archive_id !== this.genesis.archive_id) return 'it is for another archive'
+    if (document.replaces === replaces) return null
+    return replaces === null ? 'it is for a later key' : 'it is for the place of another key'
+  }
+
   /** @returns null where the archive has no root of its own */
   #delegated(note: string | null, at: KeyNote | null): OpenedDelegation | null {
     if (!this.hasRoot) {
@@ -134,30 +147,11 @@ export class KeyChain {
     }
     if (note === null) throw refused('the root did not sign for its key')
     const opened = openDelegation(note)
-    const fault = delegationFault(opened, {
-      root: this.root.vkey,
-      archiveId: this.genesis.archive_id,
-      replaces: at === null ? null : this.newest.verifier.vkey,
-    })
+    const fault = at === null ? this.#faultAs(opened, null) : this.faultAsNext(opened)
     if (fault !== null) throw refused(fault)
     if (at !== null && opened.document.key !== at.key) throw refused('the root signed for another key')
     return opened
   }
-}
-
-export interface DelegationPlace {
-  readonly root: string
-  readonly archiveId: string
-  /** The key that is in force; null before an archive's first. */
-  readonly replaces: string | null
-}
-
-/** Why a delegation does not hold at this place; null: it does. */
-export function delegationFault({ document }: OpenedDelegation, place: DelegationPlace): string | null {
-  if (document.root_key !== place.root) return 'it is signed by another root'
-  if (document.archive_id !== place.archiveId) return 'it is for another archive'
-  if (document.replaces === place.replaces) return null
-  return place.replaces === null ? 'it is for a later key' : 'it is for the place of another key'
 }
 
 function keyOf(verifier: NoteVerifier, createdAt: string, delegated: OpenedDelegation | null): ChainKey {
