@@ -8,7 +8,7 @@ import { keysOf } from '../core/delivery/signing-key.ts'
 import type { Demand } from '../core/demand.ts'
 import type { Logger } from '../core/log.ts'
 import type { Sender } from '../core/delivery/sender.ts'
-import { compileHandler } from '../core/plan/plan-handler.ts'
+import { compileHandler, type PlanHandler } from '../core/plan/plan-handler.ts'
 import type { EventLog, ForeignTopicLog, GroupOffsetLog, Topic } from '../core/ports/event-log.ts'
 import type { JobQueue } from '../core/ports/job-queue.ts'
 import type { JobStore } from '../core/ports/job-store.ts'
@@ -111,6 +111,8 @@ interface Parts {
   readonly deps: ComposeDeps
   /** Of the configuration, those that are taken and sent here. */
   readonly served: readonly HandlerConfig[]
+  /** By name, of all: patterns and filters are compiled once. */
+  readonly compiled: ReadonlyMap<string, PlanHandler>
   readonly topics: ReadonlyMap<string, Topic>
   readonly backlog: Backlog
   readonly failing: FailingHandlers
@@ -204,6 +206,7 @@ async function prepareParts(config: Config, deps: ComposeDeps): Promise<Parts> {
   const served = config.handlers.filter(({ name }) => deps.serves?.has(name) ?? true)
   const parts: Parts = {
     ...{ config, deps, topics, served },
+    compiled: new Map(config.handlers.map((handler) => [handler.name, compileHandler(handler)])),
     takes: new Map(served.map(({ name }) => [name, new ReplayTakes(deps)])),
     ...{ endpoints, backlog: new Backlog({ ...deps, handlers, endpoints }) },
     failing: new FailingHandlers(deps),
@@ -232,7 +235,7 @@ function sayServed({ config, deps, served }: Parts): void {
 function sourcePlanners(source: SourceConfig, parts: Parts): PartitionPlanner[] {
   const { config, deps, backlog, payloads, bodyDigest } = parts
   const topic = topicOf(parts, source)
-  const handlers = handlersOf(config, source).map(compileHandler)
+  const handlers = handlersOf(config, source).map((handler) => compiledOf(parts, handler))
   const served = new Set(parts.served.map(({ name }) => name))
   const lags = new HandlerLags(deps.metrics, config.log.retentionMs)
   const filterErrors = new HourlyNotice(deps.clock)
@@ -271,7 +274,7 @@ function handlerRunners(parts: Parts, broken: (error: unknown) => void): Handler
     const delivery = new JobDelivery({
       ...deps,
       ...{ handler, generation, sender, payloads, transforms, expressionErrors, outcomes, returner },
-      retriedFilter: new RetriedFilter({ ...deps, planned: compileHandler(handler) }),
+      retriedFilter: new RetriedFilter({ ...deps, planned: compiledOf(parts, handler) }),
       ...{ backlog, failing, fruitless, endpoints, rate, bodyDigest },
       bytesKept: config.delivery.responseBytesKept,
       keys: keysOf(handler, config.delivery),
@@ -281,6 +284,12 @@ function handlerRunners(parts: Parts, broken: (error: unknown) => void): Handler
       ...{ ...deps, handler, concurrency, rate, generation, delivery, replays, broken },
     })
   })
+}
+
+function compiledOf({ compiled }: Parts, { name }: HandlerConfig): PlanHandler {
+  const found = compiled.get(name)
+  assert(found !== undefined, 'every handler is compiled')
+  return found
 }
 
 function takesOf({ takes }: Parts, { name }: HandlerConfig): ReplayTakes {

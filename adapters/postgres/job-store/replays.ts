@@ -34,7 +34,7 @@ const OPEN = {
            FROM replays r
           CROSS JOIN LATERAL (SELECT count(*)::int4 AS jobs FROM jobs WHERE handler = r.name AND due <= now()) AS due
           CROSS JOIN LATERAL (SELECT count(*)::int4 AS jobs FROM jobs WHERE handler = r.name AND due > now()) AS waiting
-          WHERE r.ended_at IS NULL AND r.status IN ('counting', 'running', 'cancelled') 
+          WHERE r.ended_at IS NULL AND r.status IN ('counting', 'running', 'cancelled')
             AND (r.handler = ANY ($1::text[]) OR r.to_topic IS NOT NULL)
           ORDER BY r.replay_id`,
 }
