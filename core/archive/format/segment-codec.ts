@@ -12,7 +12,7 @@ import type { LeafRow } from '../leaf-row.ts'
 import { decodeParquet, readParquetLeaves } from './parquet-reader.ts'
 import { encodeParquet } from './parquet-writer.ts'
 
-const CHUNK_BYTES = 256 * 1024
+const CHUNK_BYTES = 64 * 1024
 /** Level 3 with a frame checksum: the usual trade, and damage is noticed by any zstd tool. */
 const ZSTD_PARAMS = { [constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_checksumFlag]: 1 }
 
