@@ -44,6 +44,8 @@ export interface Services {
 export interface InstallationOptions {
   readonly services: Services | null
   readonly handlers: readonly { readonly name: string; readonly port: number }[]
+  /** Beside what the services ask for. */
+  readonly env?: Readonly<Record<string, string>>
   /** Of each handler. */
   readonly concurrency: number
 }
@@ -57,7 +59,12 @@ export async function startInstallation(options: InstallationOptions): Promise<I
   writeFileSync(file, configText({ ...options, port }))
   const child = spawn(join(packageRoot(), 'bin', 'hooktrail'), ['start', '-c', file], {
     stdio: ['ignore', 'ignore', 'inherit'],
-    env: { ...process.env, HOOKTRAIL_HOME: home, HOOKTRAIL_LOG: 'warn', ...options.services?.env },
+    env: {
+      ...process.env,
+      ...{ HOOKTRAIL_HOME: home, HOOKTRAIL_LOG: 'warn' },
+      ...options.services?.env,
+      ...options.env,
+    },
   })
   const exited = once(child, 'exit')
   const pid = child.pid

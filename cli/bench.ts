@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs'
 import type { Services } from '../bench/installation.ts'
 import { runIsolation } from '../bench/isolation.ts'
 import { printFigures, summarize, type Figure } from '../bench/figures.ts'
+import { printProfiles, readProfiles } from '../bench/profile.ts'
 import { runScenarios } from '../bench/scenarios.ts'
 
 const ONE_BOX = 'one box, own Postgres: fsync on, synchronous_commit on'
@@ -18,6 +19,7 @@ interface BenchFlags {
   readonly backlog: string
   readonly rate: string
   readonly services?: string
+  readonly profile?: string
   readonly json?: boolean
 }
 
@@ -37,8 +39,12 @@ export function benchCommand(): Command {
       '--services <file>',
       'YAML with digest_key, database, log, queue and archive: servers for this run alone, what is sent stays in them',
     )
+    .option('--profile <folder>', 'sample the CPU there: flame charts for a browser, and a table here')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExamples:\n  hooktrail bench\n  hooktrail bench --runs 1 --seconds 5 --json')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  hooktrail bench\n  hooktrail bench --runs 1 --seconds 5 --json\n  hooktrail bench --runs 1 --profile ./profile',
+    )
     .action(async ({ services, ...flags }: BenchFlags) => {
       await bench({
         runs: Number(flags.runs),
@@ -46,6 +52,7 @@ export function benchCommand(): Command {
         backlog: Number(flags.backlog),
         steadyPerSecond: Number(flags.rate),
         json: flags.json === true,
+        profileFolder: flags.profile ?? null,
         // Whose servers they are is not known here, so only hooktrail's own CPU is counted.
         openServices: () =>
           Promise.resolve(
@@ -80,6 +87,7 @@ export interface BenchOptions {
   readonly backlog: number
   readonly steadyPerSecond: number
   readonly json: boolean
+  readonly profileFolder: string | null
   /** Asked once for each run; null: one box. */
   readonly openServices: () => Promise<(Services & Partial<AsyncDisposable>) | null>
 }
@@ -97,6 +105,7 @@ export async function bench({ runs: count, json, openServices, ...options }: Ben
     }
   }
   print(runs, place, json)
+  if (options.profileFolder !== null) printProfiles(readProfiles(options.profileFolder))
 }
 
 function stageOf(run: number, runs: number): (stage: string) => void {
