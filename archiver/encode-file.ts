@@ -1,6 +1,7 @@
 /**
- * Brings a file of spooled rows into a data object's format. What would hold up the event loop for long runs in a thread of
- * its own, which is this module again; zlib has its own threads. A thread ends with its file, so an idle archiver has none.
+ * Brings a file of spooled rows into a data object's format. What would hold up the event loop for long runs in a thread,
+ * which is this module again; zlib has its own threads. Partitions roll together, so the thread stays for the next file, in
+ * which its code is compiled already, and ends a little later: an idle archiver has none.
  */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
@@ -18,17 +19,17 @@ const CHUNK_BYTES = 256 * 1024
 const HEAP_MEBIBYTES_MAX = 1024
 /** A row group lives only until it is written: collecting it early would copy it. */
 const YOUNG_MEBIBYTES = 48
+const IDLE_MS_MAX = 10_000
 const THREAD = 'hooktrail.encode-file'
 
 const task = z.strictObject({
-  thread: z.literal(THREAD),
   from: z.string(),
   to: z.string(),
   format: z.enum(SEGMENT_FORMATS),
 })
 const encoded = z.strictObject({ size: z.int(), sha256: z.instanceof(Uint8Array) })
 
-export type EncodeTask = Omit<z.infer<typeof task>, 'thread'>
+export type EncodeTask = z.infer<typeof task>
 
 export interface EncodedFile {
   readonly size: number
@@ -37,19 +38,62 @@ export interface EncodedFile {
 
 /** @throws the file system's error, or the encoder's; what was written by then is of no use */
 export function encodeFile(given: EncodeTask): Promise<EncodedFile> {
-  return codecOf(given.format).blocksThread ? encodeInThread(given) : encodeHere(given)
+  return codecOf(given.format).blocksThread ? encoder.encode(given) : encodeHere(given)
 }
 
-async function encodeInThread(given: EncodeTask): Promise<EncodedFile> {
+interface Thread {
+  readonly worker: Worker
+  /** Rejects when it ends. */
+  readonly ended: Promise<never>
+}
+
+/** One file after another. */
+class Encoder {
+  #thread: Thread | null = null
+  #last: Promise<unknown> = Promise.resolve()
+  #idle: NodeJS.Timeout | undefined
+
+  encode(given: EncodeTask): Promise<EncodedFile> {
+    const encoding = this.#last.then(() => this.#encodeNext(given))
+    // Whoever asked for that file is told.
+    this.#last = encoding.catch(() => undefined)
+    return encoding
+  }
+
+  async #encodeNext(given: EncodeTask): Promise<EncodedFile> {
+    clearTimeout(this.#idle)
+    const { worker, ended } = (this.#thread ??= startThread())
+    worker.ref()
+    try {
+      const message = once(worker, 'message').then((args: unknown[]) => args[0])
+      worker.postMessage(given)
+      const { size, sha256 } = encoded.parse(await Promise.race([message, ended]))
+      return { size, sha256: Buffer.from(sha256) }
+    } catch (error) {
+      // An error of the file or of the encoder ends the thread.
+      this.#thread = null
+      throw error
+    } finally {
+      worker.unref()
+      this.#idle = setTimeout(() => {
+        this.#thread = null
+        void worker.terminate()
+      }, IDLE_MS_MAX).unref()
+    }
+  }
+}
+
+const encoder = new Encoder()
+
+function startThread(): Thread {
   const worker = new Worker(new URL(import.meta.url), {
-    workerData: { thread: THREAD, ...given },
+    workerData: THREAD,
     resourceLimits: { maxOldGenerationSizeMb: HEAP_MEBIBYTES_MAX, maxYoungGenerationSizeMb: YOUNG_MEBIBYTES },
   })
-  // An error in the thread rejects both.
-  const silent = once(worker, 'exit').then(() => assert.fail('the thread ended without a word'))
-  const message = once(worker, 'message').then((args: unknown[]) => args[0])
-  const { size, sha256 } = encoded.parse(await Promise.race([message, silent]))
-  return { size, sha256: Buffer.from(sha256) }
+  const ended = once(worker, 'exit').then(() => assert.fail('the thread ended without a word'))
+  // Waited for with each file only.
+  ended.catch(() => undefined)
+  return { worker, ended }
 }
 
 async function encodeHere({ from, to, format }: EncodeTask): Promise<EncodedFile> {
@@ -71,5 +115,9 @@ async function encodeHere({ from, to, format }: EncodeTask): Promise<EncodedFile
   return { size, sha256: digest.digest() }
 }
 
-const given = isMainThread ? null : task.safeParse(workerData)
-if (given?.success === true) parentPort?.postMessage(await encodeHere(given.data))
+async function encodeForOwner(given: unknown): Promise<void> {
+  parentPort?.postMessage(await encodeHere(task.parse(given)))
+}
+
+if (!isMainThread && workerData === THREAD)
+  parentPort?.on('message', (given: unknown) => void encodeForOwner(given))
