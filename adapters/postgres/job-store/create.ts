@@ -18,7 +18,6 @@ import { createReplayStore } from './replays.ts'
 import { createRunningRootStore } from './running-roots.ts'
 import { createServingStore } from './serving.ts'
 import { rememberedVerdicts } from './verdicts.ts'
-import { stepStatements } from './write-step.ts'
 
 export interface PostgresJobStoreOptions {
   readonly logger: Logger
@@ -39,7 +38,7 @@ export function createPostgresJobStore(
     ...createLeaseStore(database),
     ...createServingStore(database),
     ...createMaintenanceStore(database, logger),
-    ...createRecoveryStore(database, stepStatements({ queued: false })),
+    ...createRecoveryStore(database),
     ...createOperatorStore(database),
     ...createReplayStore(database),
     replayPositions: (...place) => replayPositions(database, ...place),

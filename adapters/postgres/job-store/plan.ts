@@ -149,10 +149,12 @@ async function insertPositions(
 export interface Commit {
   readonly request: StepRequest
   readonly decide: Decide
-  readonly statements: StepStatements
+  readonly statements: Pick<StepStatements, 'write'>
 }
 
-async function commitStep(database: Database, commit: Commit): Promise<StepOutcome> {
+type NewCommit = Commit & { readonly statements: StepStatements }
+
+async function commitStep(database: Database, commit: NewCommit): Promise<StepOutcome> {
   const { claims, handlers } = commit.request
   const isSmall = claims.length <= NEW_CLAIMS_MAX && handlers.includes(INDEX_HANDLER)
   return (isSmall ? await commitNewStep(database, commit) : null) ?? commitAgain(database, commit, 'ok')
@@ -164,7 +166,7 @@ async function commitStep(database: Database, commit: Commit): Promise<StepOutco
  */
 async function commitNewStep(
   database: Database,
-  { request, decide, statements }: Commit,
+  { request, decide, statements }: NewCommit,
 ): Promise<StepOutcome | null> {
   const { handlers } = request
   const walked = walkStep(request)

@@ -26,7 +26,7 @@ import { jsonText } from './columns.ts'
 import { nextIncarnation } from './maintenance.ts'
 import { commitAgain } from './plan.ts'
 import { claimedVerdicts, lockAndClaim } from './verdicts.ts'
-import { writeStep, type StepStatements } from './write-step.ts'
+import { RECOVERED, writeStep } from './write-step.ts'
 
 /** What was planned was told: who repeats it judges nothing. */
 const NO_VERDICTS: LockedStep['verdicts'] = new Map()
@@ -67,10 +67,7 @@ const PAST_SLICES = `SELECT make_past_slices('attempts', 'created_at', $1::date)
          make_past_slices('jobs_done', 'completed_at', $1::date),
          make_past_slices('jobs_dead', 'completed_at', $1::date)`
 
-export function createRecoveryStore(
-  database: Database,
-  statements: StepStatements,
-): RecoveryStore & PlanRecoveryStore {
+export function createRecoveryStore(database: Database): RecoveryStore & PlanRecoveryStore {
   return {
     storeState: async () => {
       const [row] = await database.query<StoreState & Record<string, unknown>>(STATE)
@@ -89,8 +86,9 @@ export function createRecoveryStore(
     recoverPosition: (handler, source, position) =>
       database.transaction((transaction) => recoverPosition(transaction, { handler, source, position })),
     recoverStep: (step, decide) =>
-      database.transaction((transaction) => recoverStep(transaction, { step, decide, statements })),
-    commitRest: (request, decide) => commitAgain(database, { request, decide, statements }, 'recovering'),
+      database.transaction((transaction) => recoverStep(transaction, { step, decide })),
+    commitRest: (request, decide) =>
+      commitAgain(database, { request, decide, statements: RECOVERED }, 'recovering'),
     travelledTopics: async () => {
       const rows = await database.query<{ id: string }>('SELECT topic_id AS id FROM travelled_topics')
       return rows.map(({ id }) => id)
@@ -197,12 +195,11 @@ async function recoverPosition(
 interface StepRecovery {
   readonly step: ToldStep
   readonly decide: (locked: LockedStep) => StepDecision
-  readonly statements: StepStatements
 }
 
 async function recoverStep(
   transaction: Queryable,
-  { step: { fact, request }, decide, statements }: StepRecovery,
+  { step: { fact, request }, decide }: StepRecovery,
 ): Promise<boolean> {
   const claim = { request, state: 'recovering' } as const
   const { handlers, claimed } = await lockAndClaim(transaction, claim)
@@ -215,7 +212,7 @@ async function recoverStep(
     request,
     decision: { events, jobs, steps: [] },
     handlers: [...handlers],
-    statements,
+    statements: RECOVERED,
   })
   for (const { counts, conflicts, plannedOffsets } of steps)
     await transaction.query(STEP, [

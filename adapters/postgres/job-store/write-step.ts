@@ -27,7 +27,7 @@ export interface StepWrite {
   readonly request: StepRequest
   readonly decision: StepDecision
   readonly handlers: readonly string[]
-  readonly statements: StepStatements
+  readonly statements: Pick<StepStatements, 'write'>
 }
 
 /** Both statements; the same text as ever where the job store is its own queue. */
@@ -41,8 +41,12 @@ export function stepStatements({ queued }: { queued: boolean }): StepStatements 
   return queued ? QUEUED : UNQUEUED
 }
 
-/** $1 to $30 of both statements. Jobs that a recovery has brought already are left out (recovered_ends). */
-const writesText = (markColumn: string, mark: string): string => `new_events AS (
+/** Where planning may meet jobs of which more was told than their plan step. */
+const MAY_BE_TOLD = `(SELECT count(*) FROM recovered_ends e WHERE e.topic_id = $2 AND e.partition_no = $3::int4
+                            AND e.next_offset > $4::int8) > 0`
+
+/** $1 to $30 of both statements. Jobs that a recovery has brought already are left out. */
+const writesText = (markColumn: string, mark: string, mayBeTold = MAY_BE_TOLD): string => `new_events AS (
     INSERT INTO events (topic, topic_id, partition_no, event_id, source, type, subject, received_at_ms,
                         record_offset, timestamp_ms, unique_key, size_bytes, original_id, conflict)
     SELECT $1, $2, $3::int4, event_id, source, type, subject, received_at_ms, record_offset, timestamp_ms,
@@ -52,8 +56,7 @@ const writesText = (markColumn: string, mark: string): string => `new_events AS 
         AS e (event_id, source, type, subject, received_at_ms, record_offset, timestamp_ms,
               unique_key, size_bytes, original_id, conflict)
   ), decided AS MATERIALIZED (
-    SELECT *, CASE WHEN (SELECT count(*) FROM recovered_ends e WHERE e.topic_id = $2 AND e.partition_no = $3::int4
-                            AND e.next_offset > $4::int8) > 0
+    SELECT *, CASE WHEN ${mayBeTold}
                    THEN settle_planned(job_id, source, event_type, $1, $2, $3::int4, record_offset)
                    ELSE 0 END AS attempt
       FROM unnest($19::text[], $20::text[], $21::text[], $22::text[], $23::text[], $24::int8[],
@@ -113,6 +116,10 @@ const UNQUEUED: StepStatements = {
   write: { name: 'jobs_write_step', text: writeText(PLAIN_WRITES) },
   writeNew: { name: 'jobs_write_new_step', text: writeNewText(PLAIN_WRITES) },
 }
+/** Of a recovery: any job may have been told of, and hints are forgotten in its end. */
+export const RECOVERED: Pick<StepStatements, 'write'> = {
+  write: { name: 'jobs_write_recovered_step', text: writeText(writesText('', '', 'true')) },
+}
 const QUEUED: StepStatements = {
   write: { name: 'jobs_write_queued_step', text: writeText(QUEUED_WRITES) },
   writeNew: { name: 'jobs_write_new_queued_step', text: writeNewText(QUEUED_WRITES) },
@@ -135,7 +142,7 @@ export async function writeStepRows(
 /** False when the step is another case: nothing was written then. */
 export async function writeNewStep(
   database: Queryable,
-  step: StepWrite,
+  step: StepWrite & { readonly statements: StepStatements },
   claims: readonly DedupClaim[],
 ): Promise<boolean> {
   try {
