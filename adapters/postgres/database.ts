@@ -36,6 +36,8 @@ export interface Connection extends Queryable, AsyncDisposable {
   copyIn(statement: string): CopyStreamQuery
 }
 
+export type Admit = (server: string) => void
+
 export interface Database extends Queryable, AsyncDisposable {
   readonly schema: string
   readonly processId: string | null
@@ -46,8 +48,18 @@ export interface Database extends Queryable, AsyncDisposable {
   connect(onNotification?: (channel: string, payload: string) => void): Promise<Connection>
   /** Closes every connection under whatever runs on it; from then on everything rejects with STORE_UNAVAILABLE. */
   abandon(): void
-  /** How many connections of the pool ended while nobody used them: behind the address may be another server now. */
+  /**
+   * How many connections of the pool ended while nobody used them, or led to another server than the one before, or to
+   * one that was started anew: behind the address there may be other contents now.
+   */
   lostConnections(): number
+  /** Names the server that the newest connection leads to, by its start; null before the first. */
+  server(): string | null
+  /**
+   * The same connections for statements, transactions and bulk reads that only go where `admit` does not throw: it is
+   * asked with the server of the very connection, before anything is sent there. What it throws comes through as it is.
+   */
+  gated(admit: Admit): Database
   readonly abandoned: AbortSignal
 }
 

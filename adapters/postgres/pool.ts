@@ -7,12 +7,13 @@ import { setPriority } from 'node:os'
 import { Pool, type PoolClient } from 'pg'
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { Logger } from '../../core/log.ts'
-import type { Database, DatabaseOptions } from './database.ts'
+import type { Admit, Database, DatabaseOptions } from './database.ts'
+import { mapDatabaseError } from './database-error.ts'
 import { openConnection } from './own-connection.ts'
-import { queryable } from './queryable.ts'
+import { Servers } from './servers.ts'
 import { sessionConfig, STATEMENT_TIMEOUT_MS } from './session.ts'
 import { Sockets } from './sockets.ts'
-import { copyFrom, runTransaction } from './transaction.ts'
+import { copyFrom, runTransaction, singly, type CheckOut } from './transaction.ts'
 
 const IDLE_TIMEOUT_MS = 60_000
 /** The server gives up before; only a connection that went silent takes longer. */
@@ -23,9 +24,17 @@ export function openDatabase(options: DatabaseOptions): Database {
   if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema))
     throw new TypeError('a schema name is lower case letters, digits and _')
   const sockets = new Sockets()
+  const servers = new Servers()
   const config = { ...sessionConfig(options, schema), stream: () => sockets.create() }
   const abandoned = new AbortController()
-  const pool = new Pool({ ...config, max: options.connectionsMax, idleTimeoutMillis: IDLE_TIMEOUT_MS })
+  const pool = new Pool({
+    ...{ ...config, max: options.connectionsMax, idleTimeoutMillis: IDLE_TIMEOUT_MS },
+    verify: (client, done) => {
+      servers.meet(client).then(() => {
+        done()
+      }, done)
+    },
+  })
   let lost = 0
   pool.on('error', (error) => {
     lost += 1
@@ -38,13 +47,10 @@ export function openDatabase(options: DatabaseOptions): Database {
     })
   let ended: Promise<void> | null = null
   const end = (): Promise<void> => (ended ??= pool.end().then(() => sockets.closed()))
-  return {
+  const common = {
     schema,
     processId: options.processId ?? null,
-    ...queryable(pool, answerMsMax),
-    transaction: (run, options) => runTransaction(pool, run, { answerMsMax, ...options }),
-    copyRows: (name, values) => copyFrom(pool, { name, values, answerMsMax }),
-    connect: async (onNotification) => {
+    connect: async (onNotification?: Parameters<Database['connect']>[0]) => {
       if (abandoned.signal.aborted) throw new HooktrailError('STORE_UNAVAILABLE', { reason: 'given up' })
       return openConnection(config, answerMsMax, onNotification)
     },
@@ -55,8 +61,45 @@ export function openDatabase(options: DatabaseOptions): Database {
       sockets.destroy()
     },
     abandoned: abandoned.signal,
-    lostConnections: () => lost,
+    lostConnections: () => lost + servers.changes,
+    server: () => servers.newest,
     [Symbol.asyncDispose]: end,
+  }
+  const view = (admit: Admit): Database => {
+    const checkOut: CheckOut = () => checkOutOf(pool, servers, admit)
+    return {
+      ...common,
+      ...singly(checkOut, answerMsMax),
+      transaction: (run, options) => runTransaction(checkOut, run, { answerMsMax, ...options }),
+      copyRows: (name, values) => copyFrom(checkOut, { name, values, answerMsMax }),
+      gated: (also) =>
+        view((server) => {
+          admit(server)
+          also(server)
+        }),
+    }
+  }
+  return view(() => undefined)
+}
+
+/** A connection to the newest server: what is left of those to an earlier one is closed. */
+async function checkOutOf(pool: Pool, servers: Servers, admit: Admit): Promise<PoolClient> {
+  for (;;) {
+    const client = await pool.connect().catch((error: unknown) => {
+      throw mapDatabaseError(error)
+    })
+    const server = servers.of(client)
+    if (server === null || server !== servers.newest) {
+      client.release(true)
+      continue
+    }
+    try {
+      admit(server)
+    } catch (error) {
+      client.release()
+      throw error
+    }
+    return client
   }
 }
 

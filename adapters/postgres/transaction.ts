@@ -1,8 +1,8 @@
 /**
- * What needs one connection of the pool for several messages: transactions, run again where two met, and bulk reads.
+ * What is done on a connection of the pool: single statements, transactions, run again where two met, and bulk reads.
  * A connection that stopped answering is closed, not given back.
  */
-import type { Pool, PoolClient } from 'pg'
+import type { PoolClient } from 'pg'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import { copyOut, parseRows, type CopiedRow } from './copy-rows.ts'
 import { isRepeatable, mapDatabaseError } from './database-error.ts'
@@ -11,17 +11,20 @@ import { queryable } from './queryable.ts'
 
 const ATTEMPTS_MAX = 5
 
+/** Of the pool. What it rejects with comes through. */
+export type CheckOut = () => Promise<PoolClient>
+
 type BoundedOptions = TransactionOptions & { readonly answerMsMax: number }
 
 /** Deadlocks and serialization failures are run again, at most ATTEMPTS_MAX times in all. */
 export async function runTransaction<T>(
-  pool: Pool,
+  checkOut: CheckOut,
   run: (transaction: Queryable) => Promise<T>,
   options: BoundedOptions,
 ): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await runOnce(pool, run, options)
+      return await runOnce(checkOut, run, options)
     } catch (error) {
       if (!isRepeatable(error) || attempt === ATTEMPTS_MAX) throw error
     }
@@ -29,11 +32,11 @@ export async function runTransaction<T>(
 }
 
 function runOnce<T>(
-  pool: Pool,
+  checkOut: CheckOut,
   run: (transaction: Queryable) => Promise<T>,
   { signal, answerMsMax }: BoundedOptions,
 ): Promise<T> {
-  return withClient(pool, async (client, discard) => {
+  return withClient(checkOut, async (client, discard) => {
     const transaction = queryable(client, answerMsMax)
     signal?.addEventListener('abort', discard, { once: true })
     try {
@@ -53,6 +56,21 @@ function runOnce<T>(
   })
 }
 
+/** Each statement on a connection for itself, which is closed where it fails. */
+export function singly(checkOut: CheckOut, answerMsMax: number): Queryable {
+  return {
+    query: (statement, values) =>
+      withClient(checkOut, async (client, discard) => {
+        try {
+          return await queryable(client, answerMsMax).query(statement, values)
+        } catch (error) {
+          discard()
+          throw error
+        }
+      }),
+  }
+}
+
 interface Copy {
   readonly name: string
   readonly values: readonly (number | bigint)[]
@@ -60,8 +78,11 @@ interface Copy {
 }
 
 /** The rows of a set-returning function called with numbers. */
-export function copyFrom(pool: Pool, { name, values, answerMsMax }: Copy): Promise<readonly CopiedRow[]> {
-  return withClient(pool, async (client, discard) => {
+export function copyFrom(
+  checkOut: CheckOut,
+  { name, values, answerMsMax }: Copy,
+): Promise<readonly CopiedRow[]> {
+  return withClient(checkOut, async (client, discard) => {
     const silence = setTimeout(discard, answerMsMax)
     const copied = await copyOut(client, name, values)
       .catch((error: unknown) => {
@@ -77,12 +98,10 @@ export function copyFrom(pool: Pool, { name, values, answerMsMax }: Copy): Promi
 
 /** A connection of the pool for several messages; `discard` closes it at once, under whatever runs on it. */
 async function withClient<T>(
-  pool: Pool,
+  checkOut: CheckOut,
   run: (client: PoolClient, discard: () => void) => Promise<T>,
 ): Promise<T> {
-  const client = await pool.connect().catch((error: unknown) => {
-    throw mapDatabaseError(error)
-  })
+  const client = await checkOut()
   // Between queries a dying connection is reported here only; the next query rejects and says so.
   const onError = (): void => undefined
   client.on('error', onError)
