@@ -68,6 +68,8 @@ export interface DispatcherDeps {
   readonly stepRecordsMax?: number
   /** Told when a take got all that it asked for. */
   readonly demand?: Pick<Demand, 'note'>
+  /** Names the server that the store answers from; absent: there is but one. */
+  readonly server?: () => string | null
   /** Told when the log may tell of what the store does not hold (store-guard.ts). */
   readonly doubt?: () => void
   /** Of the store, when a stop does not wait for it any more. */

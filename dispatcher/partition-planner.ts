@@ -40,6 +40,8 @@ export interface PlannerOptions extends StepReaderOptions, PlanEffectsOptions {
   readonly lease: Lease
   readonly backlog: Pick<Backlog, 'admits' | 'room' | 'reserve' | 'settle' | 'planned'>
   readonly waits: WaitList
+  /** Names the server that log and store answer from, where both are one database; absent: steps are committed wherever. */
+  readonly server?: () => string | null
   /** Of a replay: the exclusive end of its range, which the index has passed. The index is left alone. */
   readonly until?: bigint
 }
@@ -62,6 +64,8 @@ export class PartitionPlanner {
   #records = 0
   #positions: Map<string, bigint> | null = null
   #positionsReadAt = 0
+  /** Where they were read, and everything behind them. */
+  #server: string | null = null
   #lastKind: StepChoice['kind'] = 'catch-up'
 
   constructor(options: PlannerOptions) {
@@ -109,7 +113,10 @@ export class PartitionPlanner {
   async #standing(): Promise<Map<string, bigint>> {
     const { store, at, clock } = this.#options
     const now = clock.monotonic()
-    if (this.#positions === null || now - this.#positionsReadAt > POSITIONS_KEPT_MS) {
+    const server = this.#options.server?.() ?? null
+    const isOld = now - this.#positionsReadAt > POSITIONS_KEPT_MS
+    if (this.#positions === null || isOld || this.#server !== server) {
+      this.#server = server
       const rows = await store.positions(at.topicId, at.partition)
       this.#positions = new Map(rows.map(({ handler, next }) => [handler, next]))
       this.#positionsReadAt = now
@@ -158,7 +165,7 @@ export class PartitionPlanner {
     const decisions: StepDecision[] = []
     const span = { first: choice.first, next: batch.next }
     const outcome = await store.commitStep(
-      { ...at, ...span, generation, handlers: choice.handlers, claims: plan.claims },
+      { ...at, ...span, generation, handlers: choice.handlers, claims: plan.claims, server: this.#server },
       // The store may call it again when it repeats the transaction; the last call counts.
       (locked) => {
         const decision = plan.decide(locked)

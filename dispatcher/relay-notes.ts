@@ -17,6 +17,8 @@ export interface RelayNotesOptions {
 export class RelayNotes {
   readonly #options: RelayNotesOptions
   #noted: Map<string, NotedOffset> | null = null
+  /** Whose rows were told since it was read; what is behind them may be known elsewhere, and is not noted there. */
+  #server: string | null = null
   #isChanged = false
   #isBroken = false
 
@@ -24,8 +26,16 @@ export class RelayNotes {
     this.#options = options
   }
 
-  async appended(topicId: TopicId, positions: readonly LogPosition[]): Promise<void> {
-    this.#noted ??= await this.#read()
+  /** @param server whose rows they are */
+  async appended(
+    topicId: TopicId,
+    positions: readonly LogPosition[],
+    server: string | null = null,
+  ): Promise<void> {
+    if (this.#noted === null || this.#server !== server) {
+      this.#server = server
+      this.#noted = await this.#read()
+    }
     for (const { partition, offset } of positions) {
       const key = nameOf({ topicId, partition })
       const next = this.#noted.get(key)?.next ?? 0n
@@ -40,7 +50,7 @@ export class RelayNotes {
   async step(): Promise<number> {
     if (this.#isChanged && this.#noted !== null) {
       this.#isChanged = false
-      await this.#options.store.noteOffsets([...this.#noted.values()])
+      await this.#options.store.noteOffsets([...this.#noted.values()], this.#server)
     }
     if (this.#isBroken) {
       this.#isBroken = false

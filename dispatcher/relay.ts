@@ -53,7 +53,7 @@ export class Relay {
       return 0
     }
     const positions = await log.append(rows.map((row) => this.#record(kind, row)))
-    await notes.appended(this.#topic(kind).id, positions)
+    await notes.appended(this.#topic(kind).id, positions, from.server)
     const moved = await store.advanceOutbox(kind, from, last.position)
     if (!moved) this.#options.logger.info({ kind }, 'another relay moved the position: records are repeated')
     if (rows.length === ROWS_MAX)

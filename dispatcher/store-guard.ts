@@ -1,8 +1,9 @@
 /**
  * Stands before the job store of a dispatcher: nothing reaches a store that may have travelled back. After the start, and
- * after any connection was lost, the log is heard first (store-witness.ts); where it tells of what the store does not
- * hold, the store stops everywhere and is made whole (recover-store.ts), by whoever holds the lease. What fails on the
- * way is thrown at all who wait, and tried again with them.
+ * after any connection was lost or led elsewhere, the log is heard first (store-witness.ts); where it tells of what the
+ * store does not hold, the store stops everywhere and is made whole (recover-store.ts), by whoever holds the lease. What
+ * fails on the way is thrown at all who wait, and tried again with them. Asked twice: before a call, and with the
+ * connection in hand (`admit`), since that may be the first that leads to another server.
  */
 import type { SignedEnd } from '../core/archive/range/signed-ends.ts'
 import type { Clock } from '../core/clock.ts'
@@ -24,7 +25,13 @@ const RECOVERY_POLL_MS = 500
 const STOP_MS_MAX = 5_000
 
 export interface GuardOptions extends Omit<RecoveryOptions, 'store'> {
+  /** For its lease alone. */
   readonly store: JobStore
+  /**
+   * The store as it is on whichever server answers first: each look, and each recovery, has one of its own, which rejects
+   * where another server answers later. What was found out about one is never written to another.
+   */
+  readonly openStore: () => JobStore
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: Metrics
@@ -45,6 +52,14 @@ export interface ArchiveWitness {
   readonly readArchived: LogWitness['readArchived']
   /** Plans what the archive holds of these topics. */
   planRest(ends: readonly SignedEnd[], ids: ReadonlySet<TopicId>, signal: AbortSignal): Promise<void>
+}
+
+/** Nothing was sent: whoever meets it waits for the guard again. */
+class NotPassed extends Error {}
+
+/** One look at one server. */
+interface Look extends GuardOptions {
+  readonly storeId: string
 }
 
 export class StoreGuard implements Disposable {
@@ -90,6 +105,11 @@ export class StoreGuard implements Disposable {
     }
   }
 
+  /** For the store's own connections, in the moment before something is sent. @throws what guardStore waits behind */
+  admit(): void {
+    if (!this.#isSettled()) throw new NotPassed('the store is not known to be whole')
+  }
+
   /** For people; null while nobody waits. */
   waitingFor(): string | null {
     return this.#waitsFor
@@ -110,16 +130,18 @@ export class StoreGuard implements Disposable {
     if (losses !== this.#settledLosses) this.#isLogDoubted = true
     for (;;) {
       signal.throwIfAborted()
-      const { storeId, state } = await this.#options.store.storeState()
+      const store = this.#options.openStore()
+      const { storeId, state } = await store.storeState()
+      const look = { ...this.#options, store, storeId }
       switch (state) {
         case 'moved':
           throw new HooktrailError('STORE_MOVED', { to: 'another size' })
         case 'recovering':
           this.#isLogDoubted = true
-          await this.#recoverInTurn(storeId)
+          await this.#recoverInTurn(look)
           continue
         case 'ok':
-          if (!(await this.#isLogHere()) || !(await this.#isWhole(storeId))) continue
+          if (!(await this.#isLogHere(look)) || !(await this.#isWhole(look))) continue
           this.#waitsFor = null
           this.#settledDoubts = doubts
           this.#settledLosses = losses
@@ -131,25 +153,25 @@ export class StoreGuard implements Disposable {
   }
 
   /** Topics of a log that travelled get other ids by the archiver first, which signs what is lost. */
-  async #recoverInTurn(storeId: string): Promise<void> {
-    const { clock } = this.#options
+  async #recoverInTurn(look: Look): Promise<void> {
+    const { clock } = look
     if (await this.#hasLogTravelled())
       this.#waitsFor = 'the archiver, since the log travelled back with its database'
     else {
       this.#waitsFor = 'the job store, which travelled back and is made whole from log and archive'
       if (await this.#lease.hold()) {
-        await this.#recover(storeId)
+        await this.#recover(look)
         return
       }
     }
     await clock.sleep(RECOVERY_POLL_MS, this.#closing.signal)
   }
 
-  async #isWhole(storeId: string): Promise<boolean> {
-    const { store, logger, metrics } = this.#options
+  async #isWhole(look: Look): Promise<boolean> {
+    const { store, storeId, logger, metrics } = look
     const isEmpty = (await store.allPositions()).length === 0
     if (isEmpty) await this.#requireNoneArchived()
-    const { absent, read, others, used } = await hearWitness(this.#options, storeId, this.#closing.signal)
+    const { absent, read, others, used } = await hearWitness(look, storeId, this.#closing.signal)
     if (isEmpty && others > 0) throw new HooktrailError('STORE_LOST', { facts: others })
     if (absent === 0) return true
     const details = { absent, read }
@@ -182,8 +204,7 @@ export class StoreGuard implements Disposable {
   }
 
   /** False when the store was stopped because the log is an older copy. */
-  async #isLogHere(): Promise<boolean> {
-    const { archive, store, metrics, logger, topicPrefix } = this.#options
+  async #isLogHere({ archive, store, metrics, logger, topicPrefix }: Look): Promise<boolean> {
     if (!this.#isLogDoubted || archive === null) return true
     const ends = await archive.ends()
     const topics = ends === null ? [] : await this.#travelled(archive, ends)
@@ -219,25 +240,21 @@ export class StoreGuard implements Disposable {
     return travelledTopics({ log: this.#options.log, readArchived }, ends)
   }
 
-  async #recover(storeId: string): Promise<void> {
-    const { logger, archive, store, topicPrefix } = this.#options
+  async #recover(look: Look): Promise<void> {
+    const { logger, archive, store, storeId, topicPrefix } = look
     const ends = archive === null ? [] : await archive.ends()
     if (ends === null) return
     const ids = new Set(await store.travelledTopics())
     const older = await archivedSpans({ store, ends, topicPrefix }, ids)
-    const spans = [...older, ...(await spansBehind(this.#options))]
+    const spans = [...older, ...(await spansBehind(look))]
     const planRest = async (signal: AbortSignal): Promise<void> => archive?.planRest(ends, ids, signal)
-    const counts = await recoverStore(
-      this.#options,
-      { storeId, spans, gone: ids, planRest },
-      this.#closing.signal,
-    )
+    const counts = await recoverStore(look, { storeId, spans, gone: ids, planRest }, this.#closing.signal)
     await this.#lease.release()
     if (counts !== null) logger.warn({ ...counts }, 'the job store is whole again: deliveries go on')
   }
 }
 
-/** The same store behind the guard. */
+/** The same store behind the guard, on connections that are gated by it. */
 export function guardStore(
   store: JobStore,
   guard: Pick<StoreGuard, 'passed' | 'doubt' | 'doubtAll'>,
@@ -247,15 +264,18 @@ export function guardStore(
       const member: unknown = Reflect.get(target, name)
       if (typeof member !== 'function') return member
       return async (...values: readonly unknown[]): Promise<unknown> => {
-        await guard.passed()
-        try {
-          const result: unknown = await Reflect.apply(member, target, values)
-          // A step may be lost because the store recovers.
-          if (name === 'commitStep' && isLost(result)) guard.doubt()
-          return result
-        } catch (error) {
-          if (isHooktrailError(error, 'STORE_UNAVAILABLE')) guard.doubtAll()
-          throw error
+        for (;;) {
+          await guard.passed()
+          try {
+            const result: unknown = await Reflect.apply(member, target, values)
+            // A step may be lost because the store recovers.
+            if (name === 'commitStep' && isLost(result)) guard.doubt()
+            return result
+          } catch (error) {
+            if (error instanceof NotPassed) continue
+            if (isHooktrailError(error, 'STORE_UNAVAILABLE')) guard.doubtAll()
+            throw error
+          }
         }
       }
     },

@@ -1,16 +1,19 @@
 /** The guard before the job store of this process's dispatcher, and what a recovery of the store is handed. */
 import { randomInt } from 'node:crypto'
+import { createPostgresJobStore } from '../../adapters/postgres/job-store/create.ts'
+import { requireServer } from '../../adapters/postgres/servers.ts'
 import { ArchiveRange } from '../../core/archive/range/archive-range.ts'
 import type { ArchiveSource } from '../../core/archive/range/find-segment.ts'
 import { readSignedEnds, type SignedEnd } from '../../core/archive/range/signed-ends.ts'
 import { within } from '../../core/deadline.ts'
 import { HooktrailError, isHooktrailError } from '../../core/error/hooktrail-error.ts'
+import type { JobStore } from '../../core/ports/job-store.ts'
 import type { ArchiveStore } from '../../core/ports/archive-store.ts'
 import type { EventLog, TopicId } from '../../core/ports/event-log.ts'
 import { createBodyDigest, createDigestKey } from '../../core/record/keyed-digest.ts'
 import { planArchivedRest } from '../../dispatcher/plan-archived-rest.ts'
 import type { RecoveryOptions } from '../../dispatcher/recover-store.ts'
-import { StoreGuard, type ArchiveWitness } from '../../dispatcher/store-guard.ts'
+import { guardStore, StoreGuard, type ArchiveWitness } from '../../dispatcher/store-guard.ts'
 import { openArchiveSource } from './archive-stores.ts'
 import type { Context } from './context.ts'
 
@@ -36,10 +39,29 @@ export function openGuard(
     new StoreGuard({
       ...{ ...context, ...recoveryParts(context, log), stopping },
       owner: processId,
+      openStore: () => storeOfOneServer(context),
       archive: context.log.driver === 'kafka' ? null : openWitness(context, opened, { log, openSource }),
       lostConnections: () => database.lostConnections(),
     }),
   )
+}
+
+/** Of which nothing is sent to a server that the guard has not looked at. */
+export function guardedStore({ config, database, logger }: Context, guard: StoreGuard): JobStore {
+  const gated = database.gated(() => {
+    guard.admit()
+  })
+  const store = createPostgresJobStore(gated, { logger, queued: config.queue.redis !== null })
+  return guardStore(store, guard)
+}
+
+function storeOfOneServer({ database, logger }: Context): JobStore {
+  let found: string | null = null
+  const gated = database.gated((server) => {
+    found ??= server
+    requireServer(found, server)
+  })
+  return createPostgresJobStore(gated, { logger })
 }
 
 export function recoveryParts(context: Context, log: EventLog): RecoveryOptions & Pick<Context, 'store'> {

@@ -9,12 +9,12 @@ import type { EventLog } from '../../core/ports/event-log.ts'
 import type { StoreIdentity } from '../../core/ports/maintenance-store.ts'
 import type { Service } from '../../core/service.ts'
 import { startDispatcher } from '../../dispatcher/start-dispatcher.ts'
-import { guardStore, type StoreGuard } from '../../dispatcher/store-guard.ts'
+import type { StoreGuard } from '../../dispatcher/store-guard.ts'
 import { archiveKeys, archiveReader, openArchiveStore, openUnion } from './archive-stores.ts'
 import type { Context } from './context.ts'
 import { anchorTargets } from './anchor-targets.ts'
 import { openArchiver } from './open-archiver.ts'
-import { openGuard } from './open-guard.ts'
+import { guardedStore, openGuard } from './open-guard.ts'
 import { openQueue } from './open-queue.ts'
 import { openWorm } from './open-worm.ts'
 import { prepareDatabase, prepareLog, waitFor, type Awaited } from './prepare-stores.ts'
@@ -96,7 +96,8 @@ export class StoreServices implements AsyncDisposable {
     if (this.#context.config.archive.s3 === null) await archiving
     else archiving.catch(this.#options.onFailed)
     if (this.#options.names.includes('dispatcher') && !signal.aborted) {
-      const { abandoned } = this.#context.database
+      const { database } = this.#context
+      const { abandoned } = database
       await this.#warnWithoutKey()
       // Below the dispatcher, which reads payloads while it drains.
       const reading = this.#stack.use(new AsyncDisposableStack())
@@ -104,7 +105,7 @@ export class StoreServices implements AsyncDisposable {
       const log = openUnion(this.#context, reading, openArchive)
       const guard = openGuard(this.#context, reading, { log, openArchive, stopping: signal })
       this.#guard = guard
-      const store = guardStore(this.#context.store, guard)
+      const store = guardedStore(this.#context, guard)
       const queue = this.#stack.use(await openQueue({ ...this.#context, store }, identity.storeId))
       const doubt = (): void => {
         guard.doubt()
@@ -112,6 +113,7 @@ export class StoreServices implements AsyncDisposable {
       this.#dispatcher = this.#keep(
         await startDispatcher(this.#context.config, {
           ...{ ...this.#context, ...this.#served(), store, log, queue, demand, abandoned, doubt },
+          server: () => database.server(),
           ...(this.#context.log.driver === 'kafka'
             ? { groupOffsetLog: this.#context.log, foreignLog: this.#context.log }
             : {}),

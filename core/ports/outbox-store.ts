@@ -12,6 +12,12 @@ export interface OutboxPosition {
   readonly id: string
 }
 
+/** As it was read: two servers may have noted the same and mean other rows. */
+export interface NotedPosition extends OutboxPosition {
+  /** Null: of whichever. */
+  readonly server: string | null
+}
+
 export interface OutboxRow {
   readonly position: OutboxPosition
   readonly id: string
@@ -23,8 +29,8 @@ export interface OutboxRow {
 
 export interface OutboxStore {
   /** Rows behind the noted position and below every running transaction, in (incarnation, xid, id) order. */
-  readOutbox(kind: OutboxKind, limit: number): Promise<{ from: OutboxPosition; rows: readonly OutboxRow[] }>
-  /** Compare-and-swap of the noted position; false when another relay moved it. */
-  advanceOutbox(kind: OutboxKind, from: OutboxPosition, to: OutboxPosition): Promise<boolean>
+  readOutbox(kind: OutboxKind, limit: number): Promise<{ from: NotedPosition; rows: readonly OutboxRow[] }>
+  /** Compare-and-swap of the noted position, where it was read; false when another relay moved it. */
+  advanceOutbox(kind: OutboxKind, from: NotedPosition, to: OutboxPosition): Promise<boolean>
   outboxLag(kind: OutboxKind): Promise<bigint>
 }

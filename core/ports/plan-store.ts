@@ -84,6 +84,8 @@ export interface StepRequest {
   /** Handlers to plan for, INDEX_HANDLER included when the index stands at `first`. */
   readonly handlers: readonly string[]
   readonly claims: readonly DedupClaim[]
+  /** Where the positions were read by the name of its server; elsewhere the step is refused. Absent: anywhere. */
+  readonly server?: string | null
 }
 
 /** An event came again: the job of the one before is available again, if it is dead or discarded. */

@@ -43,8 +43,8 @@ export interface RecoveryEnd {
 export interface RecoveryStore {
   storeState(): Promise<StoreState>
   notedOffsets(): Promise<readonly NotedOffset[]>
-  /** Only forward; one that somebody else moved further stays. */
-  noteOffsets(noted: readonly NotedOffset[]): Promise<void>
+  /** Only forward; one that somebody else moved further stays. @param server as in StepRequest */
+  noteOffsets(noted: readonly NotedOffset[], server?: string | null): Promise<void>
   /** How many of them the store does not hold. */
   absentFacts(facts: readonly Fact[]): Promise<number>
   /** By compare-and-swap from `ok`, with its audit row. False when somebody else was first. */

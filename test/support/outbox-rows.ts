@@ -3,7 +3,7 @@
  * a test that shares the server with others waits for its own rows.
  */
 import assert from 'node:assert/strict'
-import type { OutboxKind, OutboxPosition, OutboxRow, OutboxStore } from '../../core/ports/outbox-store.ts'
+import type { NotedPosition, OutboxKind, OutboxRow, OutboxStore } from '../../core/ports/outbox-store.ts'
 import { eventually } from './installation.ts'
 
 const LIMIT = 100
@@ -13,7 +13,7 @@ export async function outboxRows(
   store: OutboxStore,
   kind: OutboxKind,
   atLeast = 1,
-): Promise<{ readonly from: OutboxPosition; readonly rows: readonly ParsedRow[] }> {
+): Promise<{ readonly from: NotedPosition; readonly rows: readonly ParsedRow[] }> {
   return eventually(`the outbox shows ${atLeast} ${kind}`, WAIT_MS_MAX, async () => {
     const { from, rows } = await store.readOutbox(kind, LIMIT)
     return rows.length >= atLeast ? { from, rows: rows.map(parseRow) } : null

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { createPostgresEventLog } from '../../adapters/postgres/event-log.ts'
+import { createPostgresJobStore } from '../../adapters/postgres/job-store/create.ts'
 import { migrate } from '../../adapters/postgres/migrate.ts'
 import { openDatabase } from '../../adapters/postgres/pool.ts'
 import { createReportStore } from '../../adapters/postgres/report-store.ts'
@@ -95,10 +96,14 @@ function lifeOf(stage: DispatcherStage, logger: Logger, archive: ArchiveWitness 
   const guard = new StoreGuard({
     ...{ ...stage.deps(), ...guardParts(stage, logger), metrics: NO_METRICS },
     archive,
+    openStore: () => stage.store,
     lostConnections: () => stage.database.lostConnections(),
     stopping: new AbortController().signal,
   })
-  const store = guardStore(stage.store, guard)
+  const gated = stage.database.gated(() => {
+    guard.admit()
+  })
+  const store = guardStore(createPostgresJobStore(gated, { logger: silentLogger }), guard)
   const doubt = (): void => {
     guard.doubt()
   }

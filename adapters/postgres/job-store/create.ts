@@ -2,6 +2,7 @@
 import type { Logger } from '../../../core/log.ts'
 import type { JobStore } from '../../../core/ports/job-store.ts'
 import type { Database } from '../database.ts'
+import { onServer } from '../servers.ts'
 import { createBreakerStore } from './breakers.ts'
 import { createDeliveryStore } from './delivery.ts'
 import { createHoldStore } from './holds.ts'
@@ -42,7 +43,8 @@ export function createPostgresJobStore(
     ...createOperatorStore(database),
     ...createReplayStore(database),
     replayPositions: (...place) => replayPositions(database, ...place),
-    commitReplayStep: (request, decide, publish) => commitReplayStep(database, { request, decide, publish }),
+    commitReplayStep: (request, decide, publish) =>
+      commitReplayStep(onServer(database, request.server ?? null), { request, decide, publish }),
     rememberedVerdicts: (request) => rememberedVerdicts(database, request),
     takeReplayed: (request) => takeReplayed(database, request),
     ...createHoldStore(database),

@@ -2,8 +2,15 @@
  * The outbox: attempts, plan steps and audit rows themselves, read behind a noted position in (incarnation, xid, id)
  * order. Only transactions below every running one are read, so a row that commits late is never behind the position.
  */
-import type { OutboxKind, OutboxPosition, OutboxRow, OutboxStore } from '../../../core/ports/outbox-store.ts'
-import type { Queryable } from '../database.ts'
+import type {
+  NotedPosition,
+  OutboxKind,
+  OutboxPosition,
+  OutboxRow,
+  OutboxStore,
+} from '../../../core/ports/outbox-store.ts'
+import type { Database, Queryable } from '../database.ts'
+import { onServer } from '../servers.ts'
 
 interface Source {
   readonly key: string
@@ -53,11 +60,11 @@ interface Row extends Record<string, unknown> {
   readonly value: string | null
 }
 
-export function createOutboxStore(database: Queryable): OutboxStore {
+export function createOutboxStore(database: Database): OutboxStore {
   return {
     readOutbox: (kind, limit) => readOutbox(database, kind, limit),
     advanceOutbox: async (kind, from, to) => {
-      const rows = await database.query(
+      const rows = await onServer(database, from.server).query(
         `UPDATE relay_positions SET incarnation = $5::int4, xid = $6::xid8, id = $7::int8
           WHERE kind = $1 AND incarnation = $2::int4 AND xid = $3::xid8 AND id = $4::int8 RETURNING kind`,
         [kind, ...positionValues(from), ...positionValues(to)],
@@ -76,17 +83,18 @@ export function createOutboxStore(database: Queryable): OutboxStore {
 }
 
 async function readOutbox(
-  database: Queryable,
+  database: Database,
   kind: OutboxKind,
   limit: number,
-): Promise<{ from: OutboxPosition; rows: readonly OutboxRow[] }> {
+): Promise<{ from: NotedPosition; rows: readonly OutboxRow[] }> {
+  const server = database.server()
   const rows = await database.query<Row>(readStatement(kind), [kind, limit])
   const [noted] = rows
   return {
     from:
       noted === undefined
-        ? START
-        : { incarnation: noted.fromIncarnation, xid: noted.fromXid, id: noted.fromId },
+        ? { ...START, server }
+        : { incarnation: noted.fromIncarnation, xid: noted.fromXid, id: noted.fromId, server },
     rows: rows.flatMap(({ incarnation, xid, number, id, key, value }) =>
       value === null ? [] : [{ position: { incarnation, xid, id: number }, id, key, value }],
     ),

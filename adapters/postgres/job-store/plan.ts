@@ -14,6 +14,7 @@ import {
 } from '../../../core/ports/plan-store.ts'
 import { sqlStateOf } from '../database-error.ts'
 import type { Database, Queryable } from '../database.ts'
+import { onServer } from '../servers.ts'
 import { int4Array, int8Array, textArray } from '../sql.ts'
 import { jsonText } from './columns.ts'
 import { reviveJobs } from './revive.ts'
@@ -75,7 +76,8 @@ export function createPlanStore(database: Database, { queued }: { queued: boolea
       ),
     allPositions: () =>
       database.query<Position & Record<string, unknown>>(`SELECT ${POSITION} FROM positions`),
-    commitStep: (request, decide) => commitStep(database, { request, decide, statements }),
+    commitStep: (request, decide) =>
+      commitStep(onServer(database, request.server ?? null), { request, decide, statements }),
     openJobs: () => database.query<OpenJobs & Record<string, unknown>>(OPEN_JOBS),
   }
 }

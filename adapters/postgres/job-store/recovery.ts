@@ -21,6 +21,7 @@ import type {
   UsedNumbers,
 } from '../../../core/ports/recovery-store.ts'
 import type { Database, Queryable } from '../database.ts'
+import { onServer } from '../servers.ts'
 import { int4Array, int8Array, textArray } from '../sql.ts'
 import { jsonText } from './columns.ts'
 import { nextIncarnation } from './maintenance.ts'
@@ -77,7 +78,7 @@ export function createRecoveryStore(database: Database): RecoveryStore & PlanRec
       database.query<NotedOffset & Record<string, unknown>>(
         'SELECT topic_id AS "topicId", partition_no AS partition, next_offset AS next FROM noted_offsets',
       ),
-    noteOffsets: (noted) => note(database, NOTE, noted),
+    noteOffsets: (noted, server = null) => note(onServer(database, server), NOTE, noted),
     absentFacts: (facts) => absentFacts(database, facts),
     beginRecovery: (used, details) =>
       database.transaction((transaction) => begin(transaction, used, details)),
