@@ -43,6 +43,8 @@ export interface ArchiverDeps {
   readonly replaceableLog?: ReplaceableLog
   /** The same: how many connections to it were lost so far, behind each of which there may be another one. */
   readonly lostConnections?: () => number
+  /** And which server it answers from. */
+  readonly server?: () => string | null
   /** Absent where nothing is locked. */
   readonly worm?: WormDeps
   /** What the job store remembers, where somebody asked it already: an archive that is missing is then not made anew. */

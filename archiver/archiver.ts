@@ -5,6 +5,7 @@
  */
 import type { HeartbeatPartition } from '../core/archive/manifest.ts'
 import type { Config } from '../core/config/config.ts'
+import type { TopicPartition } from '../core/ports/event-log.ts'
 import { isHooktrailError } from '../core/error/hooktrail-error.ts'
 import { AnchorWriter } from './anchor-writer.ts'
 import type { ArchiverContext } from './archiver-context.ts'
@@ -61,7 +62,8 @@ export class Archiver {
       writers: () => this.#partitions.statuses(),
     })
     this.#running = new RunningRoots(context, this.#partitions)
-    const sources = { anchors: this.#anchors, running: this.#running }
+    const isDoubted = (at: TopicPartition): boolean => this.#partitions.isDoubted(at)
+    const sources = { anchors: this.#anchors, running: this.#running, isDoubted }
     this.#heartbeats = new HeartbeatWriter(context, this.#chain, sources)
     const rollAgeMs = config.archive.roll.ageMsMax
     this.#deference = new Deference({ clock: context.clock, demand: context.demand, rollAgeMs })
@@ -101,6 +103,7 @@ export class Archiver {
     if (this.#chain.newest === null) await this.#chain.catchUp()
     // Without the key in force nothing can be committed: another archiver gets the partitions.
     this.#context.keys.signer()
+    await this.#topics.lookBack(() => this.#partitions.flush())
     const topics = await this.#topics.fresh()
     const held = await this.#assignment.step(topics.map(({ name }) => name))
     // What is buffered of a topic that is gone is committed here, before its chain is closed with a loss.
@@ -113,6 +116,7 @@ export class Archiver {
   }
 
   async heartbeatStep(isLast = false): Promise<'signed' | 'lost' | 'not-due'> {
+    if (!this.#topics.isKnown) return 'not-due'
     const topics = await this.#topics.ifAnswered()
     return this.#heartbeats.step(topics, isLast)
   }
@@ -120,7 +124,8 @@ export class Archiver {
   async cutStep(): Promise<number> {
     await this.rememberArchive()
     const { retentionMs } = this.#config.log
-    const topics = await this.#topics.fresh()
+    const topics = await this.#topics.ifAnswered()
+    if (topics === null) return 0
     const halted = this.#partitions.halted()
     return cutStep(this.#context, { topics, chain: this.#chain, retentionMs, halted })
   }

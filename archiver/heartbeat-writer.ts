@@ -57,6 +57,8 @@ export interface RunningSource {
 export interface HeartbeatSources {
   readonly anchors?: AnchorSource
   readonly running?: RunningSource
+  /** Its log may be another one by now, and what was signed of its bounds stays. */
+  readonly isDoubted?: (at: TopicPartition) => boolean
 }
 
 export class HeartbeatWriter {
@@ -64,6 +66,7 @@ export class HeartbeatWriter {
   readonly #chain: HeartbeatChain
   readonly #anchors: AnchorSource | null
   readonly #running: RunningSource | null
+  readonly #isDoubted: (at: TopicPartition) => boolean
   /** Monotonic time at which the newest heartbeat was written, as far as its own clock can be believed. */
   #newestAt: number | null = null
   #newestN: bigint | null = null
@@ -73,6 +76,7 @@ export class HeartbeatWriter {
     this.#chain = chain
     this.#anchors = sources.anchors ?? null
     this.#running = sources.running ?? null
+    this.#isDoubted = sources.isDoubted ?? (() => false)
   }
 
   /**
@@ -131,10 +135,11 @@ export class HeartbeatWriter {
     return [...seen.values()]
   }
 
-  /** Null where the log does not tell: it is down, or the topic was replaced a moment ago. */
+  /** Null where the log does not tell: it is down, or put back, or the topic was replaced a moment ago. */
   async #boundsOf(at: TopicPartition): Promise<LogBounds | null> {
     try {
-      return await this.#context.log.bounds(at)
+      const bounds = await this.#context.log.bounds(at)
+      return this.#isDoubted(at) ? null : bounds
     } catch (error) {
       if (!isHooktrailError(error)) throw error
       this.#context.logger.debug({ ...at, error: messageOf(error) }, 'the log does not tell its bounds')

@@ -29,6 +29,8 @@ export class LogTopics {
   #topicsAt = -Infinity
   /** Monotonic time of the last look whether the log was put back; the first is at the start. */
   #lookedBackAt = -Infinity
+  /** Of connections, before that look. */
+  #lossesSeen = 0
 
   constructor(options: LogTopicsOptions) {
     this.#options = options
@@ -39,8 +41,15 @@ export class LogTopics {
     return this.#topics
   }
 
-  /** Null while the log does not answer. */
+  /** False until somebody has looked whether the log was put back. */
+  get isKnown(): boolean {
+    const { replaceableLog, store } = this.#options.context
+    return replaceableLog === undefined || store === null || this.#lookedBackAt !== -Infinity
+  }
+
+  /** Null while the log does not answer, or nobody has looked yet whether it was put back. */
   async ifAnswered(): Promise<readonly Topic[] | null> {
+    if (!this.isKnown) return null
     try {
       return await this.fresh()
     } catch (error) {
@@ -52,22 +61,28 @@ export class LogTopics {
   async fresh(): Promise<readonly Topic[]> {
     const now = this.#options.context.clock.monotonic()
     if (this.#topics !== null && now - this.#topicsAt < TOPICS_MS) return this.#topics
-    await this.#replaceTravelled(now)
     this.#topics = await this.#options.context.log.topics()
     this.#topicsAt = now
     return this.#topics
   }
 
-  async #replaceTravelled(now: number): Promise<void> {
+  /**
+   * At the start, and where a partition halts or fails: at once behind a connection that was lost, else every now and then.
+   * @param flush commits what is buffered: by whoever steps the writers, and nobody else meanwhile
+   */
+  async lookBack(flush: () => Promise<void>): Promise<void> {
     const { context, chain, topicPrefix, writers } = this.#options
-    const { replaceableLog: log, store } = context
+    const { replaceableLog: log, store, clock, lostConnections } = context
     if (log === undefined || store === null) return
+    const [now, losses] = [clock.monotonic(), lostConnections?.() ?? 0]
     const isDoubtful = writers().some((each) => each.haltedBy !== null || each.retryingBecause !== null)
-    const isFirst = this.#lookedBackAt === -Infinity
-    if (!isFirst && (!isDoubtful || now - this.#lookedBackAt < TRAVELLED_MS)) return
-    const travelled = { context, chain, log, store, topicPrefix }
-    await replaceTravelled(travelled, AbortSignal.timeout(LOOK_MS_MAX))
+    const isDue = losses !== this.#lossesSeen || now - this.#lookedBackAt >= TRAVELLED_MS
+    if (this.#lookedBackAt !== -Infinity && !(isDoubtful && isDue)) return
+    const travelled = { context, chain, log, store, topicPrefix, flush }
+    const replaced = await replaceTravelled(travelled, AbortSignal.timeout(LOOK_MS_MAX))
     this.#lookedBackAt = now
+    this.#lossesSeen = losses
+    if (replaced > 0) this.#topics = null
   }
 
   /** Chains whose topic now has another id. A topic that is merely absent is left alone: the wrong database has none. */

@@ -3,7 +3,7 @@
  * upload at a time, and the largest open segments are sealed early when the spool grows past its budget.
  */
 import type { OpenRoot } from '../core/archive/running-roots.ts'
-import type { Topic } from '../core/ports/event-log.ts'
+import type { Topic, TopicPartition } from '../core/ports/event-log.ts'
 import { partitionKey, type ArchiverContext } from './archiver-context.ts'
 import type { HeartbeatChain } from './heartbeat-chain.ts'
 import { partitionsOf } from './heartbeat-writer.ts'
@@ -32,6 +32,11 @@ export class PartitionSet {
 
   openRoots(): readonly OpenRoot[] {
     return [...this.#writers.values()].map((writer) => writer.openRoot()).filter((root) => root !== null)
+  }
+
+  /** Whether its log was not compared since a connection was lost. */
+  isDoubted(at: TopicPartition): boolean {
+    return this.#writers.get(partitionKey(at))?.isDoubted ?? false
   }
 
   /** By partitionKey. */
@@ -75,7 +80,10 @@ export class PartitionSet {
 
   /** Commits what is buffered, as far as log and archive let it. */
   async flush(): Promise<void> {
-    for (const writer of this.#writers.values()) await flushWriter(writer)
+    for (const writer of this.#writers.values()) {
+      writer.hurry()
+      await flushWriter(writer)
+    }
   }
 
   async dispose(): Promise<void> {

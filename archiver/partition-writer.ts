@@ -88,6 +88,10 @@ export class PartitionWriter {
     return this.#buffer?.bytes ?? 0
   }
 
+  get isDoubted(): boolean {
+    return this.#doubt.stands
+  }
+
   openRoot(): OpenRoot | null {
     return this.#buffer?.openRoot() ?? null
   }
@@ -123,6 +127,11 @@ export class PartitionWriter {
     } catch (error) {
       await this.#fail(error)
     }
+  }
+
+  /** What failed is tried again by the next step. */
+  hurry(): void {
+    this.#retryAt = 0
   }
 
   /** True when nothing is buffered that a further step could commit. */
@@ -186,6 +195,8 @@ export class PartitionWriter {
 
   async #fill(head: ChainHead): Promise<WriterStep> {
     const batch = await readBatch(this.#context, this.at, this.#buffer?.next ?? head.next)
+    // It may be the first that was read of another log.
+    if (this.#doubt.stands) return 'progress'
     this.#bounds = batch
     if (this.#buffer === null) this.#oldestMs = batch.records[0]?.timestampMs ?? null
     if (batch.records.length === 0 && batch.gaps.length === 0) return 'idle'

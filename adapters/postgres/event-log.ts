@@ -26,6 +26,7 @@ import { replaceTopic } from './log-replace.ts'
 import { maintainSlices, sliceWidthMs } from './log-slices.ts'
 import { LogTopics } from './log-topics.ts'
 import type { Database } from './database.ts'
+import { onServer } from './servers.ts'
 import { requireDurableSettings } from './session.ts'
 import { Waiter } from './waiter.ts'
 import { Wakeup } from './wakeup.ts'
@@ -72,6 +73,7 @@ class PostgresLog implements PostgresEventLog {
   readonly #stopping = new AbortController()
   /** `<topic number>/<partition>/<offset>` → timestamp of the record before it: lets a tail reader skip old slices. */
   readonly #timestampHints = new Map<string, bigint>()
+  #hintsOf: Database | null = null
   #wakeup: Wakeup | null = null
   #maintenance: Promise<void> | null = null
   #stopped: Promise<void> | null = null
@@ -100,13 +102,13 @@ class PostgresLog implements PostgresEventLog {
     return asLogError(this.#topics.remove(name))
   }
 
-  replaceTopic(topicId: TopicId, keptFrom: readonly bigint[]): Promise<void> {
-    return asLogError(replaceTopic(this.#database, topicId, keptFrom))
+  replaceTopic(topicId: TopicId, keptFrom: readonly bigint[], server: string | null): Promise<void> {
+    return asLogError(replaceTopic(onServer(this.#database, server), topicId, keptFrom))
   }
 
   async append(records: readonly AppendRecord[]): Promise<readonly LogPosition[]> {
     if (records.length === 0) return []
-    const { positions, touched } = await asLogError(appendRecords(this.#database, this.#topics, records))
+    const { positions, touched } = await asLogError(appendRecords(this.#topics, records))
     this.#wakeup?.announce(touched.map(wakeupName))
     return positions
   }
@@ -117,14 +119,14 @@ class PostgresLog implements PostgresEventLog {
 
   async bounds(partition: TopicPartition): Promise<LogBounds> {
     const topicNo = await asLogError(this.#topics.numberOf(partition.topicId))
-    return asLogError(readBounds(this.#database, topicNo, partition))
+    return asLogError(readBounds(this.#topics.there, topicNo, partition))
   }
 
   async offsetAt(partition: TopicPartition, timestampMs: bigint): Promise<bigint> {
     await this.bounds(partition)
     const topicNo = await this.#topics.numberOf(partition.topicId)
     const [row] = await asLogError(
-      this.#database.query<{ found: bigint }>('SELECT log_offset_at($1, $2, $3) AS found', [
+      this.#topics.there.query<{ found: bigint }>('SELECT log_offset_at($1, $2, $3) AS found', [
         topicNo,
         partition.partition,
         timestampMs.toString(),
@@ -142,7 +144,7 @@ class PostgresLog implements PostgresEventLog {
     await this.bounds(partition)
     const topicNo = await this.#topics.numberOf(partition.topicId)
     await asLogError(
-      this.#database.query(
+      this.#topics.there.query(
         `UPDATE log_partitions SET log_start = least($3, next_offset)
           WHERE topic_no = $1 AND partition_no = $2 AND log_start < least($3, next_offset)`,
         [topicNo, partition.partition, before.toString()],
@@ -207,9 +209,11 @@ class PostgresLog implements PostgresEventLog {
   }
 
   async #readOnce(topicNo: number, request: ReadRequest): Promise<ReadResult> {
+    if (this.#hintsOf !== this.#topics.there) this.#timestampHints.clear()
+    this.#hintsOf = this.#topics.there
     const name = `${topicNo}/${request.partition}/`
     const hint = this.#timestampHints.get(name + request.from.toString())
-    const result = await readOnce(this.#database, topicNo, request, hint ?? 0n)
+    const result = await readOnce(this.#topics.there, topicNo, request, hint ?? 0n)
     const last = result.records.at(-1)
     if (last !== undefined) this.#rememberTimestamp(name + result.next.toString(), last.timestampMs)
     return result

@@ -7,7 +7,6 @@ import assert from 'node:assert/strict'
 import type { AppendRecord, LogPosition } from '../../core/ports/event-log.ts'
 import { encodeHeaders } from './log-headers.ts'
 import type { LogTopics } from './log-topics.ts'
-import type { Database } from './database.ts'
 import { byteaArray, int4Array } from './sql.ts'
 
 export interface PartitionKey {
@@ -32,13 +31,12 @@ const APPEND = {
 }
 
 export async function appendRecords(
-  database: Database,
   topics: LogTopics,
   records: readonly AppendRecord[],
 ): Promise<{ positions: readonly LogPosition[]; touched: readonly PartitionKey[] }> {
   const { groups, groupOf, ranks } = await groupRecords(topics, records)
   const indexOf = new Map(groups.map((group, index) => [group, index]))
-  const bases = await database.query<{ base_offset: bigint; base_timestamp: bigint }>(APPEND, [
+  const bases = await topics.there.query<{ base_offset: bigint; base_timestamp: bigint }>(APPEND, [
     int4Array(groups.map(({ topicNo }) => topicNo)),
     int4Array(groups.map(({ partition }) => partition)),
     int4Array(groups.map(({ count }) => count)),

@@ -9,7 +9,7 @@ import type { Database, Queryable } from './database.ts'
 
 const UNBOUNDED_MS = 0
 
-/** @param keptFrom by partition. @throws LOG_TOPIC_REPLACED where no topic has this id (any more) */
+/** @param keptFrom by partition. @throws LOG_TOPIC_REPLACED where no topic has this id (any more), LOG_UNAVAILABLE */
 export async function replaceTopic(
   database: Database,
   topicId: TopicId,
@@ -18,6 +18,9 @@ export async function replaceTopic(
   await database.transaction(
     async (transaction) => {
       await transaction.query('SET LOCAL statement_timeout = 0')
+      const stopped = await transaction.query("SELECT FROM store WHERE state = 'recovering' FOR SHARE")
+      if (stopped.length === 0)
+        throw new HooktrailError('LOG_UNAVAILABLE', { reason: 'the job store beside it has not stopped' })
       const [old] = await transaction.query<{ topic_no: number; name: string }>(
         `SELECT topic_no, name FROM log_topics WHERE replace(topic_id::text, '-', '') = $1 FOR UPDATE`,
         [topicId],

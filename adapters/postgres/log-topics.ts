@@ -1,10 +1,12 @@
 /**
- * Topics of the Postgres log and the numbers that its tables know them by. A number is never given twice, so a
- * cached number of a topic that was deleted finds nothing instead of another topic's records.
+ * Topics of the Postgres log and the numbers that its tables know them by. A number is never given twice by one server,
+ * so a cached number of a topic that was deleted finds nothing instead of another topic's records; an older copy of the
+ * database may give it again, so that numbers count only where they were read.
  */
 import { HooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { Topic, TopicId, TopicSpec } from '../../core/ports/event-log.ts'
 import type { Database } from './database.ts'
+import { onServer } from './servers.ts'
 
 interface TopicRow {
   readonly topic_no: number
@@ -17,19 +19,30 @@ export class LogTopics {
   readonly #database: Database
   readonly #prefix: string
   #numbers: ReadonlyMap<TopicId, number> = new Map()
+  #server: string | null = null
+  #there: Database
 
   constructor(database: Database, prefix: string) {
     this.#database = database
+    this.#there = database
     this.#prefix = prefix
   }
 
+  /** Where the numbers count; elsewhere nothing is sent. */
+  get there(): Database {
+    return this.#there
+  }
+
   async list(): Promise<readonly Topic[]> {
+    const server = this.#database.server()
     const rows = await this.#database.query<TopicRow>(
       `SELECT topic_no, name, replace(topic_id::text, '-', '') AS id, partitions FROM log_topics
         WHERE starts_with(name, $1 || '.') ORDER BY name COLLATE "C"`,
       [this.#prefix],
     )
     this.#numbers = new Map(rows.map(({ id, topic_no }) => [id, topic_no]))
+    if (server === null || server !== this.#server) this.#there = onServer(this.#database, server)
+    this.#server = server
     return rows.map(({ name, id, partitions }) => ({ name, id, partitions, createdByUs: true }))
   }
 
@@ -61,6 +74,7 @@ export class LogTopics {
 
   /** @throws LOG_TOPIC_REPLACED when no topic has this id. */
   async numberOf(id: TopicId): Promise<number> {
+    if (this.#server !== this.#database.server()) await this.list()
     const known = this.#numbers.get(id)
     if (known !== undefined) return known
     await this.list()

@@ -71,8 +71,8 @@ export class DeferredLog implements EventLog, GroupOffsetLog, ReplaceableLog {
   }
 
   /** Only where the log is in Postgres. */
-  replaceTopic(topicId: TopicId, keptFrom: readonly bigint[]): Promise<void> {
-    return this.#log?.replaceTopic?.(topicId, keptFrom) ?? notYet()
+  replaceTopic(topicId: TopicId, keptFrom: readonly bigint[], server: string | null): Promise<void> {
+    return this.#log?.replaceTopic?.(topicId, keptFrom, server) ?? notYet()
   }
 
   /** Only where the log is Kafka. */

@@ -27,7 +27,11 @@ export async function archiverDeps(context: Context, given: Given): Promise<Arch
     ...context,
     ...given,
     ...(context.log.driver === 'postgres'
-      ? { replaceableLog: context.log, lostConnections: () => context.database.lostConnections() }
+      ? {
+          replaceableLog: context.log,
+          lostConnections: () => context.database.lostConnections(),
+          server: () => context.database.server(),
+        }
       : {}),
     ...keys,
     spoolDirectory: join(spool, instance),

@@ -171,9 +171,10 @@ export interface EventLog {
 export interface ReplaceableLog {
   /**
    * The topic goes on under another id, from offset 0, with what it holds from `keptFrom` on, by partition. The job store
-   * must be `recovering`. @throws LOG_TOPIC_REPLACED where somebody else was first
+   * must be `recovering`. @param server where `keptFrom` was found out; elsewhere nothing is done. @throws
+   * LOG_TOPIC_REPLACED where somebody else was first, LOG_UNAVAILABLE
    */
-  replaceTopic(topicId: TopicId, keptFrom: readonly bigint[]): Promise<void>
+  replaceTopic(topicId: TopicId, keptFrom: readonly bigint[], server: string | null): Promise<void>
 }
 
 export interface GroupPosition extends Pick<LogPosition, 'partition' | 'offset'> {
