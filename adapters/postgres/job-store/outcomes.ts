@@ -1,7 +1,7 @@
 /**
  * Outcomes of a batch in one statement: a job moves on only where the attempt's lease still holds (the DELETE or UPDATE
  * is the fence), else its attempt is late. An outcome that is handed in again writes nothing: its attempt is there, by
- * its lease. A handler that an outcome disables is disabled with its audit row in the same statement, also where the job
+ * its lease, or by its number where a recovery brought it back (xid 0), unless that says that nobody knows the outcome. A handler that an outcome disables is disabled with its audit row in the same statement, also where the job
  * is of a replay (core/replay/replay-name.ts).
  */
 import type { AttemptOutcome } from '../../../core/ports/delivery-store.ts'
@@ -50,7 +50,9 @@ const RECORD = {
       CASE WHEN moved.no IS NOT NULL THEN next_state END, moved.no IS NULL, lease
       FROM outcome o LEFT JOIN moved USING (no)
      WHERE moved.no IS NOT NULL
-        OR NOT EXISTS (SELECT FROM attempts a WHERE a.job_id = o.job_id AND a.lease = o.lease)
+        OR NOT EXISTS (SELECT FROM attempts a WHERE a.job_id = o.job_id
+               AND (a.lease = o.lease OR a.xid = '0' AND a.attempt = o.attempt AND a.next_state IS NOT NULL
+                                         AND a.error_class IS DISTINCT FROM 'unknown'))
     RETURNING job_id, late
   ), disabled AS (
     UPDATE handlers h SET status = 'disabled', status_reason = cause.reason
