@@ -10,6 +10,8 @@ import { eventually, freePort, HOOKTRAIL } from './installation.ts'
 export interface SingleProcess {
   readonly child: ChildProcess
   readonly url: string
+  /** What it has logged so far. */
+  readonly output: () => string
   readonly exited: Promise<unknown>
 }
 
@@ -50,5 +52,5 @@ export async function startSingleProcess(options: SingleProcessOptions): Promise
       () => null,
     )
   })
-  return { child, url, exited }
+  return { child, url, output: () => talk, exited }
 }

@@ -11,6 +11,7 @@ import { deliveredJobs } from './archive-reader.ts'
 import { untilReportAddsUp } from './deliveries.ts'
 import { eventually, freePort, startInstallation, type Installation } from './installation.ts'
 import { startReceiver, type Receiver } from './receiver.ts'
+import { startSingleProcess, type SingleProcess } from './single-process.ts'
 import { SOURCES, startSenders, type Senders, type Sending } from './senders.ts'
 import type { Size } from './sizes.ts'
 import { checkTrail, type Trail } from './trail-check.ts'
@@ -22,6 +23,8 @@ export interface TrailStage extends AsyncDisposable {
   readonly url: string
   /** Also again, after a stop or a kill. Resolves when it is ready. */
   start(): Promise<Installation>
+  /** One of the processes alone, on the same stores. */
+  startBeside(trail: Installation, kind: string): Promise<SingleProcess>
   /** To wherever it runs, or not. */
   senders(sending: Pick<Sending, 'connections' | 'events' | 'pauseMs'> & { signal?: AbortSignal }): Senders
   /** All that is archived, read without product code. */
@@ -63,6 +66,7 @@ ${settings}`
     receiver,
     url,
     start: () => startInstallation({ folder, port, config, env: size.env }),
+    startBeside: ({ home }, kind) => startSingleProcess({ kind, folder, home, config }),
     senders: ({ signal = new AbortController().signal, ...sending }) =>
       startSenders({ ...sending, url, ackFile, signal }),
     rows: (trail) => size.rows(trail.home),
