@@ -62,9 +62,9 @@ async function replayAll(trail: Installation): Promise<string> {
 }
 
 /** Its attempts, and that it is over. */
-async function untilTold({ rows }: TrailStage, trail: Installation, id: string): Promise<void> {
+async function untilTold(stage: TrailStage, trail: Installation, id: string): Promise<void> {
   await eventually('the archive tells of the replay', SETTLE_MS_MAX, () => {
-    const told = rows(trail).flatMap(({ value }) => (value?.includes(id) === true ? [value] : []))
+    const told = stage.rows(trail).flatMap(({ value }) => (value?.includes(id) === true ? [value] : []))
     const attempts = told.filter((value) => value.includes('"attempt"'))
     const ends = told.filter((value) => value.includes('replay.completed'))
     return Promise.resolve(attempts.length >= EVENTS && ends.length > 0 ? true : null)
