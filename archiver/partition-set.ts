@@ -45,7 +45,10 @@ export class PartitionSet {
     return new Set(halted.map(({ at }) => partitionKey(at)))
   }
 
-  /** Begins what is new; what is no longer held, or whose topic is gone, is flushed and let go. */
+  /**
+   * Begins what is new; what is no longer held, or whose topic is gone, is flushed and let go. Not where the log was put
+   * back: whoever replaced the topic has closed its chain, and the store was made whole from what that held.
+   */
   async assign(topics: readonly Topic[], held: ReadonlySet<string>): Promise<void> {
     const wanted = new Map(
       topics
@@ -53,9 +56,10 @@ export class PartitionSet {
         .flatMap(partitionsOf)
         .map((at) => [partitionKey(at), at] as const),
     )
+    const ids = new Set(topics.map(({ id }) => id))
     for (const [key, writer] of this.#writers) {
       if (wanted.has(key)) continue
-      await flushWriter(writer)
+      if (ids.has(writer.at.topicId) || !writer.isDoubted) await flushWriter(writer)
       await writer.dispose()
       this.#writers.delete(key)
     }

@@ -53,7 +53,7 @@ export interface Database extends Queryable, AsyncDisposable {
    * one that was started anew: behind the address there may be other contents now.
    */
   lostConnections(): number
-  /** Names the server that the newest connection leads to, by its start; null before the first. */
+  /** Names the server that the newest connection leads to (servers.ts); null before the first. */
   server(): string | null
   /**
    * The same connections for statements, transactions and bulk reads that only go where `admit` does not throw: it is

@@ -71,3 +71,34 @@ test('a log that is put back under an archiver that has nothing open is told bef
   assert.equal(await stepUntilIdle(writer), 'halted')
   assert.equal(archivedRows(stage.directory).length, 5)
 })
+
+test('records that come from a log that was put back meanwhile are not joined to those that were read before', async () => {
+  await using stage = await openStage()
+  const at = partitionOf(await stage.topic('hooktrail.events.under-way'))
+  let lost = 0
+  let isPutBack = false
+  const putBack = async (): Promise<void> => {
+    isPutBack = true
+    await stage.rewind(at, 3n)
+    await stage.append(at, 20, 'other')
+    lost += 1
+  }
+  const log = new Proxy(stage.log, {
+    get: (target, name) => {
+      const member: unknown = Reflect.get(target, name)
+      if (typeof member !== 'function') return member
+      return async (...given: readonly unknown[]): Promise<unknown> => {
+        if (name === 'read' && writer.bufferedBytes > 0 && !isPutBack) await putBack()
+        return Reflect.apply(member, target, given)
+      }
+    },
+  })
+  const { writer: open } = await stage.seat('a', { deps: { log, lostConnections: () => lost } })
+  const writer = open(at)
+  await stage.append(at, 5)
+  assert.equal(await stepUntilIdle(writer), 'idle')
+  assert.equal(await stepUntilIdle(writer), 'halted')
+  const rows = archivedRows(stage.directory).map(({ value }) => value)
+  assert.equal(rows.length, 5)
+  assert.ok(rows.every((value) => value?.startsWith('event-')))
+})

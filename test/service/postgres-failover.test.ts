@@ -13,7 +13,9 @@ import { onServer } from '../../adapters/postgres/servers.ts'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import { silentLogger, startTestCluster } from '../support/postgres.ts'
 
-const SERVER = 'SELECT pg_postmaster_start_time()::text AS server'
+/** As servers.ts asks for it. */
+const SERVER = `SELECT pg_postmaster_start_time() || '/' || oid AS server
+  FROM pg_database WHERE datname = current_database()`
 const UNAVAILABLE = (error: unknown): boolean => isHooktrailError(error, 'STORE_UNAVAILABLE')
 
 interface Address extends AsyncDisposable {
