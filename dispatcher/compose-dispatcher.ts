@@ -1,25 +1,24 @@
 /** Puts the dispatcher's parts together: topics and positions first, then one planner per partition and one runner per handler. */
 import assert from 'node:assert/strict'
-import { createSender } from '../adapters/http/send.ts'
-import type { Clock } from '../core/clock.ts'
-import type { Config, HandlerConfig, SourceConfig } from '../core/config/config.ts'
+import type { Config, SourceConfig } from '../core/config/config.ts'
 import { SendRate } from '../core/delivery/send-rate.ts'
 import { keysOf } from '../core/delivery/signing-key.ts'
-import type { Demand } from '../core/demand.ts'
-import type { Logger } from '../core/log.ts'
-import type { Sender } from '../core/delivery/sender.ts'
-import { compileHandler, type PlanHandler } from '../core/plan/plan-handler.ts'
-import type { EventLog, ForeignTopicLog, GroupOffsetLog, Topic } from '../core/ports/event-log.ts'
-import type { JobQueue } from '../core/ports/job-queue.ts'
-import type { JobStore } from '../core/ports/job-store.ts'
-import type { Metrics } from '../core/ports/metrics.ts'
-import { createBodyDigest, createDigestKey } from '../core/record/keyed-digest.ts'
-import { auditTopic, deliveriesTopic, eventTopic, topicSpecs } from '../core/topics.ts'
-import { Backlog } from './backlog.ts'
+import { auditTopic, deliveriesTopic } from '../core/topics.ts'
+import type { Backlog } from './backlog.ts'
 import { Breakers } from './breakers.ts'
-import { EndpointHealth } from './endpoint-health.ts'
-import { FailingHandlers } from './failing-handlers.ts'
-import { FruitlessHandlers } from './fruitless-handlers.ts'
+import type { ComposeDeps } from './dispatcher-deps.ts'
+import {
+  closeParts,
+  compiledOf,
+  handlerSender,
+  handlersOf,
+  newLease,
+  prepareParts,
+  takesOf,
+  topicOf,
+  type DispatcherParts,
+} from './dispatcher-parts.ts'
+import type { FailingHandlers } from './failing-handlers.ts'
 import { firstSeenMs } from './first-sights.ts'
 import { GroupOffsets } from './group-offsets.ts'
 import { HandlerLags } from './handler-lags.ts'
@@ -31,60 +30,15 @@ import { Lease } from './lease.ts'
 import type { Loop } from './loop.ts'
 import { OutcomeWriter } from './outcome-writer.ts'
 import { PartitionPlanner } from './partition-planner.ts'
-import { PayloadCache } from './payload-cache.ts'
 import { Pump } from './pump.ts'
-import { registerHandlers } from './register-handlers.ts'
-import { warnOfRemoved } from './removed-handlers.ts'
 import { Relay } from './relay.ts'
 import { RelayNotes } from './relay-notes.ts'
 import { ReplayDesk } from './replay-desk.ts'
-import { ReplayTakes } from './replay-takes.ts'
 import { RetriedFilter } from './retried-filter.ts'
 import { Serving } from './serving.ts'
 import { shareConcurrency } from './share-concurrency.ts'
 import { watchTopics } from './topic-watch.ts'
-import { Transforms } from './transforms.ts'
 import { reapRun, slicesStep } from './upkeep.ts'
-import type { WaitList } from './wait-list.ts'
-
-export interface DispatcherDeps {
-  /** Log and archive as one: backlogs and payloads outlive the log's retention. */
-  readonly log: EventLog
-  /** Absent where the log is not Kafka. */
-  readonly groupOffsetLog?: GroupOffsetLog
-  readonly foreignLog?: ForeignTopicLog
-  readonly store: JobStore
-  readonly queue: JobQueue
-  readonly clock: Clock
-  readonly logger: Logger
-  readonly metrics: Metrics
-  readonly digestKey: string
-  /** Handlers that are taken and sent here; absent: all. Planned is for all of them in any case. */
-  readonly serves?: ReadonlySet<string>
-  /** In [0, 1); for jitter. */
-  readonly random?: () => number
-  /** Of a handler, and of a planning step; default: those of backlog.ts and partition-planner.ts. */
-  readonly openJobsMax?: number
-  readonly stepRecordsMax?: number
-  /** Told when a take got all that it asked for. */
-  readonly demand?: Pick<Demand, 'note'>
-  /** Names the server that the store answers from; absent: there is but one. */
-  readonly server?: () => string | null
-  /** Told when the log may tell of what the store does not hold (store-guard.ts). */
-  readonly doubt?: () => void
-  /** Of the store, when a stop does not wait for it any more. */
-  readonly abandoned?: AbortSignal
-}
-
-export interface ComposeDeps extends DispatcherDeps {
-  readonly random: () => number
-  /** Who holds leases: this process. */
-  readonly owner: string
-  readonly waits: WaitList
-  readonly giveUp: AbortSignal
-  /** Topics have got other ids. */
-  readonly renew: () => void
-}
 
 export interface Dispatcher {
   readonly loops: readonly Loop[]
@@ -107,27 +61,6 @@ export interface Dispatcher {
 
 /** One line names them; more would be none. */
 const NAMED_MAX = 20
-
-interface Parts {
-  readonly config: Config
-  readonly deps: ComposeDeps
-  /** Of the configuration, those that are taken and sent here. */
-  readonly served: readonly HandlerConfig[]
-  /** By name, of all: patterns and filters are compiled once. */
-  readonly compiled: ReadonlyMap<string, PlanHandler>
-  readonly topics: ReadonlyMap<string, Topic>
-  readonly backlog: Backlog
-  readonly failing: FailingHandlers
-  readonly fruitless: FruitlessHandlers
-  readonly endpoints: EndpointHealth
-  readonly payloads: PayloadCache
-  /** By handler, of those that are sent here. */
-  readonly takes: ReadonlyMap<string, ReplayTakes>
-  readonly transforms: Transforms
-  readonly bodyDigest: (body: Buffer) => Buffer
-  readonly leases: Lease[]
-  readonly senders: Sender[]
-}
 
 /** @throws what log and store throw while they are away; composing again is harmless. */
 export async function composeDispatcher(config: Config, deps: ComposeDeps): Promise<Dispatcher> {
@@ -154,79 +87,59 @@ export async function composeDispatcher(config: Config, deps: ComposeDeps): Prom
   const { queue } = deps
   const pump = queue.driver === 'redis' ? new Pump({ ...deps, queue, handlers: parts.served }) : null
   const groupOffsets = createGroupOffsets(parts)
-  const windowMs = Math.max(0, ...config.sources.map(({ dedup }) => dedup.windowMs))
-  const sights = {
-    ...deps,
-    topics: config.sources.map((source) => topicOf(parts, source)),
-    handlers: config.handlers.map(({ name }) => name),
-    ...{ retentionMs: config.log.retentionMs, windowMs },
-  }
-  const upkeep = { ...deps, worker: config.worker, firstSeenMs: () => firstSeenMs(sights) }
   // Before anything is taken: from its first request on it has no more than its share.
   await serving.step()
   sayServed(parts)
+  const built = { planners, runners, relay, pump, groupOffsets, backlog, failing, breakers, serving, replays }
   return {
-    ...{ planners, runners, relay, pump, groupOffsets, backlog, failing, breakers, serving, replays },
+    ...built,
     broken: broken.promise,
-    loops: [
-      { name: 'backlog', step: () => backlog.step() },
-      ...planners.map((planner) => ({
-        name: planner.name,
-        step: (signal: AbortSignal) => planner.run(signal),
-      })),
-      ...runners.map((runner) => ({
-        name: runner.name,
-        step: (signal: AbortSignal) => runner.run(signal),
-      })),
-      { name: 'serve', step: () => serving.step() },
-      { name: 'breakers', step: (signal: AbortSignal) => breakers.step(signal) },
-      { name: 'failing', step: () => Promise.resolve(failing.step()) },
-      { name: 'relay', step: () => relay.run() },
-      { name: 'notes', step: () => notes.step() },
-      { name: 'replays', step: (signal) => replays.step(signal) },
-      ...(pump === null ? [] : [{ name: 'pump', step: () => pump.run() }]),
-      ...(groupOffsets === null
-        ? []
-        : [{ name: 'group offsets', step: (signal: AbortSignal) => groupOffsets.step(signal) }]),
-      { name: 'reap', step: () => reapRun(upkeep) },
-      { name: 'slices', step: () => slicesStep(upkeep) },
-      { name: 'topics', step: () => watchTopics({ ...deps, topics: parts.topics.values() }) },
-    ],
+    loops: [...workLoops(built), ...upkeepLoops(parts), { name: 'notes', step: () => notes.step() }],
     close: () => closeParts(parts, { breakers, ending: [serving, replays] }),
   }
 }
 
-async function prepareParts(config: Config, deps: ComposeDeps): Promise<Parts> {
-  // First: a store that was put back together with the log makes topics go on under other ids.
-  await deps.store.ping()
-  const topics = new Map(
-    (await deps.log.ensureTopics(topicSpecs(config))).map((topic) => [topic.name, topic]),
-  )
-  const handlers = config.handlers.map(({ name }) => name)
-  const endpoints = new EndpointHealth({ ...deps, handlers })
-  const { disableAfterMs } = config.delivery
-  const served = config.handlers.filter(({ name }) => deps.serves?.has(name) ?? true)
-  const parts: Parts = {
-    ...{ config, deps, topics, served },
-    compiled: new Map(config.handlers.map((handler) => [handler.name, compileHandler(handler)])),
-    takes: new Map(served.map(({ name }) => [name, new ReplayTakes(deps)])),
-    ...{ endpoints, backlog: new Backlog({ ...deps, handlers, endpoints }) },
-    failing: new FailingHandlers(deps),
-    fruitless: new FruitlessHandlers({ ...deps, disableAfterMs }),
-    payloads: new PayloadCache(deps.log),
-    transforms: new Transforms(deps.clock),
-    bodyDigest: createBodyDigest(createDigestKey(deps.digestKey)),
-    leases: [],
-    senders: [],
+type Built = Omit<Dispatcher, 'loops' | 'broken' | 'close'>
+
+function workLoops(built: Built): readonly Loop[] {
+  const { planners, runners, relay, pump, groupOffsets, backlog, failing, breakers, serving, replays } = built
+  return [
+    { name: 'backlog', step: () => backlog.step() },
+    ...[...planners, ...runners].map((part) => ({
+      name: part.name,
+      step: (signal: AbortSignal) => part.run(signal),
+    })),
+    { name: 'serve', step: () => serving.step() },
+    { name: 'breakers', step: (signal) => breakers.step(signal) },
+    { name: 'failing', step: () => Promise.resolve(failing.step()) },
+    { name: 'relay', step: () => relay.run() },
+    { name: 'replays', step: (signal) => replays.step(signal) },
+    ...(pump === null ? [] : [{ name: 'pump', step: () => pump.run() }]),
+    ...(groupOffsets === null
+      ? []
+      : [{ name: 'group offsets', step: (signal: AbortSignal) => groupOffsets.step(signal) }]),
+  ]
+}
+
+function upkeepLoops(parts: DispatcherParts): readonly Loop[] {
+  const { config, deps } = parts
+  const sights = {
+    ...deps,
+    topics: config.sources.map((source) => topicOf(parts, source)),
+    handlers: config.handlers.map(({ name }) => name),
+    retentionMs: config.log.retentionMs,
+    windowMs: Math.max(0, ...config.sources.map(({ dedup }) => dedup.windowMs)),
   }
-  for (const source of config.sources)
-    await registerHandlers({ ...deps, topic: topicOf(parts, source), handlers: handlersOf(config, source) })
-  await warnOfRemoved({ ...deps, handlers })
-  return parts
+  const upkeep = { ...deps, worker: config.worker, firstSeenMs: () => firstSeenMs(sights) }
+  return [
+    { name: 'reap', step: () => reapRun(upkeep) },
+    { name: 'slices', step: () => slicesStep(upkeep) },
+    { name: 'topics', step: () => watchTopics({ ...deps, topics: parts.topics.values() }) },
+  ]
 }
 
 /** What waits for other dispatchers; whether there are any, the alarm of serving.ts tells. */
-function sayServed({ config, deps, served }: Parts): void {
+function sayServed({ config, deps, served }: DispatcherParts): void {
   if (served.length === config.handlers.length) return
   const names = served.slice(0, NAMED_MAX).map(({ name }) => name)
   const fields = { serves: names, handlers: served.length, of: config.handlers.length }
@@ -234,7 +147,7 @@ function sayServed({ config, deps, served }: Parts): void {
   else deps.logger.warn(fields, 'this dispatcher serves no handler: none is in the pool default; see --pool')
 }
 
-function sourcePlanners(source: SourceConfig, parts: Parts): PartitionPlanner[] {
+function sourcePlanners(source: SourceConfig, parts: DispatcherParts): PartitionPlanner[] {
   const { config, deps, backlog, payloads, bodyDigest } = parts
   const topic = topicOf(parts, source)
   const handlers = handlersOf(config, source).map((handler) => compiledOf(parts, handler))
@@ -261,7 +174,7 @@ function sourcePlanners(source: SourceConfig, parts: Parts): PartitionPlanner[] 
   })
 }
 
-function handlerRunners(parts: Parts, broken: (error: unknown) => void): HandlerRunner[] {
+function handlerRunners(parts: DispatcherParts, broken: (error: unknown) => void): HandlerRunner[] {
   const { config, deps, served, backlog, failing, fruitless, endpoints, payloads, transforms, bodyDigest } =
     parts
   const shares = shareConcurrency(served, config.worker.concurrencyMax)
@@ -288,32 +201,7 @@ function handlerRunners(parts: Parts, broken: (error: unknown) => void): Handler
   })
 }
 
-function compiledOf({ compiled }: Parts, { name }: HandlerConfig): PlanHandler {
-  const found = compiled.get(name)
-  assert(found !== undefined, 'every handler is compiled')
-  return found
-}
-
-function takesOf({ takes }: Parts, { name }: HandlerConfig): ReplayTakes {
-  const found = takes.get(name)
-  assert(found !== undefined, 'every handler that is sent here has its replays')
-  return found
-}
-
-/** Its connections are as many as the largest share that it may get. */
-function handlerSender(handler: HandlerConfig, parts: Parts): Sender {
-  const { config, deps } = parts
-  const sender = createSender({
-    ...handler,
-    connectionsMax: Math.min(handler.concurrency, config.worker.concurrencyMax),
-    bytesKept: config.delivery.responseBytesKept,
-    monotonic: () => deps.clock.monotonic(),
-  })
-  parts.senders.push(sender)
-  return sender
-}
-
-function createRelay(parts: Parts, notes: RelayNotes): Relay {
+function createRelay(parts: DispatcherParts, notes: RelayNotes): Relay {
   const { config, deps, topics } = parts
   const deliveries = topics.get(deliveriesTopic(config.log.topicPrefix))
   const audit = topics.get(auditTopic(config.log.topicPrefix))
@@ -324,7 +212,7 @@ function createRelay(parts: Parts, notes: RelayNotes): Relay {
   return new Relay({ ...deps, deliveries, audit, notes, lease: newLease(parts, 'relay') })
 }
 
-function createGroupOffsets(parts: Parts): GroupOffsets | null {
+function createGroupOffsets(parts: DispatcherParts): GroupOffsets | null {
   const { config, deps, topics } = parts
   const { groupOffsetLog } = deps
   if (groupOffsetLog === undefined) return null
@@ -336,35 +224,4 @@ function createGroupOffsets(parts: Parts): GroupOffsets | null {
     topics: [...topics.values()],
     handlers: config.handlers.map(({ name }) => name),
   })
-}
-
-function newLease(parts: Parts, name: string): Lease {
-  const lease = new Lease({ ...parts.deps, name })
-  parts.leases.push(lease)
-  return lease
-}
-
-function topicOf({ config, topics }: Parts, source: SourceConfig): Topic {
-  const topic = topics.get(eventTopic(config.log.topicPrefix, source.name))
-  assert(topic !== undefined, 'ensureTopics returns every topic that was asked for')
-  return topic
-}
-
-function handlersOf(config: Config, source: SourceConfig): readonly HandlerConfig[] {
-  return config.handlers.filter((handler) => handler.source === source.name)
-}
-
-async function closeParts(
-  { senders, transforms, leases, deps }: Parts,
-  { breakers, ending }: { readonly breakers: Breakers; readonly ending: readonly { end(): Promise<void> }[] },
-): Promise<void> {
-  transforms.close()
-  await Promise.all(senders.map((sender) => sender.close()))
-  await breakers.settled()
-  const released = await Promise.allSettled([
-    ...ending.map((part) => part.end()),
-    ...leases.map((lease) => lease.release()),
-  ])
-  const failed = released.filter(({ status }) => status === 'rejected').length
-  if (failed > 0) deps.logger.debug({ leases: failed }, 'leases were not released and run out by themselves')
 }

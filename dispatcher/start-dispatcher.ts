@@ -8,12 +8,8 @@ import { randomInt, randomUUID } from 'node:crypto'
 import type { Config } from '../core/config/config.ts'
 import { NEVER } from '../core/deadline.ts'
 import type { Service } from '../core/service.ts'
-import {
-  composeDispatcher,
-  type ComposeDeps,
-  type Dispatcher,
-  type DispatcherDeps,
-} from './compose-dispatcher.ts'
+import { composeDispatcher, type Dispatcher } from './compose-dispatcher.ts'
+import type { ComposeDeps, DispatcherDeps } from './dispatcher-deps.ts'
 import { runLoop, type LoopContext } from './loop.ts'
 import { WaitList } from './wait-list.ts'
 
