@@ -37,7 +37,7 @@ export interface DeadGroup {
 }
 
 export type DeadAction =
-  /** Attempt numbers go on, max_attempts grows by the budget of the job's handler. One is due every `everyMs`. */
+  /** Attempt numbers go on, the budget of the job's handler comes on top of what was allowed or, past that, made. One is due every `everyMs`. */
   | { readonly kind: 'retry'; readonly budgets: ReadonlyMap<string, number>; readonly everyMs: number }
   /** It is never delivered. */
   | { readonly kind: 'discard' }

@@ -80,7 +80,8 @@ export class ModelJob {
 
   retry(budget: number): void {
     this.#become('available')
-    this.maxAttempts += budget
+    // A blocked address may have led it past its budget.
+    this.maxAttempts = Math.max(this.attempt, this.maxAttempts) + budget
     this.isDue = true
   }
 

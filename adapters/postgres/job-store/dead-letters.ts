@@ -34,7 +34,7 @@ const RETRY = `${DEAD}, reopened AS (
                       source, event_type, topic, topic_id, last_error)
     SELECT now() + ($8::int4 + row_number() OVER (ORDER BY job_id) - 1) * $9::float8 * interval '1 millisecond',
            created_at, record_offset, partition_no, attempt,
-           max_attempts + ${BUDGET}, job_id, event_id, handler, source,
+           greatest(attempt, max_attempts) + ${BUDGET}, job_id, event_id, handler, source,
            event_type, topic, topic_id, last_error FROM dead RETURNING job_id, handler
   ) INSERT INTO audit (actor, action, target, reason, details)
     SELECT $2, $3, job_id, $4, $5::jsonb || jsonb_build_object('job_id', job_id, 'budget', ${BUDGET}) FROM again

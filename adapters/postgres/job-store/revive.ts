@@ -27,7 +27,7 @@ const REVIVE = {
   ), again AS (
     INSERT INTO jobs (created_at, attempt, max_attempts, job_id, event_id, handler, source, event_type, last_error, topic,
                       topic_id, partition_no, record_offset)
-    SELECT created_at, attempt, max_attempts + asked.budget, job_id, event_id, handler, source, event_type, last_error,
+    SELECT created_at, attempt, greatest(attempt, max_attempts) + asked.budget, job_id, event_id, handler, source, event_type, last_error,
            topic, topic_id, partition_no, record_offset FROM gone JOIN asked USING (job_id)
     RETURNING job_id, handler
   ), told AS (
