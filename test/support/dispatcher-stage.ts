@@ -131,14 +131,16 @@ export async function openDispatcherStage(options: StageOptions): Promise<Dispat
   }
 }
 
-/** Plans until every partition is idle; resolves with how many steps committed. */
+/** Plans until every partition is idle; resolves with how many steps committed. Only a step that commits may be followed for long. */
 export async function planAll(dispatcher: Dispatcher): Promise<number> {
-  const signal = AbortSignal.timeout(STEP_MS_MAX)
   let committed = 0
   for (const planner of dispatcher.planners) {
+    let signal = AbortSignal.timeout(STEP_MS_MAX)
     for (let step = await planner.step(signal, 0); step !== 'idle'; step = await planner.step(signal, 0)) {
       assert(!signal.aborted, 'planning comes to rest')
-      if (step === 'committed') committed++
+      if (step !== 'committed') continue
+      committed++
+      signal = AbortSignal.timeout(STEP_MS_MAX)
     }
   }
   return committed
