@@ -85,9 +85,7 @@ export function openDatabase(options: DatabaseOptions): Database {
 /** A connection to the newest server: what is left of those to an earlier one is closed. */
 async function checkOutOf(pool: Pool, servers: Servers, admit: Admit): Promise<PoolClient> {
   for (;;) {
-    const client = await pool.connect().catch((error: unknown) => {
-      throw mapDatabaseError(error)
-    })
+    const client = await connected(pool)
     const server = servers.of(client)
     if (server === null || server !== servers.newest) {
       client.release(true)
@@ -100,6 +98,14 @@ async function checkOutOf(pool: Pool, servers: Servers, admit: Admit): Promise<P
       throw error
     }
     return client
+  }
+}
+
+async function connected(pool: Pool): Promise<PoolClient> {
+  try {
+    return await pool.connect()
+  } catch (error) {
+    throw mapDatabaseError(error)
   }
 }
 

@@ -2,12 +2,12 @@
  * What is done on a connection of the pool: single statements, transactions, run again where two met, and bulk reads.
  * A connection that stopped answering is closed, not given back.
  */
-import type { PoolClient } from 'pg'
+import type { PoolClient, QueryResultRow } from 'pg'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import { copyOut, parseRows, type CopiedRow } from './copy-rows.ts'
 import { isRepeatable, mapDatabaseError } from './database-error.ts'
-import type { Queryable, TransactionOptions } from './database.ts'
-import { queryable } from './queryable.ts'
+import type { Queryable, Statement, TransactionOptions } from './database.ts'
+import { ask, queryable } from './queryable.ts'
 
 const ATTEMPTS_MAX = 5
 
@@ -59,16 +59,28 @@ function runOnce<T>(
 /** Each statement on a connection for itself, which is closed where it fails. */
 export function singly(checkOut: CheckOut, answerMsMax: number): Queryable {
   return {
-    query: (statement, values) =>
-      withClient(checkOut, async (client, discard) => {
-        try {
-          return await queryable(client, answerMsMax).query(statement, values)
-        } catch (error) {
-          discard()
-          throw error
-        }
-      }),
+    query: async <Row extends QueryResultRow>(
+      statement: string | Statement,
+      values: readonly unknown[] = [],
+    ): Promise<readonly Row[]> => {
+      const client = await checkOut()
+      client.on('error', ignore)
+      let isBroken = true
+      try {
+        const rows = await ask<Row>(client, { statement, values, answerMsMax })
+        isBroken = false
+        return rows
+      } finally {
+        client.off('error', ignore)
+        client.release(isBroken)
+      }
+    },
   }
+}
+
+/** Between queries a dying connection is reported there only; the next query rejects and says so. */
+function ignore(): void {
+  return undefined
 }
 
 interface Copy {
@@ -102,9 +114,7 @@ async function withClient<T>(
   run: (client: PoolClient, discard: () => void) => Promise<T>,
 ): Promise<T> {
   const client = await checkOut()
-  // Between queries a dying connection is reported here only; the next query rejects and says so.
-  const onError = (): void => undefined
-  client.on('error', onError)
+  client.on('error', ignore)
   let isReleased = false
   const release = (isBroken: boolean): void => {
     if (!isReleased) client.release(isBroken)
@@ -115,7 +125,7 @@ async function withClient<T>(
       release(true)
     })
   } finally {
-    client.off('error', onError)
+    client.off('error', ignore)
     release(false)
   }
 }
