@@ -88,6 +88,7 @@ export class HeartbeatWriter {
     const { heartbeatMs, idleHeartbeatMs } = this.#context.settings
     const age = this.#age()
     if (age < heartbeatMs && !isLast) return 'not-due'
+    const n = this.#chain.nextN
     const observed = await this.#observe(topics)
     const worm = (await this.#context.protection?.worm()) ?? 'off'
     const { newest } = this.#chain
@@ -96,7 +97,7 @@ export class HeartbeatWriter {
       (newest !== null && !sameWorm(worm, newest.heartbeat.worm)) ||
       newest?.heartbeat.keys?.n !== this.#context.keys.newestNote?.n
     if (!isChanged && (age < idleHeartbeatMs || isLast) && this.#chain.newest !== null) return 'not-due'
-    return this.#sign(observed, worm)
+    return this.#sign(n, observed, worm)
   }
 
   /** Since the newest heartbeat: by its own date when first seen, by monotonic time from then on. */
@@ -164,16 +165,17 @@ export class HeartbeatWriter {
     return { row, manifests, isChanged: signed === null || !sameState(row, signed) }
   }
 
-  async #sign(observed: readonly Observed[], worm: Heartbeat['worm']): Promise<HeartbeatStep> {
+  async #sign(n: bigint, observed: readonly Observed[], worm: Heartbeat['worm']): Promise<HeartbeatStep> {
     // A key that another archiver brought into force meanwhile must sign this one.
     await this.#context.keys.catchUp()
+    // Somebody else has read another's heartbeat into the chain: what was observed belongs behind the one before.
+    if (this.#chain.nextN !== n) return 'lost'
     const document = await this.#documentOf(observed, worm)
     const { outcome, sha256 } = await createNote(this.#context, heartbeatKey(BigInt(document.n)), document)
     if (outcome === 'exists') {
       await this.#chain.catchUp()
       return 'lost'
     }
-    const n = BigInt(document.n)
     // Through the same path that reading takes: what we signed is checked as if another had written it.
     this.#chain.apply({ n, sha256, heartbeat: parseHeartbeat(encodeDocument(document)) })
     this.#newestN = n

@@ -120,3 +120,41 @@ test('a log that has other records than were signed halts; archived all the same
     [['running-contradicted', '2']],
   )
 })
+
+test('what was observed before another heartbeat came into the chain is not signed behind it', async () => {
+  await using stage = await openStage()
+  const topics = [await stage.topic('hooktrail.events.first'), await stage.topic('hooktrail.events.second')]
+  const [first, second] = topics.map(partitionOf)
+  assert.ok(first !== undefined && second !== undefined)
+  const other = await stage.seat('b')
+  let isSigned = false
+  const signMeanwhile = async (): Promise<void> => {
+    isSigned = true
+    await archiveAll(other.writer(first))
+    other.clock.advance(60_000)
+    assert.equal(await other.heartbeats.step(topics), 'signed')
+    await seat.chain.catchUp()
+  }
+  const log = new Proxy(stage.log, {
+    get: (target, name) => {
+      const member: unknown = Reflect.get(target, name)
+      if (typeof member !== 'function') return member
+      return async (...given: readonly unknown[]): Promise<unknown> => {
+        const [at] = given
+        if (name === 'bounds' && isSecond(at) && !isSigned) await signMeanwhile()
+        return Reflect.apply(member, target, given)
+      }
+    },
+  })
+  const isSecond = (at: unknown): boolean =>
+    typeof at === 'object' && at !== null && 'topicId' in at && at.topicId === second.topicId
+  const seat = await stage.seat('a', { deps: { log } })
+  await stage.append(first, 5)
+  seat.clock.advance(60_000)
+  assert.equal(await seat.heartbeats.step(topics), 'lost')
+  seat.clock.advance(60_000)
+  await stage.append(first, 5)
+  await archiveAll(seat.writer(first))
+  assert.equal(await seat.heartbeats.step(topics), 'signed')
+  await stage.check([first])
+})
