@@ -44,6 +44,8 @@ export interface PlannerOptions extends StepReaderOptions, PlanEffectsOptions {
   readonly server?: () => string | null
   /** Of a replay: the exclusive end of its range, which the index has passed. The index is left alone. */
   readonly until?: bigint
+  /** Of a dry run: there are no jobs, so nothing follows from a step but its counts. */
+  readonly isDryRun?: boolean
 }
 
 export type PlannerStep = 'committed' | 'lost' | 'idle' | 'not-leased'
@@ -181,7 +183,8 @@ export class PartitionPlanner {
       case 'committed':
         assert(decision !== undefined, 'a committed step was decided')
         for (const { handler } of decision.steps) this.#positions?.set(handler, batch.next)
-        this.#effects.follow({ plan, decision, next: batch.next, planned: outcome.planned })
+        if (this.#options.isDryRun !== true)
+          this.#effects.follow({ plan, decision, next: batch.next, planned: outcome.planned })
         return 'committed'
       default:
         return outcome satisfies never

@@ -194,6 +194,7 @@ export class ReplayDesk {
       ...{ ...rest, at, until, lease, eventTtlMs: null, generation: config.generation },
       log: publisher ?? rest.log,
       ...stepsOf(replay),
+      isDryRun: replay.status === 'counting',
       // A repetition in it is none of the sender's.
       source: { ...source, dedup: { ...source.dedup, onResend: 'drop' } },
       handlers: [handler],

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { z } from 'zod'
 import { REPLAYED_JOBS_MAX } from '../../dispatcher/replay-takes.ts'
 import { planAll } from '../support/dispatcher-stage.ts'
+import { recordedLogger } from '../support/recorded-logger.ts'
 import { openReplayStage, until } from '../support/replay-stage.ts'
 
 const ONE_ATTEMPT = { retry: { attemptsMax: 1, backoff: { kind: 'fixed', intervalMs: 1 } } } as const
@@ -39,6 +40,27 @@ test('a dry run counts what is delivered when it is resumed, under the same webh
     assert.equal(headers['x-hooktrail-handler'], 'billing')
     assert.equal(headers['x-hooktrail-attempt'], '1')
   }
+  await stage.agrees()
+})
+
+test('a dry run says nothing of dead jobs, and counts none; its delivery does', async () => {
+  await using stage = await openReplayStage({ handlers: [{ name: 'billing', filter: 'payload.amount > 1' }] })
+  await stage.deliverLive(bodies(2))
+  const { logger, lines } = recordedLogger()
+  const dead: unknown[] = []
+  const metrics = { count: (name: string) => dead.push(name), set: () => undefined, observe: () => undefined }
+  const { api } = stage
+  const dispatcher = await api.stage.compose({ owner: 'two', logger, metrics })
+  const said = () => [
+    lines.filter(([level]) => level === 'error').length,
+    dead.filter((name) => name === 'dlq_total').length,
+  ]
+  const { id } = await stage.create({ from_offset: 0, dry_run: true })
+  assert.equal((await stage.runTo(id, 'counted', dispatcher)).errors, 2)
+  assert.deepEqual(said(), [0, 0])
+  await stage.act(id, 'resume')
+  assert.equal((await stage.runTo(id, 'completed', dispatcher)).dead, 2)
+  assert.deepEqual(said(), [1, 2])
   await stage.agrees()
 })
 
