@@ -8,7 +8,7 @@ import type { AuditEntry, DeadAction, DeadFilter, DeadLetterStore } from '../cor
 import type { HandlerView, OperatorStore } from '../core/ports/operator-store.ts'
 import { handlerOf } from '../core/replay/replay-name.ts'
 import { requireHandler } from './known-handler.ts'
-import type { deadFilter, manyBody } from './query.ts'
+import type { deadQuery, manyBody } from './query.ts'
 
 const BATCH_JOBS = 500
 const NOTICES_MAX = 5
@@ -84,7 +84,7 @@ export async function settleMany({ store, config, asked, action, audit }: ManyJo
 export async function filterOf(
   store: ManyStore,
   config: Config,
-  { handler, source, event_type: eventType, error, since, until }: z.output<typeof deadFilter>,
+  { handler, source, event_type: eventType, error, since, until }: Omit<z.output<typeof deadQuery>, 'by'>,
 ): Promise<DeadFilter> {
   if (handler !== undefined) await requireHandler(store, config, handler)
   return {

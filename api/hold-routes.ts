@@ -14,10 +14,8 @@ import { eventTopic } from '../core/topics.ts'
 import type { JobRouteDeps } from './job-routes.ts'
 import { requireSource } from './known-source.ts'
 import * as query from './query.ts'
-import { found } from './request-parts.ts'
+import { defined, found } from './request-parts.ts'
 import { createTokenCheck } from './token-check.ts'
-
-const HOLDS_MAX = 1000
 
 export interface HoldRouteDeps extends JobRouteDeps {
   readonly log: EventLog
@@ -27,7 +25,13 @@ type Asked = z.output<typeof query.holdBody>
 
 export const holdRoutes: FastifyPluginCallback<HoldRouteDeps> = (app, deps, registered) => {
   const { config, store } = deps
-  app.get('/archive/holds', async () => ({ items: (await store.listHolds(HOLDS_MAX)).map(holdJson) }))
+  app.get('/archive/holds', async (request) => {
+    const asked = query.parse(query.holdQuery, request.query)
+    if (asked.cursor !== undefined && (await store.getHold(asked.cursor)) === null)
+      throw new HooktrailError('API_INVALID_REQUEST', { faults: ['cursor: is no next of this list'] })
+    const { items, next } = await store.listHolds(defined(asked))
+    return { items: items.map(holdJson), next }
+  })
   app.post('/archive/holds', async ({ body }, reply) => {
     if (config.archive.worm === 'off') throw new HooktrailError('API_HOLD_WITHOUT_LOCK')
     const asked = query.parse(query.holdBody, body)

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { HooktrailError } from '../core/error/hooktrail-error.ts'
+import { isEventId } from '../core/record/event-ids.ts'
 import { DEAD_GROUPS } from '../core/ports/dead-letter-store.ts'
 import { nearestName } from '../core/nearest-name.ts'
 import { parseWrittenTime } from '../core/written-time.ts'
@@ -29,36 +30,59 @@ export const name = z
   .min(1, 'is empty')
   .max(512, 'is longer than 512 characters')
   .refine((text) => !text.includes('\0'), 'holds a NUL')
-export const paging = {
-  cursor: name.optional(),
-  limit: z.coerce.number().int().min(1).max(LIMIT_MAX).default(50),
+/**
+ * A page goes on behind the id that its cursor is. One of another list compares as well, and would answer with the first
+ * page or with none.
+ */
+function pagingBy(isCursor: (text: string) => boolean) {
+  return {
+    cursor: name.refine(isCursor, 'is no next of this list').optional(),
+    limit: z.coerce.number().int().min(1).max(LIMIT_MAX).default(50),
+  }
+}
+/** Of events, replays and holds. */
+export const paging = pagingBy(isEventId)
+/** An event's id, a dot and a handler. */
+const jobPaging = pagingBy((text) => isEventId(text.split('.', 1).join()) && text.includes('.'))
+
+const span = { since: time.optional(), until: time.optional() }
+/** Nothing lies in a span that ends before it begins: its ends were exchanged, and an empty answer would look like one. */
+function inOrder<T extends z.ZodType<{ since?: number | undefined; until?: number | undefined }>>(
+  schema: T,
+): T {
+  return schema.refine(
+    ({ since, until }) => since === undefined || until === undefined || since <= until,
+    'until lies before since',
+  )
 }
 
-export const eventQuery = z.strictObject({
-  source: name.optional(),
-  type: name.optional(),
-  since: time.optional(),
-  until: time.optional(),
-  ...paging,
-})
-export const exportQuery = z.strictObject({
-  source: name.optional(),
-  since: time.optional(),
-  until: time.optional(),
-  limit: z.coerce.number().int().min(1).optional(),
-})
-/** `since` and `until` of the time at which a job ended; open ones have none. */
-export const jobQuery = z.strictObject({
+export const eventQuery = inOrder(
+  z.strictObject({ source: name.optional(), type: name.optional(), ...span, ...paging }),
+)
+export const exportQuery = inOrder(
+  z.strictObject({
+    source: name.optional(),
+    ...span,
+    limit: z.coerce.number().int().min(1).optional(),
+  }),
+)
+const jobFilter = {
   handler: name.optional(),
   source: name.optional(),
   event_type: name.optional(),
   error: name.optional(),
-  status: z.enum(['available', 'running', 'retryable', 'completed', 'dead', 'discarded']).optional(),
-  since: time.optional(),
-  until: time.optional(),
-  ...paging,
-})
-export const windowQuery = z.strictObject({ since: time.optional(), until: time.optional() })
+  ...span,
+}
+/** `since` and `until` of the time at which a job ended; open ones have none. */
+export const jobQuery = inOrder(
+  z.strictObject({
+    ...jobFilter,
+    status: z.enum(['available', 'running', 'retryable', 'completed', 'dead', 'discarded']).optional(),
+    ...jobPaging,
+  }),
+)
+export const windowQuery = inOrder(z.strictObject(span))
+export const holdQuery = z.strictObject(paging)
 export const jobDetailQuery = z.strictObject({ include_attempts: z.enum(['true', 'false']).default('false') })
 export const idParams = z.object({ id: name })
 export const reason = z.string().min(1).max(1000).optional()
@@ -96,30 +120,27 @@ export const holdBody = z
   })
 export const releaseBody = z.strictObject({ reason: statedReason, release_token: z.string().max(16_384) })
 export const reasonBody = z.object({ reason }).nullish()
-export const deadFilter = z.strictObject({
-  handler: name.optional(),
-  source: name.optional(),
-  event_type: name.optional(),
-  error: name.optional(),
-  since: time.optional(),
-  until: time.optional(),
-})
-export const deadQuery = deadFilter.extend({
-  by: z
-    .string()
-    .default('handler,error')
-    .transform((text) => text.split(','))
-    .pipe(z.array(z.enum(DEAD_GROUPS))),
-})
+export const deadQuery = inOrder(
+  z.strictObject({
+    ...jobFilter,
+    by: z
+      .string()
+      .default('handler,error')
+      .transform((text) => text.split(','))
+      .pipe(z.array(z.enum(DEAD_GROUPS))),
+  }),
+)
 /** `status` must be said, so that nobody believes that open jobs are meant. */
-export const manyBody = deadFilter.extend({
+const many = {
+  ...jobFilter,
   status: z.literal('dead'),
   reason,
   dry_run: z.boolean().default(false),
   limit: z.int().min(1).max(MANY_JOBS_MAX).default(1000),
-})
+}
+export const manyBody = inOrder(z.strictObject(many))
 export const rate = z.number().min(0.001).max(RATE_MAX)
-export const retryBody = manyBody.extend({ rate: rate.optional() })
+export const retryBody = inOrder(z.strictObject({ ...many, rate: rate.optional() }))
 
 /** @throws API_INVALID_REQUEST */
 export function parse<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {

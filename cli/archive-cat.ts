@@ -34,7 +34,10 @@ Examples:
 
 Exit codes: 0 printed, 64 usage or no such topic, 66 the archive cannot be read`,
     )
-    .action(async (location: string, options: CatOptions) => {
+    .action(async (location: string, options: CatOptions, command: Command) => {
+      const { fromOffset, toOffset } = options
+      if (fromOffset !== undefined && toOffset !== undefined && toOffset < fromOffset)
+        command.error('error: --to-offset lies before --from-offset')
       await using opened = new AsyncDisposableStack()
       const store = await openArchive(location, opened)
       await printTopic(store, options, new DataOutput())
@@ -42,10 +45,14 @@ Exit codes: 0 printed, 64 usage or no such topic, 66 the archive cannot be read`
 }
 
 async function printTopic(store: ArchiveStore, options: CatOptions, output: DataOutput): Promise<void> {
+  let isPrinted = false
   for await (const { manifest } of listManifests(store, options.topic)) {
     if (output.signal.aborted) return
-    if (isWanted(manifest, options)) await printSegment(store, { manifest, options, output })
+    if (isWanted(manifest, options) && (await printSegment(store, { manifest, options, output })))
+      isPrinted = true
   }
+  // No fault: what is asked for again and again from the offset after the last may not be archived yet.
+  if (!isPrinted) process.stderr.write('no record that is archived lies in what was asked for\n')
 }
 
 function isWanted(manifest: Manifest, { partition, fromOffset, toOffset }: CatOptions): boolean {
@@ -60,9 +67,13 @@ interface SegmentPrint {
   readonly output: DataOutput
 }
 
-async function printSegment(store: ArchiveStore, { manifest, options, output }: SegmentPrint): Promise<void> {
+/** @returns whether there was a record to print */
+async function printSegment(
+  store: ArchiveStore,
+  { manifest, options, output }: SegmentPrint,
+): Promise<boolean> {
   const { data } = manifest
-  if (data === null) return
+  if (data === null) return false
   const bytes = await store.open(data.key)
   if (bytes === null)
     throw new HooktrailError('ARCHIVE_ROW_INVALID', { key: data.key, reason: 'it is missing' })
@@ -70,14 +81,17 @@ async function printSegment(store: ArchiveStore, { manifest, options, output }: 
   const whole =
     (fromOffset === undefined || BigInt(manifest.first) >= fromOffset) &&
     (toOffset === undefined || BigInt(manifest.last) <= toOffset)
+  let isPrinted = false
   const onLine = (line: string): Promise<void> | undefined => {
-    if (whole || isInRange(decodeRow(line).record.offset, options)) return output.write(`${line}\n`)
-    return undefined
+    if (!whole && !isInRange(decodeRow(line).record.offset, options)) return undefined
+    isPrinted = true
+    return output.write(`${line}\n`)
   }
   await readRows({ bytes, format: data.format, onLine, signal: output.signal }).catch((error: unknown) => {
     if (output.signal.aborted) return
     throw new HooktrailError('ARCHIVE_ROW_INVALID', { key: data.key, reason: messageOf(error) }, error)
   })
+  return isPrinted
 }
 
 function isInRange(offset: bigint, { fromOffset, toOffset }: CatOptions): boolean {

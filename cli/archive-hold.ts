@@ -1,6 +1,6 @@
 /** `hooktrail archive hold|holds|release`: legal holds, asked of the API; an archiver signs them and holds the objects. */
 import type { Command } from 'commander'
-import { apiCommand, printFrom, printList, type ApiFlags } from './api-options.ts'
+import { apiCommand, printFrom, printList, queryOf, type ApiFlags } from './api-options.ts'
 import type { Column } from './table.ts'
 
 interface HoldFlags extends ApiFlags {
@@ -52,11 +52,13 @@ function holdCommand(): Command {
 }
 
 function holdsCommand(): Command {
-  return apiCommand('holds', 'legal holds, newest first', 'hooktrail archive holds').action(
-    async (flags: ApiFlags) => {
-      await printList(flags, '/api/archive/holds', COLUMNS)
-    },
-  )
+  return apiCommand('holds', 'legal holds, newest first', 'hooktrail archive holds')
+    .option('--limit <n>', 'how many, at most 1000')
+    .option('--cursor <cursor>', 'next of the page before')
+    .action(async (flags: ApiFlags & Partial<Record<'limit' | 'cursor', string>>) => {
+      const { limit, cursor } = flags
+      await printList(flags, `/api/archive/holds${queryOf({ limit, cursor })}`, COLUMNS)
+    })
 }
 
 function releaseCommand(): Command {

@@ -4,6 +4,7 @@
  */
 import type { HoldRange } from '../archive/holds.ts'
 import type { AuditEntry } from './dead-letter-store.ts'
+import type { Page } from './operator-store.ts'
 
 export interface HoldRequest {
   readonly holdId: string
@@ -29,8 +30,8 @@ export interface HoldStore {
   /** False where a hold is there already, or where what is to be released is not held, or not any more. */
   requestHold(request: HoldRequest, audit: AuditEntry): Promise<boolean>
   getHold(holdId: string): Promise<HoldView | null>
-  /** Newest first. */
-  listHolds(limit: number): Promise<readonly HoldView[]>
+  /** Newest first. @param page.cursor a hold that is there */
+  listHolds(page: { readonly cursor?: string; readonly limit: number }): Promise<Page<HoldView>>
   /** Not signed yet, oldest first. */
   openHoldRequests(limit: number): Promise<readonly OpenHoldRequest[]>
   /** Repeating it changes nothing. */

@@ -100,6 +100,39 @@ test('a parameter that is not valid is told with what may stand there, and what 
   assert.deepEqual(await faultsOf('/api/jobs?state=dead'), ['state: is no parameter of this route'])
 })
 
+test('a cursor of another list is refused, and so is a span that ends before it begins', async () => {
+  await using api = await openApiStage({ handlers: HANDLERS })
+  const [event] = await api.stage.append([{}])
+  await planAll(await api.stage.compose())
+  const reversed = 'since=2026-03-02&until=2026-03-01'
+  const refused = [
+    ...['/api/events?cursor=0', `/api/events?cursor=${event?.id}.billing`, `/api/jobs?cursor=${event?.id}`],
+    ...['/api/jobs?cursor=zzz', '/api/replays?cursor=garbage', `/api/archive/holds?cursor=${event?.id}`],
+    ...['events', 'export/events', 'jobs', 'dead-letters', 'report'].map(
+      (path) => `/api/${path}?${reversed}`,
+    ),
+  ]
+  for (const path of refused) {
+    const { status, json } = await api.ask(path)
+    assert.deepEqual([status, json()['code']], [400, 'API_INVALID_REQUEST'], path)
+  }
+  for (const path of [`/api/events?cursor=${event?.id}`, `/api/jobs?cursor=${event?.id}.billing`])
+    assert.deepEqual(await itemsOf(api, path), { ids: [], rows: [], next: null })
+})
+
+test('holds come in pages, in the order in which they were asked for', async () => {
+  await using api = await openApiStage({ handlers: HANDLERS })
+  const ids = ['01J00000000000000000000002', '01J00000000000000000000003', '01J00000000000000000000001']
+  const range = { topic: 'events', topic_id: null, partition: null, from: '0', to: null }
+  const audit = { actor: 'test', action: 'archive.hold', target: 'x', reason: null, details: {} }
+  for (const holdId of ids)
+    await api.stage.store.requestHold({ holdId, action: 'hold', range, eventId: null, reason: 'case' }, audit)
+  const first = await itemsOf(api, '/api/archive/holds?limit=2')
+  const rest = await itemsOf(api, `/api/archive/holds?limit=2&cursor=${first.next}`)
+  assert.deepEqual([...first.ids, ...rest.ids], ids.toReversed())
+  assert.deepEqual([first.next, rest.next], [ids[1], null])
+})
+
 test('an event shows the headers of its request once', async () => {
   await using api = await openApiStage({ handlers: HANDLERS })
   const headers = [['X-A', '1']] as const

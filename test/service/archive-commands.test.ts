@@ -136,7 +136,10 @@ test('cat prints the wanted offsets of the wanted partition in order', () => {
     '11',
   )
   assert.deepEqual(offsetsOf(some.out), ['0/8', '0/9', '0/10', '0/11'])
-  assert.equal(run('cat', folder, '--topic', TOPIC, '--from-offset', '1000').status, 0)
+  const none = run('cat', folder, '--topic', TOPIC, '--from-offset', '1000')
+  assert.deepEqual([none.status, none.out], [0, ''])
+  assert.match(none.err, /no record/)
+  assert.equal(run('cat', folder, '--topic', TOPIC, '--from-offset', '9', '--to-offset', '8').status, 64)
 })
 
 test('ls lists every segment and status counts them', () => {

@@ -176,7 +176,7 @@ function testLocks(name: string, service: S3Service): void {
     assert.equal(await seat.heartbeats.step(await stage.log.topics()), 'signed')
     assert.equal((await judge(store)).exitCode, 0)
     assert.deepEqual(
-      (await stage.jobs.listHolds(10)).map(({ noteN, release }) => [noteN, release?.noteN]),
+      (await stage.jobs.listHolds({ limit: 10 })).items.map(({ noteN, release }) => [noteN, release?.noteN]),
       [[0n, '2']],
     )
   })

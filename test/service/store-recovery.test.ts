@@ -50,9 +50,9 @@ async function hold({ store }: Life, holdId: string): Promise<void> {
 }
 
 async function holdsOf(stage: RecoveryStage, url: string, life?: Life): Promise<readonly HoldView[]> {
-  if (life !== undefined) return life.store.listHolds(10)
+  if (life !== undefined) return (await life.store.listHolds({ limit: 10 })).items
   await using opened = await stage.live(url, OPTIONS)
-  return await opened.store.listHolds(10)
+  return (await opened.store.listHolds({ limit: 10 })).items
 }
 
 /** One life up to the copy, one that goes on: everything that may happen to a job happens, and is told. */

@@ -3,7 +3,7 @@ import type { AuditEntry } from '../../../core/ports/dead-letter-store.ts'
 import type { HoldRequest, HoldStore, HoldView, OpenHoldRequest } from '../../../core/ports/hold-store.ts'
 import type { Database, Queryable } from '../database.ts'
 import { cleanText } from './columns.ts'
-import { writeAudit } from './operator.ts'
+import { pageOf, writeAudit } from './operator.ts'
 
 const RANGE = `CASE WHEN h.topic IS NULL THEN NULL ELSE json_build_object('topic', h.topic, 'topic_id', h.topic_id,
   'partition', h.partition_no, 'from', h.from_offset::text, 'to', h.to_offset::text) END`
@@ -25,11 +25,16 @@ export function createHoldStore(database: Database): HoldStore {
       ])
       return hold ?? null
     },
-    listHolds: (limit) =>
-      database.query<HoldView & Record<string, unknown>>(
-        `${HOLDS} ORDER BY h.request_no DESC LIMIT $1::int4`,
-        [limit],
-      ),
+    // By their numbers, not by their ids: clocks of APIs differ.
+    listHolds: async ({ cursor, limit }) => {
+      const rows = await database.query<HoldView & Record<string, unknown>>(
+        `${HOLDS} AND ($1::text IS NULL OR h.request_no < (
+           SELECT request_no FROM hold_requests WHERE hold_id = $1 AND action = 'hold'))
+         ORDER BY h.request_no DESC LIMIT $2::int4`,
+        [cursor ?? null, limit + 1],
+      )
+      return pageOf(rows, limit, ({ holdId }) => holdId)
+    },
     openHoldRequests: (limit) =>
       database.query<OpenHoldRequest & Record<string, unknown>>(
         `SELECT h.request_no AS "requestNo", ${REQUEST}

@@ -138,7 +138,7 @@ async function listJobs(database: Queryable, filter: JobFilter): Promise<Page<Jo
 }
 
 /** One row more than asked for tells whether there is a next page. */
-function pageOf<T>(rows: readonly T[], limit: number, cursorOf: (row: T) => string): Page<T> {
+export function pageOf<T>(rows: readonly T[], limit: number, cursorOf: (row: T) => string): Page<T> {
   const items = rows.slice(0, limit)
   const last = items.at(-1)
   return { items, next: rows.length > limit && last !== undefined ? cursorOf(last) : null }
