@@ -17,6 +17,7 @@ import { HoldKeeper } from './hold-keeper.ts'
 import { KeyKeeper } from './key-keeper.ts'
 import { HeartbeatChain } from './heartbeat-chain.ts'
 import { HeartbeatWriter } from './heartbeat-writer.ts'
+import { KeptSegments } from './kept-segments.ts'
 import { LogTopics } from './log-topics.ts'
 import { PartitionSet } from './partition-set.ts'
 import { RunningRoots } from './running-roots.ts'
@@ -38,6 +39,7 @@ export class Archiver {
   readonly #deference: Deference
   readonly #upkeep: Upkeep
   readonly #holds: HoldKeeper
+  readonly #kept = new KeptSegments()
   readonly #keys: KeyKeeper
   readonly #tiles: TileWriter
   readonly #anchors: AnchorWriter
@@ -127,7 +129,7 @@ export class Archiver {
     const topics = await this.#topics.ifAnswered()
     if (topics === null) return 0
     const halted = this.#partitions.halted()
-    return cutStep(this.#context, { topics, chain: this.#chain, retentionMs, halted })
+    return cutStep(this.#context, { topics, chain: this.#chain, retentionMs, halted, kept: this.#kept })
   }
 
   /** Once a day the lock is probed again, and what leads to the whole archive is locked on; holds are followed. @returns true when there is more to do at once */

@@ -1,6 +1,6 @@
 /**
- * The log forgets only what is archived, covered by a signed heartbeat and older than log.retention (I11). Nobody else is
- * asked: who has not read it yet reads it in the archive (core/archive/range). Where one of these cannot be known nothing
+ * The log forgets only what is archived and still there, covered by a signed heartbeat and older than log.retention (I11).
+ * Nobody else is asked: who has not read it yet reads it in the archive (core/archive/range). Where one of these cannot be known nothing
  * is cut: the log may be long, never short.
  */
 import { isHooktrailError } from '../core/error/hooktrail-error.ts'
@@ -9,6 +9,7 @@ import type { Topic, TopicPartition } from '../core/ports/event-log.ts'
 import { partitionKey, type ArchiverContext } from './archiver-context.ts'
 import type { HeartbeatChain } from './heartbeat-chain.ts'
 import { partitionsOf } from './heartbeat-writer.ts'
+import type { KeptSegments } from './kept-segments.ts'
 
 export interface CutRequest {
   readonly topics: readonly Topic[]
@@ -16,6 +17,7 @@ export interface CutRequest {
   readonly retentionMs: number
   /** By partitionKey: their log may hold another history than the archive. */
   readonly halted: ReadonlySet<string>
+  readonly kept: KeptSegments
 }
 
 /** One pass over all partitions. @returns how many were cut further than before. */
@@ -33,18 +35,21 @@ export async function cutStep(context: ArchiverContext, request: CutRequest): Pr
 }
 
 async function cutPartition(
-  { log, clock, logger }: ArchiverContext,
-  { chain, retentionMs, halted }: CutRequest,
+  context: ArchiverContext,
+  { chain, retentionMs, halted, kept }: CutRequest,
   at: TopicPartition,
 ): Promise<boolean> {
+  const { log, clock, logger } = context
   const signed = chain.row(at)
   if (signed === null || signed.head === null || halted.has(partitionKey(at))) return false
   const archived = BigInt(signed.to)
   const expired = await log.offsetAt(at, BigInt(clock.now() - retentionMs))
-  const before = archived < expired ? archived : expired
+  const wanted = archived < expired ? archived : expired
   const { logStart, highWatermark } = await log.bounds(at)
   // A log that ends before what was signed was put back: what it holds is not what is archived.
-  if (before <= logStart || highWatermark < BigInt(signed.high_watermark)) return false
+  if (wanted <= logStart || highWatermark < BigInt(signed.high_watermark)) return false
+  const before = await kept.endOf(context, at, { from: logStart, before: wanted })
+  if (before <= logStart) return false
   await log.truncate(at, before)
   logger.info({ ...at, before: String(before) }, 'the log was cut')
   return true

@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { partitionKey } from '../../archiver/archiver-context.ts'
 import { cutStep } from '../../archiver/cut-log.ts'
+import { KeptSegments } from '../../archiver/kept-segments.ts'
 import { makeSigner, parseVerifierKey } from '../../core/archive/signed-note.ts'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import type { Logger } from '../../core/log.ts'
@@ -179,6 +180,7 @@ test('a log that was put back halts the partition, before and after it has grown
       chain: back.chain,
       retentionMs: 0,
       halted,
+      kept: new KeptSegments(),
     })
     assert.equal((await stage.log.bounds(at)).logStart, 0n)
   }

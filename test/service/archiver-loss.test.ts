@@ -3,9 +3,12 @@
  * and for no handler; a loss is signed; a topic that was made again gets a chain of its own.
  */
 import assert from 'node:assert/strict'
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { startArchiver } from '../../archiver/archiver-service.ts'
 import { cutStep } from '../../archiver/cut-log.ts'
+import { KeptSegments } from '../../archiver/kept-segments.ts'
 import { closeChain } from '../../archiver/close-chain.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
 import type { LogConfig } from '../../core/config/config.ts'
@@ -106,9 +109,42 @@ test('the cut needs no job store', async () => {
   await archiveAll(seat.writer(partitionOf(topic)))
   await seat.heartbeats.step([topic])
   seat.clock.advance(60_000)
-  const request = { topics: [topic], chain: seat.chain, retentionMs: 0, halted: NONE }
+  const request = {
+    topics: [topic],
+    chain: seat.chain,
+    retentionMs: 0,
+    halted: NONE,
+    kept: new KeptSegments(),
+  }
   assert.equal(await cutStep(seat.context, request), 1)
   assert.equal((await stage.log.bounds(partitionOf(topic))).logStart, 4n)
+})
+
+test('the log keeps what the store has lost, and is cut up to there', async () => {
+  await using stage = await openStage()
+  const topic = await stage.topic('hooktrail.events.lost')
+  const at = partitionOf(topic)
+  const seat = await stage.seat('a')
+  for (let segment = 0; segment < 3; segment++) {
+    await stage.append(at, 4)
+    await archiveAll(seat.writer(at))
+  }
+  await seat.heartbeats.step([topic])
+  seat.clock.advance(60_000)
+  const kept = new KeptSegments()
+  const cut = async (): Promise<bigint> => {
+    await cutStep(seat.context, { topics: [topic], chain: seat.chain, retentionMs: 0, halted: NONE, kept })
+    return (await stage.log.bounds(at)).logStart
+  }
+  const [, second = ''] = seat.archive.created.filter((key) => key.startsWith('data/'))
+  const file = join(stage.folder, 'archive', second)
+  const bytes = await readFile(file)
+  await rm(file)
+  assert.equal(await cut(), 4n, 'up to the segment that is missing')
+  await writeFile(file, bytes.subarray(1))
+  assert.equal(await cut(), 4n, 'it is not whole')
+  await writeFile(file, bytes)
+  assert.equal(await cut(), 12n, 'it was put back')
 })
 
 test('a whole archiver archives, and at its end flushes and signs what it has', async () => {
@@ -138,6 +174,7 @@ test('the cut waits for the archive, for its heartbeat and for the retention, an
       chain: seat.chain,
       retentionMs,
       halted: NONE,
+      kept: new KeptSegments(),
     })
     return (await stage.log.bounds(at)).logStart
   }
