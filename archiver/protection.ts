@@ -93,9 +93,12 @@ export class Protection implements Protecting {
     return terms && lockOf(terms, key, atMs)
   }
 
-  /** What retention asks of an object since the store has it; its clock and ours may differ a little. */
+  /**
+   * What retention asks of an object since the store has it, by the store's clock, which is the one that ends the lock: ours
+   * may be days behind, and what was asked for at the create is too short then. A little they always differ.
+   */
   #lockSince({ key, lastModifiedMs }: ObjectHead): ObjectLock | null {
-    return this.#lockAt(key, Math.min(this.#context.clock.now(), lastModifiedMs) - CLOCK_SKEW_MS)
+    return this.#lockAt(key, lastModifiedMs - CLOCK_SKEW_MS)
   }
 
   get isLocking(): boolean {

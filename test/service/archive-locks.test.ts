@@ -181,6 +181,21 @@ function testLocks(name: string, service: S3Service): void {
     )
   })
 
+  test(`data is locked as long as its policy says by the clock of ${name}, though the archiver's is days behind`, async () => {
+    const topic = await stage.topic('hooktrail.events.behind')
+    const behind = new HandClock(Date.now() - 4 * DAY_MS)
+    const seat = await stage.seat('behind', { clock: behind, deps: { worm } })
+    await stage.append(partitionOf(topic), 2)
+    assert.equal(await archiveAll(seat.writer(partitionOf(topic))), 'idle')
+    const [data = ''] = seat.archive.created.filter((key) => key.startsWith('data/'))
+    const [head, found] = [await store.head(data), await store.protectionOf(data)]
+    assert.ok(head !== null && found !== null && found.lock !== null && found.lock !== 'unknown')
+    assert.ok(
+      found.lock.untilMs > head.lastModifiedMs + 9 * DAY_MS,
+      new Date(found.lock.untilMs).toISOString(),
+    )
+  })
+
   async function assertNamed({ how, damage, object, code }: LockTampering): Promise<void> {
     const archive = await copy()
     await damage(archive)
