@@ -163,3 +163,11 @@ test('what is under way when the breaker opens is recorded as ever', async () =>
   assert.equal((await stage.store.recordOutcomes([outcome(job, { state: 'completed' })])).size, 0)
   assert.equal((await stage.store.getJob(job.jobId))?.state, 'completed')
 })
+
+test('a pause from before the clock went back is over, and one that is asked for is not', async () => {
+  await using stage = await openStage(1)
+  assert.equal(await begin(stage), null)
+  await stage.database.query(`UPDATE handlers SET breaker_until = breaker_until + interval '1 hour'`)
+  assert.equal((await breakerOf(stage)).waitMs, 0)
+  assert.equal((await begin(stage))?.state, 'probing')
+})

@@ -113,3 +113,17 @@ test('many that forget the dead at once do not stand in each other’s way', asy
     ...{ billing: [6, 0], crm: [6, 0], mail: [6, 0] },
   })
 })
+
+test('a dispatcher and a lease from before the clock went back are over', async () => {
+  await using stage = await openStage()
+  const { store, database } = stage
+  await serve(store, 'dead', ['billing'])
+  assert.ok(await store.acquireLease('planner', 'dead', 10_000))
+  await database.query(`UPDATE dispatchers SET until = until + interval '1 hour'`)
+  await database.query(`UPDATE leases SET until = until + interval '1 hour'`)
+  await serve(store, 'alive', ['billing'])
+  const places = placesOf(await serve(store, 'alive', ['billing']))
+  assert.deepEqual(places, { billing: [1, 0], crm: [0, 0], mail: [0, 0] })
+  assert.equal(await store.acquireLease('planner', 'alive', 10_000), true)
+  assert.equal(await store.acquireLease('planner', 'other', 10_000), false)
+})

@@ -8,13 +8,18 @@ import type {
   BreakerOpening,
   BreakerStore,
 } from '../../../core/ports/breaker-store.ts'
+import { PAUSE_MS_MAX } from '../../../core/delivery/breaker-ramp.ts'
 import type { Queryable } from '../database.ts'
 import { textArray } from '../sql.ts'
 import { cleanText, jsonText, texts } from './columns.ts'
 
+/** Where the database's clock went back the end of a pause lies further ahead than a pause is long: it is over. */
+const PAUSED_UNTIL = `CASE WHEN h.breaker = 'open' AND h.breaker_until > now() + ${PAUSE_MS_MAX} * interval '1 millisecond'
+  THEN now() ELSE coalesce(h.breaker_until, now()) END`
+
 const BREAKER = `h.handler, h.breaker AS state, h.breaker_version AS version, h.breaker_probes AS probes,
   h.breaker_failures AS failures,
-  (extract(epoch FROM coalesce(h.breaker_until, now()) - now()) * 1000)::float8 AS "waitMs",
+  (extract(epoch FROM ${PAUSED_UNTIL} - now()) * 1000)::float8 AS "waitMs",
   (extract(epoch FROM now() - h.failing_since) * 1000)::float8 AS "failingForMs"`
 
 const LIST = {
@@ -45,7 +50,7 @@ const ROUND = `breaker = 'probing', breaker_probes = $3::int4,
 const BEGIN = change(
   'breakers_begin',
   ROUND,
-  `AND h.status = 'active' AND h.breaker_until <= now() AND EXISTS (SELECT FROM store WHERE store.state = 'ok')
+  `AND h.status = 'active' AND ${PAUSED_UNTIL} <= now() AND EXISTS (SELECT FROM store WHERE store.state = 'ok')
    AND EXISTS (SELECT FROM jobs j WHERE j.handler = $1 AND j.state <> 'running' AND j.due <= now())`,
 )
 const WIDEN = change('breakers_widen', ROUND, `AND h.breaker = 'probing'`)

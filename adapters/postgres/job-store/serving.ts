@@ -5,6 +5,7 @@
 import type { Served, ServedHandler, ServingStore } from '../../../core/ports/lease-store.ts'
 import type { Queryable } from '../database.ts'
 import { textArray } from '../sql.ts'
+import { LEASE_LENGTHS_MAX } from './lease.ts'
 
 /** Rows that one statement forgets; the rest is forgotten by the next. */
 const FORGOTTEN_MAX = 100
@@ -36,9 +37,13 @@ function forgetText(pick: string): string {
   )`
 }
 
+/** Also where the database's clock went back since. */
+const OVER = `owner <> $1 AND (until <= now()
+  OR until > now() + ${LEASE_LENGTHS_MAX} * $3::float8 * interval '1 millisecond')`
+
 const SERVE = {
   name: 'jobs_serve',
-  text: `WITH ${forgetText('until <= now() AND owner <> $1')}, own AS (
+  text: `WITH ${forgetText(OVER)}, own AS (
     INSERT INTO dispatchers (owner, handlers, until)
     VALUES ($1, $2::text[], now() + $3::float8 * interval '1 millisecond')
     ON CONFLICT (owner) DO UPDATE SET until = excluded.until RETURNING owner, handlers, until
