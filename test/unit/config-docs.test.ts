@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { configKeys } from '../../core/config/config-keys.ts'
 import { readConfig } from '../../core/config/read-config.ts'
 import { compileFilter, filterFunctionNames } from '../../core/match/filter.ts'
+import { schemeOf } from '../../core/verify/scheme-table.ts'
 import { FILTER_MACROS, FILTER_TYPES } from '../../core/match/filter-names.ts'
 
 const docs = join(import.meta.dirname, '..', '..', 'docs')
@@ -29,6 +30,31 @@ test('the table of docs/config.md has exactly the keys of the schema, with kind,
     meaning,
   ])
   assert.deepEqual(documented, expected)
+})
+
+test('docs/config.md names signature, dedup key, type and tolerance of each scheme', () => {
+  for (const scheme of ['github', 'stripe', 'standard-webhooks'] as const) {
+    const found = schemeOf({ scheme, hmac: null, toleranceSeconds: null })
+    const [, , signature = '', , dedup = '', type = '', tolerance] =
+      page
+        .split('\n')
+        .find((line) => line.startsWith(`| ${scheme} |`))
+        ?.split('|')
+        .map((cell) => cell.trim()) ?? []
+    assert(found)
+    for (const family of found.families) {
+      assert(signature.includes(`\`${family.signature}\``))
+      assert(family.id === null || dedup.includes(`\`${family.id}\``))
+    }
+    for (const [source, cell] of [
+      [found.dedup, dedup],
+      [found.type, type],
+    ] as const) {
+      if (source?.from === 'header') assert(cell.includes(`\`${source.name}\``))
+      if (source?.from === 'body') assert(cell.includes(`\`${source.path}\``))
+    }
+    assert.equal(tolerance, found.toleranceSeconds === null ? 'none' : `${found.toleranceSeconds / 60}m`)
+  }
 })
 
 test('every example of docs/config.md and docs/sizes.md is valid', () => {
