@@ -45,7 +45,7 @@ const RULES: readonly (readonly [(asked: Scope) => boolean, string])[] = [
   [
     ({ from_offset: from, since, events }) =>
       from === undefined && since === undefined && events === undefined,
-    'name where it begins: from_offset, since or events',
+    'name where it begins: from_offset, since or events (--from-offset, --since, --event)',
   ],
   [
     ({ source, topic }) => source !== undefined && topic !== undefined,

@@ -30,7 +30,7 @@ function textOf(status: ArchiveStatus): string {
   const newest = heartbeat === null ? 'none yet' : `${heartbeat.n} of ${heartbeat.created_at}`
   const heads = status.partitions.map(
     ({ topic, partition, next, records }) =>
-      `  ${topic} p${String(partition)}: archived up to offset ${next}, ${records} records`,
+      `  ${topic} p${String(partition)}: ${records} records, the next offset is ${next}`,
   )
   return [
     `newest heartbeat: ${newest} (deletion lock: ${heartbeat?.worm ?? 'unknown'})`,

@@ -151,8 +151,13 @@ function countText(found: z.output<typeof replaySchema>): string {
     .map(([name, n]) => `, ${name} ${n}`)
   return [
     `${planned} of ${offsets} records would be delivered to ${handler ?? `topic ${to}`}${rest.join('')}`,
-    status === 'counted' ? `deliver these: hooktrail replay resume ${id}` : `the replay ${id} is ${status}`,
+    status === 'counted' ? countedText(id, planned + errors) : `the replay ${id} is ${status}`,
   ].join('\n')
+}
+
+/** What its filter fails on would be dead, which is something, too. */
+function countedText(id: string, jobs: number): string {
+  return jobs === 0 ? 'nothing to deliver' : `deliver these: hooktrail replay resume ${id}`
 }
 
 function listCommand(): Command {

@@ -15,7 +15,7 @@ function current() {
 }
 
 if (!current()) {
-  console.error('hooktrail: installing the pinned packages (npm ci, about 20 s) …')
+  console.error('hooktrail: installing the pinned packages (npm ci, once; 20 s to some minutes) …')
   const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: root,
     stdio: ['ignore', 2, 2],
