@@ -33,6 +33,8 @@ export const scale = {
   outageEvents: size(100, 2000),
   /** Times that the broker is stopped and killed while events are sent. */
   outageLogFaults: size(1, 5),
+  /** Events that are sent while answers of Postgres and S3 are lost. */
+  lostAnswersEvents: size(600, 20_000),
   /** Events behind handlers that do not work, a tenth of them for those that do. */
   isolationEvents: size(3_000, 200_000),
   /** Events that a handler has before it while its endpoint is away. */

@@ -1,6 +1,6 @@
 /**
  * A proxy before a real server that can do what a failover without a word does: connections stay open and carry
- * nothing any more, while new ones work.
+ * nothing any more, while new ones work. Or it loses answers: what was asked is done, and whoever asked does not know.
  */
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
@@ -9,12 +9,26 @@ export interface TcpProxy extends AsyncDisposable {
   readonly port: number
   /** From now on the connections that there are carry nothing, in either direction, and are not closed. */
   silence(): void
+  /** From now on: where this says true the server has answered, and the client gets the end of its connection instead. */
+  loseAnswers(isLost: () => boolean): void
+  /** So far. */
+  readonly lost: () => number
 }
 
-export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
+/** @param at a port of this machine, or the path of a socket */
+export async function startTcpProxy(at: number | string): Promise<TcpProxy> {
   const sockets = new Set<Socket>()
+  let isLost = (): boolean => false
+  let lost = 0
   const server = createServer((client) => {
-    const target = connect(targetPort, '127.0.0.1')
+    const target = typeof at === 'string' ? connect(at) : connect(at, '127.0.0.1')
+    // Before the pipe hears of it.
+    target.on('data', () => {
+      if (client.destroyed || !isLost()) return
+      lost += 1
+      client.destroy()
+      target.destroy()
+    })
     client.pipe(target).pipe(client)
     for (const socket of [client, target]) {
       sockets.add(socket)
@@ -33,6 +47,10 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
     silence: () => {
       for (const socket of sockets) socket.unpipe().pause()
     },
+    loseAnswers: (given) => {
+      isLost = given
+    },
+    lost: () => lost,
     [Symbol.asyncDispose]: async () => {
       for (const socket of sockets) socket.destroy()
       server.close()
