@@ -93,8 +93,8 @@ test('records that come from a log that was put back meanwhile are not joined to
       }
     },
   })
-  const { writer: open } = await stage.seat('a', { deps: { log, lostConnections: () => lost } })
-  const writer = open(at)
+  const seat = await stage.seat('a', { deps: { log, lostConnections: () => lost } })
+  const writer = seat.writer(at)
   await stage.append(at, 5)
   assert.equal(await stepUntilIdle(writer), 'idle')
   assert.equal(await stepUntilIdle(writer), 'halted')
