@@ -31,7 +31,7 @@ const DEAD_REQUESTS_MAX = 500
 
 const common = {
   concurrency: CONCURRENCY,
-  timeoutMs: 300_000,
+  timeoutMs: 3_600_000,
   retry: { attemptsMax: 9, backoff: { kind: 'fixed', intervalMs: 3_600_000 } },
 } satisfies Partial<HandlerConfig>
 
