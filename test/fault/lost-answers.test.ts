@@ -5,6 +5,7 @@
  * so. Method: proxies on the connections of a real installation; at the end the trail is checked without product code.
  */
 import assert from 'node:assert/strict'
+import { randomInt } from 'node:crypto'
 import { test } from 'node:test'
 import { eventually } from '../support/installation.ts'
 import { seededRandom } from '../support/seeded-random.ts'
@@ -21,7 +22,7 @@ test('what Postgres and S3 did without an answer is neither lost nor done twice'
   await using opened = new AsyncDisposableStack()
   const size = opened.use(await orSkip(t, openSize('Postgres and S3')))
   if (size === null) return
-  const seed = Math.floor(Math.random() * 2 ** 31)
+  const seed = randomInt(2 ** 31)
   t.diagnostic(`seed ${seed}`)
   const random = seededRandom(seed)
   const { postgres, s3 } = size.servers
