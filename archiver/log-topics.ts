@@ -2,6 +2,7 @@
  * The topics of the log as they are now, asked for every few seconds. A topic that has another id ends the chain of the
  * one before, and a log that was put back together with its database goes on under other ids.
  */
+import type { HeartbeatPartition } from '../core/archive/manifest.ts'
 import { isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Topic } from '../core/ports/event-log.ts'
 import type { ArchiverContext } from './archiver-context.ts'
@@ -87,14 +88,24 @@ export class LogTopics {
 
   /** Chains whose topic now has another id. A topic that is merely absent is left alone: the wrong database has none. */
   async closeReplaced(): Promise<void> {
-    const { context, chain } = this.#options
-    const ids = new Map((this.#topics ?? []).map(({ name, id }) => [name, id]))
-    for (const row of chain.partitions()) {
-      const key = `${row.topic}/${row.topic_id}/${row.partition}`
-      const id = ids.get(row.topic)
-      if (id === undefined || id === row.topic_id || this.#closed.has(key)) continue
+    const { context } = this.#options
+    if (this.#replaced(this.#topics ?? []).length === 0) return
+    // The chain may tell of a topic that was made after they were asked for, and that another archiver writes.
+    this.#topics = await context.log.topics()
+    for (const row of this.#replaced(this.#topics)) {
       await closeChain(context, row)
-      this.#closed.add(key)
+      this.#closed.add(keyOf(row))
     }
   }
+
+  #replaced(topics: readonly Topic[]): readonly HeartbeatPartition[] {
+    const ids = new Map(topics.map(({ name, id }) => [name, id]))
+    return this.#options.chain
+      .partitions()
+      .filter((row) => (ids.get(row.topic) ?? row.topic_id) !== row.topic_id && !this.#closed.has(keyOf(row)))
+  }
+}
+
+function keyOf({ topic, topic_id: topicId, partition }: HeartbeatPartition): string {
+  return `${topic}/${topicId}/${partition}`
 }

@@ -10,6 +10,7 @@ import { startArchiver } from '../../archiver/archiver-service.ts'
 import { cutStep } from '../../archiver/cut-log.ts'
 import { KeptSegments } from '../../archiver/kept-segments.ts'
 import { closeChain } from '../../archiver/close-chain.ts'
+import { LogTopics } from '../../archiver/log-topics.ts'
 import { systemClock } from '../../adapters/system/clock.ts'
 import type { LogConfig } from '../../core/config/config.ts'
 import {
@@ -73,6 +74,26 @@ test('a topic that was made again has a chain of its own, and the old one is clo
     report.findings.map(({ text }) => text).join(),
     /offsets 4 to 6 are declared lost: topic-deleted/,
   )
+})
+
+test('an archiver that has not heard of a topic that was made again leaves the new chain to who writes it', async () => {
+  await using stage = await openStage()
+  const at = partitionOf(await stage.topic('hooktrail.events.unheard'))
+  const seat = await stage.seat('a')
+  const { context, chain } = seat
+  const topics = new LogTopics({ context, chain, topicPrefix: PREFIX, writers: () => [] })
+  await topics.fresh()
+  await stage.deleteTopic(at.topic)
+  const again = partitionOf(await stage.topic(at.topic))
+  await stage.append(again, 6, 'again')
+  const other = await stage.seat('b')
+  await other.heartbeats.step(await stage.log.topics())
+  await chain.catchUp()
+  await topics.closeReplaced()
+  await archiveAll(other.writer(again))
+  other.clock.advance(60_000)
+  assert.equal(await other.heartbeats.step(await stage.log.topics()), 'signed')
+  await stage.check([again])
 })
 
 test('what an archiver still holds of a range that another one signed away does not lie beside it', async () => {
