@@ -158,7 +158,7 @@ export class PartitionWriter {
   }
 
   async #advance(): Promise<WriterStep> {
-    if (this.#sealed !== null) return this.#commit(this.#sealed)
+    if (this.#sealed !== null) return this.#commitFenced(this.#sealed)
     if (this.#doubt.stands && (await this.#lookBack()) === 'sealed') return 'progress'
     if (this.#head === null) return this.#assign()
     if (this.#buffer !== null && this.#isOld()) {
@@ -256,6 +256,13 @@ export class PartitionWriter {
 
   #isOld(): boolean {
     return this.#context.clock.monotonic() - this.#openedAt >= this.#context.settings.roll.ageMsMax
+  }
+
+  /** Nothing is added to the chain of a topic that somebody has replaced: the store was made whole from what it held. */
+  #commitFenced(sealed: SealedSegment): Promise<WriterStep> {
+    const { replaceableLog } = this.#context
+    if (!this.#doubt.stands || replaceableLog === undefined) return this.#commit(sealed)
+    return replaceableLog.whileThere(this.at.topicId, () => this.#commit(sealed))
   }
 
   async #commit(sealed: SealedSegment): Promise<WriterStep> {

@@ -22,7 +22,7 @@ import type {
 import { appendRecords, type PartitionKey } from './log-append.ts'
 import { asLogError } from './log-error.ts'
 import { readBounds, readOnce } from './log-read.ts'
-import { replaceTopic } from './log-replace.ts'
+import { replaceTopic, whileThere } from './log-replace.ts'
 import { maintainSlices, sliceWidthMs } from './log-slices.ts'
 import { LogTopics } from './log-topics.ts'
 import type { Database } from './database.ts'
@@ -104,6 +104,10 @@ class PostgresLog implements PostgresEventLog {
 
   replaceTopic(topicId: TopicId, keptFrom: readonly bigint[], server: string | null): Promise<void> {
     return asLogError(replaceTopic(onServer(this.#database, server), topicId, keptFrom))
+  }
+
+  whileThere<T>(topicId: TopicId, run: () => Promise<T>): Promise<T> {
+    return asLogError(whileThere(this.#database, topicId, run))
   }
 
   async append(records: readonly AppendRecord[]): Promise<readonly LogPosition[]> {

@@ -43,6 +43,18 @@ export async function replaceTopic(
   )
 }
 
+/** Shares the lock that replaceTopic takes. @throws LOG_TOPIC_REPLACED */
+export function whileThere<T>(database: Database, topicId: TopicId, run: () => Promise<T>): Promise<T> {
+  return database.transaction(async (transaction) => {
+    const found = await transaction.query(
+      `SELECT FROM log_topics WHERE replace(topic_id::text, '-', '') = $1 FOR SHARE`,
+      [topicId],
+    )
+    if (found.length === 0) throw new HooktrailError('LOG_TOPIC_REPLACED', { topicId })
+    return run()
+  })
+}
+
 interface NewTopic {
   readonly no: number
   readonly id: string

@@ -75,6 +75,11 @@ export class DeferredLog implements EventLog, GroupOffsetLog, ReplaceableLog {
     return this.#log?.replaceTopic?.(topicId, keptFrom, server) ?? notYet()
   }
 
+  /** Only where the log is in Postgres. */
+  whileThere<T>(topicId: TopicId, run: () => Promise<T>): Promise<T> {
+    return this.#log?.whileThere?.(topicId, run) ?? notYet()
+  }
+
   /** Only where the log is Kafka. */
   commitGroupOffsets(group: string, positions: readonly GroupPosition[]): Promise<void> {
     return this.#log?.commitGroupOffsets?.(group, positions) ?? notYet()

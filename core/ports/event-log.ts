@@ -175,6 +175,8 @@ export interface ReplaceableLog {
    * LOG_TOPIC_REPLACED where somebody else was first, LOG_UNAVAILABLE
    */
   replaceTopic(topicId: TopicId, keptFrom: readonly bigint[], server: string | null): Promise<void>
+  /** While `run` runs, which should be short, nobody replaces the topic. @throws LOG_TOPIC_REPLACED where it is gone */
+  whileThere<T>(topicId: TopicId, run: () => Promise<T>): Promise<T>
 }
 
 export interface GroupPosition extends Pick<LogPosition, 'partition' | 'offset'> {

@@ -40,6 +40,7 @@ const ARCHIVE: Calls<Omit<ArchiveStore & VersionedArchive & LockingArchive, Data
 const LOG: Calls<Omit<EventLog & ReplaceableLog, Data>> = {
   ...({ ensureTopics: 'never', append: 'never' } as const),
   ...({ topics: 'read', read: 'read', bounds: 'read', offsetAt: 'read', epochEnd: 'read' } as const),
+  whileThere: 'read',
   ...({ diskUsage: 'read', truncate: 'log.cut', replaceTopic: 'log.replace' } as const),
 }
 
