@@ -113,7 +113,7 @@ async function untilMoreIsArchived(trail: Installation, stage: TrailStage): Prom
 async function failOver(trail: Installation, { servers: { postgres } }: SharedSize): Promise<void> {
   await postgres.kill('SIGKILL')
   await postgres.putBack()
-  await untilHealthSays(trail, /the database does not answer/)
+  await untilHealthSays(trail, /the database does not answer/i)
   await postgres.restart()
 }
 
