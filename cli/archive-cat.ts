@@ -37,7 +37,7 @@ Exit codes: 0 printed, 64 usage or no such topic, 66 the archive cannot be read`
     .action(async (location: string, options: CatOptions, command: Command) => {
       const { fromOffset, toOffset } = options
       if (fromOffset !== undefined && toOffset !== undefined && toOffset < fromOffset)
-        command.error('error: --to-offset lies before --from-offset')
+        command.error('error: --to-offset lies before --from-offset', { exitCode: 64 })
       await using opened = new AsyncDisposableStack()
       const store = await openArchive(location, opened)
       await printTopic(store, options, new DataOutput())

@@ -30,9 +30,15 @@ export function openDatabase(options: DatabaseOptions): Database {
   const pool = new Pool({
     ...{ ...config, max: options.connectionsMax, idleTimeoutMillis: IDLE_TIMEOUT_MS },
     verify: (client, done) => {
-      servers.meet(client).then(() => {
-        done()
-      }, done)
+      // The pool listens to idle connections alone; the question rejects and says so.
+      const onError = (): void => undefined
+      client.on('error', onError)
+      void servers
+        .meet(client)
+        .then(() => {
+          done()
+        }, done)
+        .finally(() => client.off('error', onError))
     },
   })
   let lost = 0
