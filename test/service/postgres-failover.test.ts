@@ -12,10 +12,13 @@ import { openDatabase } from '../../adapters/postgres/pool.ts'
 import { onServer } from '../../adapters/postgres/servers.ts'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import { silentLogger, startTestCluster } from '../support/postgres.ts'
+import { startTcpProxy } from '../support/services/tcp-proxy.ts'
 
 /** As servers.ts asks for it. */
 const SERVER = `SELECT pg_postmaster_start_time() || '/' || oid AS server
   FROM pg_database WHERE datname = current_database()`
+/** To the start of a connection, to what it is asked for, and to what waited for it. */
+const ANSWERS_LOST = 3
 const UNAVAILABLE = (error: unknown): boolean => isHooktrailError(error, 'STORE_UNAVAILABLE')
 
 interface Address extends AsyncDisposable {
@@ -108,4 +111,18 @@ test('when another server answered, what is left of the connections to the first
   ])
   await assert.rejects(onServer(pool, first).query('SELECT 1'), UNAVAILABLE)
   assert.equal(await serverOf(onServer(pool, second ?? '')), second)
+})
+
+test('a connection that breaks before it has told its server fails what waited for it, and nothing else', async () => {
+  await using cluster = await startTestCluster()
+  const socket = join(cluster.postgres.socketDirectory, '.s.PGSQL.5432')
+  await using proxy = await startTcpProxy(socket)
+  const url = `postgresql://${cluster.postgres.user}@127.0.0.1:${proxy.port}/${cluster.postgres.database}`
+  for (let lost = 1; lost <= ANSWERS_LOST; lost++) {
+    await using pool = openDatabase({ url, connectionsMax: 1, applicationName: 'test', logger: silentLogger })
+    let answers = 0
+    proxy.loseAnswers(() => ++answers === lost)
+    await assert.rejects(pool.query('SELECT 1'), UNAVAILABLE)
+    assert.equal((await pool.query('SELECT 1')).length, 1)
+  }
 })
