@@ -102,8 +102,14 @@ async function settle(trail: Installation, files: Files): Promise<void> {
     await untilReportAddsUp(() => trail.cli('report', '--url', trail.url), SETTLE_MS_MAX)
     // Leases of the killed run out first; then the archive catches up while everything else is quiet.
     await eventually('the archive holds every event and its successful attempt', SETTLE_MS_MAX, () => {
-      const succeeded = deliveredJobs(size.rows(trail.home))
-      return Promise.resolve(lines(ackFile).every((id) => succeeded.has(`${id}.one`)) ? true : null)
+      const rows = size.rows(trail.home)
+      const succeeded = deliveredJobs(rows)
+      // Each topic has a lease of its own, so that attempts may be archived long before their events.
+      const events = new Set(
+        rows.flatMap(({ topic, eventId }) => (topic.includes('.events.') ? [eventId] : [])),
+      )
+      const isArchived = (id: string): boolean => events.has(id) && succeeded.has(`${id}.one`)
+      return Promise.resolve(lines(ackFile).every(isArchived) ? true : null)
     })
   } catch (error) {
     throw new Error(trail.output(), { cause: error })
