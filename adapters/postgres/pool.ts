@@ -30,15 +30,9 @@ export function openDatabase(options: DatabaseOptions): Database {
   const pool = new Pool({
     ...{ ...config, max: options.connectionsMax, idleTimeoutMillis: IDLE_TIMEOUT_MS },
     verify: (client, done) => {
-      // The pool listens to idle connections alone; the question rejects and says so.
-      const onError = (): void => undefined
-      client.on('error', onError)
-      void servers
-        .meet(client)
-        .then(() => {
-          done()
-        }, done)
-        .finally(() => client.off('error', onError))
+      servers.meet(client).then(() => {
+        done()
+      }, done)
     },
   })
   let lost = 0
@@ -47,10 +41,12 @@ export function openDatabase(options: DatabaseOptions): Database {
     options.logger.debug({ reason: error.message }, 'an idle database connection ended')
   })
   const { niceness, logger, answerMsMax = ANSWER_MS_MAX } = options
-  if (niceness !== undefined)
-    pool.on('connect', (client) => {
-      lowerPriority(client, niceness, logger)
-    })
+  pool.on('connect', (client) => {
+    // The pool listens to idle connections alone, and an error that nobody hears ends the process. The next statement on
+    // it rejects and says so.
+    client.on('error', () => undefined)
+    if (niceness !== undefined) lowerPriority(client, niceness, logger)
+  })
   let ended: Promise<void> | null = null
   const end = (): Promise<void> => (ended ??= pool.end().then(() => sockets.closed()))
   const common = {

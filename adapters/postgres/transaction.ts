@@ -64,23 +64,16 @@ export function singly(checkOut: CheckOut, answerMsMax: number): Queryable {
       values: readonly unknown[] = [],
     ): Promise<readonly Row[]> => {
       const client = await checkOut()
-      client.on('error', ignore)
       let isBroken = true
       try {
         const rows = await ask<Row>(client, { statement, values, answerMsMax })
         isBroken = false
         return rows
       } finally {
-        client.off('error', ignore)
         client.release(isBroken)
       }
     },
   }
-}
-
-/** Between queries a dying connection is reported there only; the next query rejects and says so. */
-function ignore(): void {
-  return undefined
 }
 
 interface Copy {
@@ -114,7 +107,6 @@ async function withClient<T>(
   run: (client: PoolClient, discard: () => void) => Promise<T>,
 ): Promise<T> {
   const client = await checkOut()
-  client.on('error', ignore)
   let isReleased = false
   const release = (isBroken: boolean): void => {
     if (!isReleased) client.release(isBroken)
@@ -125,7 +117,6 @@ async function withClient<T>(
       release(true)
     })
   } finally {
-    client.off('error', ignore)
     release(false)
   }
 }

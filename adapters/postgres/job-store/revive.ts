@@ -27,8 +27,8 @@ const REVIVE = {
   ), again AS (
     INSERT INTO jobs (created_at, attempt, max_attempts, job_id, event_id, handler, source, event_type, last_error, topic,
                       topic_id, partition_no, record_offset)
-    SELECT created_at, attempt, greatest(attempt, max_attempts) + asked.budget, job_id, event_id, handler, source, event_type, last_error,
-           topic, topic_id, partition_no, record_offset FROM gone JOIN asked USING (job_id)
+    SELECT created_at, attempt, greatest(attempt, max_attempts) + asked.budget, job_id, event_id, handler, source,
+           event_type, last_error, topic, topic_id, partition_no, record_offset FROM gone JOIN asked USING (job_id)
     RETURNING job_id, handler
   ), told AS (
     INSERT INTO audit (actor, action, target, reason, details)
