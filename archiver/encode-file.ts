@@ -68,18 +68,20 @@ class Encoder {
       const message = once(worker, 'message').then((args: unknown[]) => args[0])
       worker.postMessage(given)
       const { size, sha256 } = encoded.parse(await Promise.race([message, ended]))
-      return { size, sha256: Buffer.from(sha256) }
-    } catch (error) {
-      // An error of the file or of the encoder ends the thread.
-      this.#thread = null
-      throw error
-    } finally {
       worker.unref()
       this.#idle = setTimeout(() => {
-        this.#thread = null
-        void worker.terminate()
+        this.#end(worker)
       }, IDLE_MS_MAX).unref()
+      return { size, sha256: Buffer.from(sha256) }
+    } catch (error) {
+      this.#end(worker)
+      throw error
     }
+  }
+
+  #end(worker: Worker): void {
+    this.#thread = null
+    void worker.terminate()
   }
 }
 

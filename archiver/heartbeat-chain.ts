@@ -92,10 +92,10 @@ export class HeartbeatChain {
     const tree = this.tree()
     for (const { sha256 } of heartbeat.manifests) tree.push(manifestLeaf(sha256))
     const table = new Map(this.#table)
-    for (const row of heartbeat.partitions) table.set(keyOf(row), row)
+    for (const row of heartbeat.partitions) table.set(rowKey(row), row)
     checkState(stored, tree, table)
     this.#tree = tree
-    for (const row of heartbeat.partitions) this.#table.set(keyOf(row), row)
+    for (const row of heartbeat.partitions) this.#table.set(rowKey(row), row)
     this.#newest = stored
     this.#context.keys.see(heartbeat.created_at)
   }
@@ -116,7 +116,7 @@ export class HeartbeatChain {
       if (n === 0n) throw broken(n, 'the first one has no full table')
     }
     for (const { heartbeat } of back.toReversed()) {
-      for (const row of heartbeat.partitions) this.#table.set(keyOf(row), row)
+      for (const row of heartbeat.partitions) this.#table.set(rowKey(row), row)
     }
     const [newest] = back
     if (newest === undefined) return 0
@@ -189,7 +189,8 @@ function checkState(
     throw broken(n, 'its table has another root')
 }
 
-function keyOf({ topic, topic_id: topicId, partition }: HeartbeatPartition): string {
+/** As partitionKey. */
+export function rowKey({ topic, topic_id: topicId, partition }: HeartbeatPartition): string {
   return partitionKey({ topic, topicId, partition })
 }
 

@@ -7,7 +7,7 @@ import { isHooktrailError } from '../core/error/hooktrail-error.ts'
 import type { Topic } from '../core/ports/event-log.ts'
 import type { ArchiverContext } from './archiver-context.ts'
 import { closeChain } from './close-chain.ts'
-import type { HeartbeatChain } from './heartbeat-chain.ts'
+import { rowKey, type HeartbeatChain } from './heartbeat-chain.ts'
 import type { WriterStatus } from './partition-writer.ts'
 import { replaceTravelled } from './replace-travelled.ts'
 
@@ -94,7 +94,7 @@ export class LogTopics {
     this.#topics = await context.log.topics()
     for (const row of this.#replaced(this.#topics)) {
       await closeChain(context, row)
-      this.#closed.add(keyOf(row))
+      this.#closed.add(rowKey(row))
     }
   }
 
@@ -102,10 +102,8 @@ export class LogTopics {
     const ids = new Map(topics.map(({ name, id }) => [name, id]))
     return this.#options.chain
       .partitions()
-      .filter((row) => (ids.get(row.topic) ?? row.topic_id) !== row.topic_id && !this.#closed.has(keyOf(row)))
+      .filter(
+        (row) => (ids.get(row.topic) ?? row.topic_id) !== row.topic_id && !this.#closed.has(rowKey(row)),
+      )
   }
-}
-
-function keyOf({ topic, topic_id: topicId, partition }: HeartbeatPartition): string {
-  return `${topic}/${topicId}/${partition}`
 }
