@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { isHooktrailError } from '../../core/error/hooktrail-error.ts'
 import { archivedRows } from '../support/archive-reader.ts'
 import { archiveAll, openStage, partitionOf, stepUntilIdle } from '../support/archiver-stage.ts'
+import { overridden } from '../support/overridden.ts'
 
 test('an archive that lacks the newest signed heartbeat is refused, and goes on when that is back', async () => {
   await using stage = await openStage()
@@ -83,14 +84,10 @@ test('records that come from a log that was put back meanwhile are not joined to
     await stage.append(at, 20, 'other')
     lost += 1
   }
-  const log = new Proxy(stage.log, {
-    get: (target, name) => {
-      const member: unknown = Reflect.get(target, name)
-      if (typeof member !== 'function') return member
-      return async (...given: readonly unknown[]): Promise<unknown> => {
-        if (name === 'read' && writer.bufferedBytes > 0 && !isPutBack) await putBack()
-        return Reflect.apply(member, target, given)
-      }
+  const log = overridden(stage.log, {
+    read: async (request) => {
+      if (writer.bufferedBytes > 0 && !isPutBack) await putBack()
+      return stage.log.read(request)
     },
   })
   const seat = await stage.seat('a', { deps: { log, lostConnections: () => lost } })

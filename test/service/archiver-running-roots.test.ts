@@ -20,6 +20,7 @@ import {
   type ArchiverStage,
   type SeatOptions,
 } from '../support/archiver-stage.ts'
+import { overridden } from '../support/overridden.ts'
 
 interface Archiver extends ArchiverSeat {
   readonly partition: PartitionWriter
@@ -135,19 +136,12 @@ test('what was observed before another heartbeat came into the chain is not sign
     assert.equal(await other.heartbeats.step(topics), 'signed')
     await seat.chain.catchUp()
   }
-  const log = new Proxy(stage.log, {
-    get: (target, name) => {
-      const member: unknown = Reflect.get(target, name)
-      if (typeof member !== 'function') return member
-      return async (...given: readonly unknown[]): Promise<unknown> => {
-        const [at] = given
-        if (name === 'bounds' && isSecond(at) && !isSigned) await signMeanwhile()
-        return Reflect.apply(member, target, given)
-      }
+  const log = overridden(stage.log, {
+    bounds: async (at) => {
+      if (at.topicId === second.topicId && !isSigned) await signMeanwhile()
+      return stage.log.bounds(at)
     },
   })
-  const isSecond = (at: unknown): boolean =>
-    typeof at === 'object' && at !== null && 'topicId' in at && at.topicId === second.topicId
   const seat = await stage.seat('a', { deps: { log } })
   await stage.append(first, 5)
   seat.clock.advance(60_000)

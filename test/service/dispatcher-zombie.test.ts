@@ -10,6 +10,7 @@ import { reapStep } from '../../dispatcher/upkeep.ts'
 import { dispatcherSizes } from '../support/dispatcher-sizes.ts'
 import { deliverOnce, planAll, runnerOf } from '../support/dispatcher-stage.ts'
 import { outboxRows } from '../support/outbox-rows.ts'
+import { overridden } from '../support/overridden.ts'
 
 const testOnSizes = await dispatcherSizes()
 
@@ -119,13 +120,3 @@ testOnSizes('two takers of one job: one sends it', async (open) => {
   )
   assert.equal(stage.receiver.requests.length, 1)
 })
-
-/** The same object with other members; its own keep their `this`. */
-function overridden<T extends object>(object: T, members: Partial<T>): T {
-  return new Proxy(object, {
-    get(target, name): unknown {
-      const member: unknown = Reflect.get(Object.hasOwn(members, name) ? members : target, name)
-      return typeof member === 'function' ? member.bind(target) : member
-    },
-  })
-}

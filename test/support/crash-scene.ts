@@ -20,6 +20,7 @@ import { HandClock } from './hand-clock.ts'
 import { FaultPlan, type Fault } from './mortal-process.ts'
 import { silentLogger } from './postgres.ts'
 import type { S3Stage } from './s3-stage.ts'
+import { overridden } from './overridden.ts'
 
 const PER_ROUND = 6
 const RECORDS_MAX = 4
@@ -147,16 +148,10 @@ function wormOf(s3: S3Stage, store: S3Store) {
 
 /** Leases are for liveness only: here everybody believes to have them, so that all write everything. */
 export function sharedLeases(store: JobStore): JobStore {
-  return new Proxy(store, {
-    get: (target, method) => {
-      if (method === 'acquireLease')
-        return async (...given: Parameters<JobStore['acquireLease']>) => {
-          await target.acquireLease(...given)
-          return true
-        }
-      const member: unknown = Reflect.get(target, method, target)
-      if (typeof member !== 'function') return member
-      return (...given: unknown[]): unknown => Reflect.apply(member, target, given)
+  return overridden(store, {
+    acquireLease: async (...given) => {
+      await store.acquireLease(...given)
+      return true
     },
   })
 }
